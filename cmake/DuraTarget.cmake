@@ -1,0 +1,27 @@
+# One library target per folder. A folder links only what the table in docs/architecture.md allows; tests/test_includes.cpp checks the #include lines.
+
+# Warnings are errors in our own code only: headers of dependencies come in as SYSTEM.
+function(dura_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+  if(DURA_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# dura_library(NAME DEPENDS...): a static library of every .cpp file in this folder (and the subfolders named in SUBFOLDERS).
+function(dura_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;SUBFOLDERS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.h)
+  foreach(folder IN LISTS ARG_SUBFOLDERS)
+    file(GLOB more CONFIGURE_DEPENDS ${folder}/*.cpp)
+    list(APPEND sources ${more})
+  endforeach()
+  add_library(dura_${name} STATIC ${sources})
+  add_library(dura::${name} ALIAS dura_${name})
+  set_target_properties(dura_${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(dura_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/dura>)
+  target_link_libraries(dura_${name} PUBLIC ${ARG_DEPENDS})
+  dura_options(dura_${name})
+endfunction()

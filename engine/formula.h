@@ -1,0 +1,84 @@
+// Scalar formulas shared by every device, so that a number is computed in one way only. A CUDA translation unit sees them as device code.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "engine/dtype.h"
+
+#if defined(__CUDACC__)
+#define DURA_HOST_DEVICE __host__ __device__
+#else
+#define DURA_HOST_DEVICE
+#endif
+
+namespace dura::formula {
+
+// ---- 16-bit storage types -------------------------------------------------------------------------------------------
+
+DURA_HOST_DEVICE inline uint32_t float_bits(float v) {
+  uint32_t b;
+  memcpy(&b, &v, sizeof b);
+  return b;
+}
+DURA_HOST_DEVICE inline float bits_float(uint32_t b) {
+  float v;
+  memcpy(&v, &b, sizeof v);
+  return v;
+}
+
+// Round to nearest, ties to even, as the hardware does. Overflow gives infinity; NaN stays NaN.
+DURA_HOST_DEVICE inline bf16 to_bf16(float v) {
+  const uint32_t b = float_bits(v);
+  if ((b & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((b >> 16) | 0x40u)};
+  return {static_cast<uint16_t>((b + 0x7fffu + ((b >> 16) & 1u)) >> 16)};
+}
+DURA_HOST_DEVICE inline float from_bf16(bf16 v) { return bits_float(static_cast<uint32_t>(v.bits) << 16); }
+
+DURA_HOST_DEVICE inline f16 to_f16(float v) {
+  const uint32_t b = float_bits(v), sign = (b >> 16) & 0x8000u, magnitude = b & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
+  if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // 65520 and above round to infinity
+  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal in binary16. Adding 0.5 aligns the wanted bits and rounds them.
+    const float shifted = bits_float(magnitude) + 0.5f;
+    return {static_cast<uint16_t>(sign | (float_bits(shifted) - 0x3f000000u))};
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return {static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
+}
+DURA_HOST_DEVICE inline float from_f16(f16 v) {
+  const uint32_t sign = static_cast<uint32_t>(v.bits & 0x8000u) << 16, exponent = (v.bits >> 10) & 0x1fu, mantissa = v.bits & 0x3ffu;
+  if (exponent == 0x1fu) return bits_float(sign | 0x7f800000u | (mantissa << 13));
+  if (exponent == 0) return bits_float(sign | float_bits(static_cast<float>(mantissa) * 5.9604644775390625e-8f));  // 2^-24
+  return bits_float(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+}
+
+// ---- random numbers --------------------------------------------------------------------------------------------------
+
+struct Philox4 { uint32_t v[4]; };
+
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed bijection of the counter.
+DURA_HOST_DEVICE inline Philox4 philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
+  uint32_t c0 = static_cast<uint32_t>(counter_low), c1 = static_cast<uint32_t>(counter_low >> 32);
+  uint32_t c2 = static_cast<uint32_t>(counter_high), c3 = static_cast<uint32_t>(counter_high >> 32);
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    c0 = n0, c1 = static_cast<uint32_t>(p1), c2 = n2, c3 = static_cast<uint32_t>(p0);
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+// [0, 1) with 24 random bits: exact in f32.
+DURA_HOST_DEVICE inline float uniform01(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+
+// splitmix64's finaliser: a good 64-bit mixing function.
+DURA_HOST_DEVICE inline uint64_t mix64(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ull;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
+}  // namespace dura::formula

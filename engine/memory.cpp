@@ -1,0 +1,191 @@
+#include "engine/memory.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <numeric>
+
+#include "engine/check.h"
+
+namespace dura {
+namespace {
+
+constexpr size_t alignment = 64;  // one cache line, one AVX-512 register
+size_t round_up(size_t bytes) { return std::max(alignment, (bytes + alignment - 1) / alignment * alignment); }
+
+thread_local MemoryScope* innermost_scope = nullptr;
+
+// Caches freed blocks: fresh pages from the system cost a page fault per 4 KiB, which is slower than many of our kernels.
+class CpuPool : public MemorySource {
+ public:
+  Block allocate(size_t bytes, const std::string& what) override {
+    bytes = round_up(bytes);
+    std::lock_guard lock(mutex_);
+    // A cached block may be a quarter larger than what is asked for: more would waste memory, less would miss too often.
+    const auto found = free_.lower_bound(bytes);
+    Block block;
+    if (found != free_.end() && found->first <= bytes + bytes / 4) {
+      block = {found->second, found->first, 0};
+      free_.erase(found);
+    } else {
+      block = {std::aligned_alloc(alignment, bytes), bytes, 0};
+      if (!block.data) trim(), block.data = std::aligned_alloc(alignment, bytes);
+      if (!block.data) fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
+      statistics_.reserved += bytes;
+    }
+    statistics_.in_use += block.bytes;
+    statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+    ++statistics_.allocations;
+    return block;
+  }
+  void release(const Block& block) override {
+    std::lock_guard lock(mutex_);
+    free_.emplace(block.bytes, block.data);
+    statistics_.in_use -= block.bytes;
+    // Blocks of the past must not pile up: a run changes shapes between phases, and between training and evaluation.
+    if (statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
+  }
+  MemoryStatistics statistics() const override {
+    std::lock_guard lock(mutex_);
+    return statistics_;
+  }
+  void reset_peak() override {
+    std::lock_guard lock(mutex_);
+    trim();
+    statistics_.peak = statistics_.in_use;
+  }
+
+ private:
+  void trim() {
+    for (const auto& [bytes, data] : free_) std::free(data), statistics_.reserved -= bytes;
+    free_.clear();
+  }
+  mutable std::mutex mutex_;
+  std::multimap<size_t, void*> free_;
+  MemoryStatistics statistics_;
+};
+
+// Counts, and hands out no bytes: tensors on the meta device.
+class MetaPool : public MemorySource {
+ public:
+  Block allocate(size_t bytes, const std::string&) override {
+    bytes = round_up(bytes);
+    statistics_.in_use += bytes;
+    statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+    ++statistics_.allocations;
+    return {nullptr, bytes, 0};
+  }
+  void release(const Block& block) override { statistics_.in_use -= block.bytes; }
+  MemoryStatistics statistics() const override { return statistics_; }
+  void reset_peak() override { statistics_.peak = statistics_.in_use; }
+
+ private:
+  MemoryStatistics statistics_;
+};
+
+}  // namespace
+
+std::shared_ptr<MemorySource> device_pool(Device device) {
+  // Never destroyed: buffers with static lifetime may outlive main().
+  static auto* cpu = new std::shared_ptr<MemorySource>(std::make_shared<CpuPool>());
+  static auto* meta = new std::shared_ptr<MemorySource>(std::make_shared<MetaPool>());
+  if (device == Device::cpu) return *cpu;
+  if (device == Device::meta) return *meta;
+  fail("device ", device_name(device), " is not in this build. Use cpu.");
+}
+
+std::shared_ptr<MemorySource> current_memory(Device device) {
+  for (MemoryScope* s = innermost_scope; s; s = s->outer_)
+    if (s->device_ == device) return s->source_;
+  return device_pool(device);
+}
+
+MemoryScope::MemoryScope(Device device, std::shared_ptr<MemorySource> source)
+    : device_(device), source_(std::move(source)), outer_(innermost_scope) {
+  innermost_scope = this;
+}
+MemoryScope::~MemoryScope() { innermost_scope = outer_; }
+
+Buffer::Buffer(std::shared_ptr<MemorySource> source, size_t bytes, const std::string& what)
+    : source_(std::move(source)), block_(source_->allocate(bytes, what)) {}
+Buffer::~Buffer() { source_->release(block_); }
+
+// ---- planned memory ----
+
+Block LifetimeRecorder::allocate(size_t bytes, const std::string& what) {
+  bytes = round_up(bytes);
+  lifetimes_.push_back({bytes, events_++, UINT64_MAX, what});
+  statistics_.in_use += bytes;
+  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+  ++statistics_.allocations;
+  return {nullptr, bytes, lifetimes_.size() - 1};
+}
+
+void LifetimeRecorder::release(const Block& block) {
+  lifetimes_[block.id].end = events_++;
+  statistics_.in_use -= block.bytes;
+}
+
+MemoryPlan plan_memory(std::vector<Lifetime> lifetimes) {
+  MemoryPlan plan;
+  plan.lifetimes = std::move(lifetimes);
+  const auto& all = plan.lifetimes;
+  plan.offsets.assign(all.size(), 0);
+
+  std::vector<size_t> order(all.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return all[a].bytes > all[b].bytes; });
+
+  std::vector<size_t> placed;  // kept sorted by offset
+  for (size_t i : order) {
+    size_t offset = 0;
+    for (size_t j : placed) {
+      if (all[j].end < all[i].begin || all[i].end < all[j].begin) continue;
+      if (plan.offsets[j] >= offset + all[i].bytes) break;
+      offset = std::max(offset, plan.offsets[j] + all[j].bytes);
+    }
+    plan.offsets[i] = offset;
+    plan.bytes = std::max(plan.bytes, offset + all[i].bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }), i);
+  }
+
+  std::vector<std::pair<uint64_t, int64_t>> changes;
+  for (const Lifetime& l : all) {
+    changes.emplace_back(l.begin, static_cast<int64_t>(l.bytes));
+    if (l.end != UINT64_MAX) changes.emplace_back(l.end, -static_cast<int64_t>(l.bytes));
+  }
+  std::sort(changes.begin(), changes.end());
+  int64_t live = 0;
+  for (const auto& [event, bytes] : changes) plan.live_peak = std::max(plan.live_peak, static_cast<size_t>(live += bytes));
+  return plan;
+}
+
+Arena::Arena(Device device, MemoryPlan plan)
+    : device_(device), plan_(std::move(plan)), buffer_(device_pool(device), plan_.bytes, "arena of a captured step") {}
+
+void Arena::rewind() {
+  DURA_CHECK(statistics_.in_use == 0, "a captured step still holds ", statistics_.in_use,
+             " bytes of its arena when the next one begins. Copy what must outlive the step out of it.");
+  next_ = 0;
+}
+
+Block Arena::allocate(size_t bytes, const std::string& what) {
+  bytes = round_up(bytes);
+  DURA_CHECK(next_ < plan_.lifetimes.size(), "captured step: ", what, " (", bytes, " bytes) is one allocation more than the planned ",
+             plan_.lifetimes.size(), ". Every step must do the same work; plan it again after changing the model.");
+  const Lifetime& planned = plan_.lifetimes[next_];
+  DURA_CHECK(planned.bytes == bytes, "captured step: ", what, " needs ", bytes, " bytes where the plan has ", planned.bytes, " for ", planned.what,
+             ". The shapes of a captured step are fixed; use the short batch outside of it.");
+  const size_t offset = plan_.offsets[next_];
+  statistics_.in_use += bytes;
+  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+  statistics_.reserved = plan_.bytes;
+  ++statistics_.allocations;
+  high_water_ = std::max(high_water_, offset + bytes);
+  return {static_cast<char*>(buffer_.data()) + offset, bytes, next_++};
+}
+
+void Arena::release(const Block& block) { statistics_.in_use -= block.bytes; }
+
+}  // namespace dura

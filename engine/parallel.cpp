@@ -1,0 +1,148 @@
+#include "engine/parallel.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/check.h"
+
+namespace dura {
+namespace {
+
+// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes fewer.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  }
+  ~ThreadPool() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+      job_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (std::thread& w : workers_) w.join();
+  }
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(int64_t tasks, const std::function<void(int64_t)>& task) {
+    {
+      std::lock_guard lock(mutex_);
+      task_ = &task;
+      tasks_ = tasks;
+      next_.store(0);
+      busy_.store(static_cast<int>(workers_.size()));
+      error_ = nullptr;
+      job_.fetch_add(1);
+    }
+    wake_.notify_all();
+    take_tasks();
+    // Kernels finish within microseconds of each other: spin a little before sleeping.
+    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin)
+      if (spin > 2000) std::this_thread::yield();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void take_tasks() {
+    inside = true;
+    for (int64_t i; (i = next_.fetch_add(1)) < tasks_;) {
+      try {
+        (*task_)(i);
+      } catch (...) {
+        std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+        next_.store(tasks_);
+      }
+    }
+    inside = false;
+  }
+  void work() {
+    for (uint64_t seen = 0;;) {
+      for (int spin = 0; spin < 4000 && job_.load(std::memory_order_acquire) == seen; ++spin) {
+      }
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return job_.load() != seen; });
+        seen = job_.load();
+        if (stop_) return;
+      }
+      take_tasks();
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+ public:
+  static thread_local bool inside;  // true while this thread runs a task: nested loops run in line
+
+ private:
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> job_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> busy_{0};
+  const std::function<void(int64_t)>* task_ = nullptr;
+  int64_t tasks_ = 0;
+  std::exception_ptr error_;
+  bool stop_ = false;
+};
+
+thread_local bool ThreadPool::inside = false;
+
+int default_threads() {
+  if (const char* text = std::getenv("DURA_THREADS")) {
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || n < 1 || n > 1024) fail_usage("DURA_THREADS is '", text, "'. It must be a number from 1 to 1024.");
+    return static_cast<int>(n);
+  }
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::mutex pool_mutex;  // one parallel loop at a time: a second caller (a loader thread) runs its own loop in line
+
+std::unique_ptr<ThreadPool>& pool() {
+  static std::unique_ptr<ThreadPool> p = std::make_unique<ThreadPool>(default_threads());
+  return p;
+}
+
+}  // namespace
+
+void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task) {
+  if (tasks <= 0) return;
+  if (tasks > 1 && !ThreadPool::inside) {
+    std::unique_lock lock(pool_mutex, std::try_to_lock);
+    if (lock.owns_lock() && pool()->size() > 1) return pool()->run(tasks, task);
+  }
+  for (int64_t i = 0; i < tasks; ++i) task(i);
+}
+
+void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  DURA_CHECK(grain > 0, "parallel_ranges: the grain must be positive, got ", grain);
+  parallel_for((count + grain - 1) / grain, [&](int64_t i) { body(i * grain, std::min(count, (i + 1) * grain)); });
+}
+
+int num_threads() {
+  std::lock_guard lock(pool_mutex);
+  return pool()->size();
+}
+
+void set_num_threads(int threads) {
+  if (threads < 1) fail_usage("the number of threads must be at least 1, got ", threads);
+  std::lock_guard lock(pool_mutex);
+  if (pool()->size() != threads) pool() = std::make_unique<ThreadPool>(threads);
+}
+
+}  // namespace dura

@@ -1,0 +1,20 @@
+// The one place where dura uses threads for arithmetic. Work is cut by shape, never by the number of threads,
+// so every result is bit-equal for any number of threads.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+namespace dura {
+
+// Runs task(0) ... task(tasks-1), each once, in any order, on up to num_threads() threads, and returns when all are done.
+// A call from inside a task runs in line. The first exception of a task is rethrown here; the rest of the tasks may be skipped.
+void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task);
+
+// Cuts [0, count) into pieces of at most `grain` and runs body(begin, end) on each.
+void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+
+// At least 1. The default is DURA_THREADS where it is set, else the number of processors this process may run on.
+int num_threads();
+void set_num_threads(int threads);
+
+}  // namespace dura
