@@ -1,5 +1,6 @@
 // One decoded picture in host memory: 8 bits per channel, rows from the top, channels interleaved (H,W,C).
-// A slice has one channel (gray) or three (red, green, blue); a mask has one, zero outside the object. No file, no codec: see image_codec.h.
+// A slice has one channel (gray) or three (red, green, blue); a mask has one, zero outside the object. No file, no codec: see
+// image_codec.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,28 @@
+// Comma-separated values as in RFC 4180: fields may be quoted, quoted fields may hold commas, line breaks and doubled quotes.
+// A byte order mark and CR LF line ends are accepted, empty lines are passed over; LF and UTF-8 without a mark are written.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dura {
+
+struct CsvRow {
+  std::vector<std::string> fields;  // as many as the header has
+  int64_t line = 0;                 // where it begins in the file, from 1
+};
+
+struct CsvTable {
+  std::vector<std::string> header;
+  std::vector<CsvRow> rows;
+};
+
+// `name` is the file's, for errors, which also give the line: no header, a quote that never closes, text after a closing quote,
+// a row with more or fewer fields than the header, bytes that are no text.
+CsvTable parse_csv(std::string_view text, const std::string& name);
+
+// One line with its line break; quotes only where a field needs them.
+std::string format_csv_row(const std::vector<std::string>& fields);
+
+}  // namespace dura
