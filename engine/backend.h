@@ -30,7 +30,8 @@ struct ConvGeometry {
   int64_t macs() const { return N * P * Q * K * R * S * C; }
 };
 
-// What follows a convolution while its output is still in cache: y = relu(conv * scale[k] + bias[k] + residual). Undefined parts are left out.
+// What follows a convolution while its output is still in cache: y = relu(conv * scale[k] + bias[k] + residual). Undefined parts are left
+// out.
 struct ConvEpilogue {
   Tensor scale, bias;  // (K) [stat]
   Tensor residual;     // (N,P,Q,K)
@@ -62,7 +63,7 @@ struct FoldedScale {
 enum class ConvPass : uint8_t { forward, backward_data, backward_filter };
 
 enum class ClassWeightNorm : uint8_t { sum_over_batch, sum_of_weights };  // sum(w l)/N (Keras), sum(w l)/sum(w) (PyTorch)
-enum class AdamEpsForm : uint8_t { keras, torch };                       // SEMANTICS: eps beside sqrt(v), or beside sqrt(vhat)
+enum class AdamEpsForm : uint8_t { keras, torch };                        // SEMANTICS: eps beside sqrt(v), or beside sqrt(vhat)
 
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-7;
@@ -85,50 +86,56 @@ class Backend {
   virtual Device device() const = 0;
 
   // ---- bytes ----
-  virtual void fill(const Tensor& x, double value) = 0;                       // every element; any dtype
-  virtual void copy(const Tensor& x, const Tensor& y) = 0;                    // same dtype, count and device
-  virtual void upload(const void* host, const Tensor& y) = 0;                 // y.bytes() bytes from host memory
-  virtual void download(const Tensor& x, void* host) = 0;                     // x.bytes() bytes to host memory
-  virtual void cast(const Tensor& x, const Tensor& y) = 0;                    // between floating dtypes, rounding to nearest even
+  virtual void fill(const Tensor& x, double value) = 0;        // every element; any dtype
+  virtual void copy(const Tensor& x, const Tensor& y) = 0;     // same dtype, count and device
+  virtual void upload(const void* host, const Tensor& y) = 0;  // y.bytes() bytes from host memory
+  virtual void download(const Tensor& x, void* host) = 0;      // x.bytes() bytes to host memory
+  virtual void cast(const Tensor& x, const Tensor& y) = 0;     // between floating dtypes, rounding to nearest even
 
   // ---- element by element ----
-  virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;    // y = a + b
-  virtual void accumulate(const Tensor& x, const Tensor& y) = 0;              // y += x
+  virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;  // y = a + b
+  virtual void accumulate(const Tensor& x, const Tensor& y) = 0;            // y += x
   virtual void relu_forward(const Tensor& x, const Tensor& y) = 0;
   virtual void relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) = 0;  // passes dy where y > 0
-  // y = x / (1-p) where the Philox draw at (key, row_keys[n], element within the row) is at least p, else 0. row_keys: i32 (N,2), low and high word.
+  // y = x / (1-p) where the Philox draw at (key, row_keys[n], element within the row) is at least p, else 0. row_keys: i32 (N,2), low and
+  // high word.
   virtual void dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) = 0;
 
   // ---- convolution ----
   virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) = 0;  // bytes; the workspace is a u8 tensor of this size
-  virtual void conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace, const Tensor& y) = 0;
+  virtual void conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+                            const Tensor& y) = 0;
   // dx = conv^T(dy * scale, w): with a folded scale the gradient passes a frozen BatchNorm for free.
-  virtual void conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace, GradTarget dx) = 0;
+  virtual void conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,
+                                  const Tensor& workspace, GradTarget dx) = 0;
   virtual void conv_backward_filter(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) = 0;
 
   // ---- batch normalisation over the last dimension; M = elements per channel ----
   // Biased mean and variance by tiles merged with Chan's formula (Chan, Golub, LeVeque 1979).
   virtual void channel_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) = 0;  // mean, variance: (K) [stat]
-  // running = (1-momentum)*running + momentum*batch, with the unbiased variance M/(M-1) where `unbiased` (PyTorch), else the biased one (Keras).
-  virtual void update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased, const Tensor& running_mean,
-                                         const Tensor& running_variance) = 0;
+  // running = (1-momentum)*running + momentum*batch, with the unbiased variance M/(M-1) where `unbiased` (PyTorch), else the biased one
+  // (Keras).
+  virtual void update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased,
+                                         const Tensor& running_mean, const Tensor& running_variance) = 0;
   // invstd = 1/sqrt(variance+eps), scale = gamma*invstd, shift = beta - mean*scale; all (K) [stat]
-  virtual void fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps, const Tensor& invstd,
-                               const Tensor& scale, const Tensor& shift) = 0;
+  virtual void fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps,
+                               const Tensor& invstd, const Tensor& scale, const Tensor& shift) = 0;
   // y = relu(x*scale + shift + residual); the last two as in ConvEpilogue
   virtual void scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) = 0;
   // The gradient behind the activation, g = dy where active (y > 0; where y is undefined: x*scale + shift > 0; without relu: everywhere),
   // and its sums over each channel: sum_g = sum(g), sum_gx = sum(g * (x-mean)*invstd). g is written only where defined.
-  virtual void batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean, const Tensor& invstd,
-                                        const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) = 0;
+  virtual void batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                        const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) = 0;
   // dx = scale * (g - (sum_g + xhat*sum_gx)/M), g as above (recomputed from dy, or given in `dy` when e.relu is off)
-  virtual void batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean, const Tensor& invstd,
-                                        const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) = 0;
-  // g = dy where y > 0 (everywhere without relu) and sum_g per channel; either output may be undefined. For BatchNorm with stored statistics.
+  virtual void batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                        const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) = 0;
+  // g = dy where y > 0 (everywhere without relu) and sum_g per channel; either output may be undefined. For BatchNorm with stored
+  // statistics.
   virtual void mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, const Tensor& g, const Tensor& sum_g) = 0;
-  // From raw = conv_backward_filter(x, g): dw = scale*raw and, with stored statistics, dgamma = invstd*(<w_k, raw_k> - mean*sum_g). Any target may be unwanted.
-  virtual void frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd, const Tensor& sum_g,
-                                       GradTarget dw, GradTarget dgamma) = 0;
+  // From raw = conv_backward_filter(x, g): dw = scale*raw and, with stored statistics, dgamma = invstd*(<w_k, raw_k> - mean*sum_g). Any
+  // target may be unwanted.
+  virtual void frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
+                                       const Tensor& sum_g, GradTarget dw, GradTarget dgamma) = 0;
   // y (+)= x for [stat] vectors
   virtual void write_or_add(const Tensor& x, GradTarget y) = 0;
 
@@ -136,7 +143,7 @@ class Backend {
   // index: u8 (N,P,Q,C), position in the window, row by row; the first maximum wins. Padding never wins.
   virtual void max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) = 0;
   virtual void max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) = 0;
-  virtual void global_mean_forward(const Tensor& x, const Tensor& y) = 0;     // (N,H,W,C) -> (N,C)
+  virtual void global_mean_forward(const Tensor& x, const Tensor& y) = 0;  // (N,H,W,C) -> (N,C)
   virtual void global_mean_backward(const Tensor& dy, GradTarget dx) = 0;
 
   // ---- dense layer: x (N,C), w (K,C), b (K), y (N,K) ----
@@ -147,11 +154,11 @@ class Backend {
   // ---- loss: logits (N,K), labels i32 (N), class_weights (K) [stat], everything else [stat] ----
   virtual void softmax(const Tensor& logits, const Tensor& probabilities) = 0;
   // loss: one element, sum_i w[label_i] * -log p_i[label_i] / norm
-  virtual void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm, const Tensor& probabilities,
-                                     const Tensor& loss) = 0;
+  virtual void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
+                                     const Tensor& probabilities, const Tensor& loss) = 0;
   // dlogits = dloss * w[label]/norm * (p - onehot(label))
-  virtual void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm, const Tensor& dloss,
-                                      GradTarget dlogits) = 0;
+  virtual void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
+                                      const Tensor& dloss, GradTarget dlogits) = 0;
   // sums (f64, 2 + K*K): [0] += loss*N, [1] += unweighted loss summed over rows, [2 + label*K + argmax] += 1
   virtual void add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) = 0;
 
@@ -159,10 +166,12 @@ class Backend {
   virtual void scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) = 0;  // y = x * loss_scale
   // Adds to state[gradient_square_sum] the sum of squares of grad/loss_scale, and sets state[overflow] where an element is not finite.
   virtual void check_gradients(const Tensor& grad, const Tensor& state) = 0;
-  // One Adam step on flat arrays unless state[overflow]; grad is divided by loss_scale first; `compute` (where defined) gets the rounded copy of master.
-  virtual void adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute, const AdamOptions& options,
-                           const Tensor& state) = 0;
-  // After all updates: counts the step or the skip, grows or backs off the scale (scaled == false leaves it), clears overflow and gradient_square_sum.
+  // One Adam step on flat arrays unless state[overflow]; grad is divided by loss_scale first; `compute` (where defined) gets the rounded
+  // copy of master.
+  virtual void adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute,
+                           const AdamOptions& options, const Tensor& state) = 0;
+  // After all updates: counts the step or the skip, grows or backs off the scale (scaled == false leaves it), clears overflow and
+  // gradient_square_sum.
   virtual void advance_state(const LossScaleOptions& options, bool scaled, const Tensor& state) = 0;
 
   // ---- images: u8 (N,H,W,C) ----
@@ -170,7 +179,8 @@ class Backend {
   virtual void normalize(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) = 0;
   // Output pixel (i,j) is sampled bilinearly at (row, column) = M (i,j,1); coordinates outside repeat the border. matrices: f32 (N,6)
   virtual void warp(const Tensor& x, const Tensor& matrices, const Tensor& y) = 0;
-  // PIL's ImageEnhance.Sharpness, then brightness and contrast about 128: parameters f32 (N,3) = sharpness, brightness factor, contrast factor; 1 leaves as is
+  // PIL's ImageEnhance.Sharpness, then brightness and contrast about 128: parameters f32 (N,3) = sharpness, brightness factor, contrast
+  // factor; 1 leaves as is
   virtual void enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) = 0;
 
   // ---- explanation ----
@@ -180,5 +190,7 @@ class Backend {
 
 // The backend of a device; throws when the device is not in this build. Inside a DryRun (engine/meta) it is the recording one.
 Backend& backend(Device device);
+// The one that computes, also inside a DryRun.
+Backend& device_backend(Device device);
 
 }  // namespace dura

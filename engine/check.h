@@ -28,15 +28,19 @@ std::string concat(const Parts&... parts) {
 }
 
 template <class... Parts>
-[[noreturn]] void fail(const Parts&... parts) { throw Error(concat(parts...)); }
+[[noreturn]] void fail(const Parts&... parts) {
+  throw Error(concat(parts...));
+}
 
 template <class... Parts>
-[[noreturn]] void fail_usage(const Parts&... parts) { throw UsageError(concat(parts...)); }
+[[noreturn]] void fail_usage(const Parts&... parts) {
+  throw UsageError(concat(parts...));
+}
 
 }  // namespace dura
 
 // Throws dura::Error with the joined message when the condition does not hold. Always on: a wrong shape must never become a wrong number.
-#define DURA_CHECK(condition, ...)                \
-  do {                                            \
-    if (!(condition)) ::dura::fail(__VA_ARGS__);  \
+#define DURA_CHECK(condition, ...)               \
+  do {                                           \
+    if (!(condition)) ::dura::fail(__VA_ARGS__); \
   } while (false)

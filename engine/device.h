@@ -11,10 +11,14 @@ enum class Device : uint8_t { cpu, meta, cuda, cuda_sim };
 
 inline const char* device_name(Device d) {
   switch (d) {
-    case Device::cpu: return "cpu";
-    case Device::meta: return "meta";
-    case Device::cuda: return "cuda";
-    case Device::cuda_sim: return "cuda-sim";
+    case Device::cpu:
+      return "cpu";
+    case Device::meta:
+      return "meta";
+    case Device::cuda:
+      return "cuda";
+    case Device::cuda_sim:
+      return "cuda-sim";
   }
   fail("device_name: no such device");
 }

@@ -54,7 +54,9 @@ DURA_HOST_DEVICE inline float from_f16(f16 v) {
 
 // ---- random numbers --------------------------------------------------------------------------------------------------
 
-struct Philox4 { uint32_t v[4]; };
+struct Philox4 {
+  uint32_t v[4];
+};
 
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed bijection of the counter.
 DURA_HOST_DEVICE inline Philox4 philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) {
@@ -79,6 +81,40 @@ DURA_HOST_DEVICE inline uint64_t mix64(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
   return x ^ (x >> 31);
+}
+
+// The 64-bit row key from the two words of an i32 (N,2) tensor.
+DURA_HOST_DEVICE inline uint64_t join_words(int32_t low, int32_t high) {
+  return (static_cast<uint64_t>(static_cast<uint32_t>(high)) << 32) | static_cast<uint32_t>(low);
+}
+
+// Element `index` of a row takes word index%4 of Philox block index/4.
+DURA_HOST_DEVICE inline bool dropout_keeps(uint64_t key, uint64_t row_key, uint64_t index, float p) {
+  return uniform01(philox(key, row_key, index / 4).v[index % 4]) >= p;
+}
+
+// ---- activations and optimizer ---------------------------------------------------------------------------------------------
+
+// NaN passes, as in every framework: a broken number must not be hidden.
+template <class T>
+DURA_HOST_DEVICE inline T relu(T x) {
+  return x < 0 ? T(0) : x;
+}
+
+// What one Adam step needs besides the moments; t counts from 1 (Kingma and Ba 2015, section 2).
+// Keras: p -= lr*sqrt(1-b2^t)/(1-b1^t) * m/(sqrt(v) + eps).  PyTorch: p -= lr/(1-b1^t) * m/(sqrt(v)/sqrt(1-b2^t) + eps).
+struct AdamStep {
+  double rate;             // multiplies m / denominator
+  double root_correction;  // multiplies sqrt(v)
+  double beta1, beta2, eps, inverse_scale;
+};
+
+template <class T>
+DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m, T* v, T root(T)) {
+  const T g = gradient * static_cast<T>(s.inverse_scale);
+  *m += (g - *m) * static_cast<T>(1 - s.beta1);
+  *v += (g * g - *v) * static_cast<T>(1 - s.beta2);
+  return parameter - static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps));
 }
 
 }  // namespace dura::formula

@@ -31,7 +31,8 @@ class CpuPool : public MemorySource {
     } else {
       block = {std::aligned_alloc(alignment, bytes), bytes, 0};
       if (!block.data) trim(), block.data = std::aligned_alloc(alignment, bytes);
-      if (!block.data) fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
+      if (!block.data)
+        fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
       statistics_.reserved += bytes;
     }
     statistics_.in_use += block.bytes;
@@ -147,7 +148,8 @@ MemoryPlan plan_memory(std::vector<Lifetime> lifetimes) {
     }
     plan.offsets[i] = offset;
     plan.bytes = std::max(plan.bytes, offset + all[i].bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }), i);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
+                  i);
   }
 
   std::vector<std::pair<uint64_t, int64_t>> changes;
@@ -175,8 +177,8 @@ Block Arena::allocate(size_t bytes, const std::string& what) {
   DURA_CHECK(next_ < plan_.lifetimes.size(), "captured step: ", what, " (", bytes, " bytes) is one allocation more than the planned ",
              plan_.lifetimes.size(), ". Every step must do the same work; plan it again after changing the model.");
   const Lifetime& planned = plan_.lifetimes[next_];
-  DURA_CHECK(planned.bytes == bytes, "captured step: ", what, " needs ", bytes, " bytes where the plan has ", planned.bytes, " for ", planned.what,
-             ". The shapes of a captured step are fixed; use the short batch outside of it.");
+  DURA_CHECK(planned.bytes == bytes, "captured step: ", what, " needs ", bytes, " bytes where the plan has ", planned.bytes, " for ",
+             planned.what, ". The shapes of a captured step are fixed; use the short batch outside of it.");
   const size_t offset = plan_.offsets[next_];
   statistics_.in_use += bytes;
   statistics_.peak = std::max(statistics_.peak, statistics_.in_use);

@@ -12,10 +12,10 @@
 namespace dura {
 
 struct MemoryStatistics {
-  size_t in_use = 0;        // bytes in live buffers
-  size_t peak = 0;          // largest in_use since the last reset_peak()
-  size_t reserved = 0;      // bytes held from the system, cached blocks included
-  uint64_t allocations = 0; // number of blocks handed out
+  size_t in_use = 0;         // bytes in live buffers
+  size_t peak = 0;           // largest in_use since the last reset_peak()
+  size_t reserved = 0;       // bytes held from the system, cached blocks included
+  uint64_t allocations = 0;  // number of blocks handed out
 };
 
 // What a source hands out: `data` is null where there are no bytes (meta, dry runs), so `id` tells blocks apart.

@@ -17,7 +17,8 @@
 namespace dura {
 namespace {
 
-// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes fewer.
+// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
+// fewer.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads) {

@@ -27,7 +27,8 @@ Tensor Tensor::view(const Shape& shape) const {
 }
 
 Tensor Tensor::slice(int64_t first, const Shape& shape) const {
-  DURA_CHECK(first >= 0 && first + shape.numel() <= numel(), "slice: elements ", first, " to ", first + shape.numel(), " of a tensor with ", numel());
+  DURA_CHECK(first >= 0 && first + shape.numel() <= numel(), "slice: elements ", first, " to ", first + shape.numel(), " of a tensor with ",
+             numel());
   Tensor t = *this;
   t.offset_ += static_cast<size_t>(first) * dtype_size(dtype_);
   t.shape_ = shape;

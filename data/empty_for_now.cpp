@@ -1,0 +1,1 @@
+#include "engine/check.h"

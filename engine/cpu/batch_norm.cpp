@@ -1,0 +1,255 @@
+// Batch normalisation over the last dimension. x is M rows of K channels; rows are cut into tiles, a tile's sums are made in one pass, and
+// tiles are merged in order in double.
+#include <cmath>
+#include <vector>
+
+#include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/element.h"
+#include "engine/parallel.h"
+
+namespace dura {
+
+using cpu::data_or_null;
+using cpu::dispatch_floating;
+using cpu::Element;
+
+namespace {
+
+struct Rows {
+  int64_t M, K, tile, tiles;
+  explicit Rows(const Tensor& x) : K(x.shape()[x.shape().rank() - 1]) {
+    M = x.numel() / K;
+    tile = std::max<int64_t>(1, std::min<int64_t>(512, cpu::grain / K));
+    tiles = (M + tile - 1) / tile;
+  }
+  int64_t begin(int64_t t) const { return t * tile; }
+  int64_t end(int64_t t) const { return std::min(M, (t + 1) * tile); }
+};
+
+template <class C>
+void merge_sums(const std::vector<C>& partial, const Rows& r, int64_t stride, C* sum) {
+  for (int64_t k = 0; k < r.K; ++k) {
+    double total = 0;
+    for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[static_cast<size_t>(t * stride + k)]);
+    sum[k] = static_cast<C>(total);
+  }
+}
+
+}  // namespace
+
+// Chan's merge of tile means instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
+void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+  const Rows r(x);
+  dispatch_floating("channel_statistics", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T* px = x.data<T>();
+    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));  // mean and M2 of each tile
+    parallel_for(r.tiles, [&](int64_t t) {
+      C* tile_mean = partial.data() + 2 * t * r.K;
+      C* m2 = tile_mean + r.K;
+      for (int64_t i = r.begin(t); i < r.end(t); ++i)
+        for (int64_t k = 0; k < r.K; ++k) tile_mean[k] += Element<T>::load(px[i * r.K + k]);
+      for (int64_t k = 0; k < r.K; ++k) tile_mean[k] /= static_cast<C>(r.end(t) - r.begin(t));
+      for (int64_t i = r.begin(t); i < r.end(t); ++i)
+        for (int64_t k = 0; k < r.K; ++k) {
+          const C d = Element<T>::load(px[i * r.K + k]) - tile_mean[k];
+          m2[k] += d * d;
+        }
+    });
+    C *pm = mean.data<C>(), *pv = variance.data<C>();
+    for (int64_t k = 0; k < r.K; ++k) {
+      double count = 0, m = 0, m2 = 0;
+      for (int64_t t = 0; t < r.tiles; ++t) {
+        const double n = static_cast<double>(r.end(t) - r.begin(t)),
+                     d = static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]) - m;
+        m2 += static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]) + d * d * count * n / (count + n);
+        m += d * n / (count + n);
+        count += n;
+      }
+      pm[k] = static_cast<C>(m);
+      pv[k] = static_cast<C>(m2 / count);
+    }
+  });
+}
+
+void CpuBackend::update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased,
+                                           const Tensor& running_mean, const Tensor& running_variance) {
+  const double correction = unbiased && count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
+  dispatch_floating("update_running_statistics", mean.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const C *m = mean.data<C>(), *v = variance.data<C>();
+    C *rm = running_mean.data<C>(), *rv = running_variance.data<C>();
+    for (int64_t k = 0; k < mean.numel(); ++k) {
+      rm[k] = static_cast<C>((1 - momentum) * static_cast<double>(rm[k]) + momentum * static_cast<double>(m[k]));
+      rv[k] = static_cast<C>((1 - momentum) * static_cast<double>(rv[k]) + momentum * correction * static_cast<double>(v[k]));
+    }
+  });
+}
+
+void CpuBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps,
+                                 const Tensor& invstd, const Tensor& scale, const Tensor& shift) {
+  dispatch_floating("fold_batch_norm", gamma.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const C *g = gamma.data<C>(), *b = beta.data<C>(), *m = mean.data<C>(), *v = variance.data<C>();
+    C *is = invstd.data<C>(), *sc = scale.data<C>(), *sh = shift.data<C>();
+    for (int64_t k = 0; k < gamma.numel(); ++k) {
+      const double inverse = 1 / std::sqrt(static_cast<double>(v[k]) + eps), s = static_cast<double>(g[k]) * inverse;
+      is[k] = static_cast<C>(inverse);
+      sc[k] = static_cast<C>(s);
+      sh[k] = static_cast<C>(static_cast<double>(b[k]) - static_cast<double>(m[k]) * s);
+    }
+  });
+}
+
+void CpuBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
+  const Rows r(x);
+  dispatch_floating("scale_shift_act", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T *px = x.data<T>(), *pr = data_or_null<T>(e.residual);
+    const C *scale = data_or_null<C>(e.scale), *shift = data_or_null<C>(e.bias);
+    T* py = y.data<T>();
+    parallel_for(r.tiles, [&, relu = e.relu](int64_t t) {
+      for (int64_t i = r.begin(t); i < r.end(t); ++i) {
+        const T* row = px + i * r.K;
+        T* out = py + i * r.K;
+        for (int64_t k = 0; k < r.K; ++k) {
+          C v = Element<T>::load(row[k]);
+          if (scale) v *= scale[k];
+          if (shift) v += shift[k];
+          if (pr) v += Element<T>::load(pr[i * r.K + k]);
+          out[k] = Element<T>::store(relu ? formula::relu(v) : v);
+        }
+      }
+    });
+  });
+}
+
+namespace {
+
+// The gradient behind the activation, element by element; see Backend::batch_norm_backward_sums.
+template <class T>
+struct MaskedGradient {
+  using C = typename Element<T>::Compute;
+  const T *dy, *x, *y;
+  const C *scale, *shift;
+  bool relu;
+  int64_t K;
+
+  MaskedGradient(const Tensor& dy_, const Tensor& x_, const Tensor& y_, const ConvEpilogue& e, int64_t channels)
+      : dy(dy_.data<T>()),
+        x(x_.data<T>()),
+        y(data_or_null<T>(y_)),
+        scale(data_or_null<C>(e.scale)),
+        shift(data_or_null<C>(e.bias)),
+        relu(e.relu),
+        K(channels) {}
+
+  C operator()(int64_t row, int64_t k) const {
+    const int64_t at = row * K + k;
+    const C g = Element<T>::load(dy[at]);
+    if (!relu) return g;
+    const bool active = y ? Element<T>::load(y[at]) > 0 : Element<T>::load(x[at]) * scale[k] + shift[k] > 0;
+    return active ? g : C(0);
+  }
+};
+
+}  // namespace
+
+void CpuBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                          const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) {
+  const Rows r(x);
+  dispatch_floating("batch_norm_backward_sums", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const MaskedGradient<T> gradient(dy, x, y, e, r.K);
+    const C *m = mean.data<C>(), *is = invstd.data<C>();
+    T* pg = data_or_null<T>(g);
+    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));
+    parallel_for(r.tiles, [&](int64_t t) {
+      C* tile_g = partial.data() + 2 * t * r.K;
+      C* tile_gx = tile_g + r.K;
+      for (int64_t i = r.begin(t); i < r.end(t); ++i)
+        for (int64_t k = 0; k < r.K; ++k) {
+          const C v = gradient(i, k);
+          tile_g[k] += v;
+          tile_gx[k] += v * ((Element<T>::load(gradient.x[i * r.K + k]) - m[k]) * is[k]);
+          if (pg) pg[i * r.K + k] = Element<T>::store(v);
+        }
+    });
+    merge_sums(partial, r, 2 * r.K, sum_g.data<C>());
+    partial.erase(partial.begin(), partial.begin() + r.K);
+    merge_sums(partial, r, 2 * r.K, sum_gx.data<C>());
+  });
+}
+
+void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                          const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) {
+  const Rows r(x);
+  dispatch_floating("batch_norm_backward_data", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const MaskedGradient<T> gradient(dy, x, y, e, r.K);
+    const C *m = mean.data<C>(), *is = invstd.data<C>(), *sg = sum_g.data<C>(), *sgx = sum_gx.data<C>(), *scale = e.scale.data<C>();
+    T* out = dx.tensor.data<T>();
+    // scale*(g - sg/M - xhat*sgx/M) = scale*g - a*x - b with per-channel constants
+    std::vector<C> a(static_cast<size_t>(r.K)), b(static_cast<size_t>(r.K));
+    for (int64_t k = 0; k < r.K; ++k) {
+      const double per_x =
+          static_cast<double>(scale[k]) * static_cast<double>(is[k]) * static_cast<double>(sgx[k]) / static_cast<double>(r.M);
+      a[static_cast<size_t>(k)] = static_cast<C>(per_x);
+      b[static_cast<size_t>(k)] = static_cast<C>(static_cast<double>(scale[k]) * static_cast<double>(sg[k]) / static_cast<double>(r.M));
+    }
+    parallel_for(r.tiles, [&, accumulate = dx.accumulate](int64_t t) {
+      for (int64_t i = r.begin(t); i < r.end(t); ++i)
+        for (int64_t k = 0; k < r.K; ++k) {
+          const C centred = Element<T>::load(gradient.x[i * r.K + k]) - m[k];
+          cpu::put(out, i * r.K + k, scale[k] * gradient(i, k) - a[static_cast<size_t>(k)] * centred - b[static_cast<size_t>(k)],
+                   accumulate);
+        }
+    });
+  });
+}
+
+void CpuBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, const Tensor& g, const Tensor& sum_g) {
+  const Rows r(dy);
+  dispatch_floating("mask_and_sum", dy.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T *pd = dy.data<T>(), *py = relu ? y.data<T>() : nullptr;
+    T* pg = data_or_null<T>(g);
+    std::vector<C> partial(sum_g.defined() ? static_cast<size_t>(r.tiles * r.K) : 0, C(0));
+    C* sums = sum_g.defined() ? partial.data() : nullptr;
+    parallel_for(r.tiles, [&](int64_t t) {
+      for (int64_t i = r.begin(t); i < r.end(t); ++i)
+        for (int64_t k = 0; k < r.K; ++k) {
+          const int64_t at = i * r.K + k;
+          const C v = !py || Element<T>::load(py[at]) > 0 ? Element<T>::load(pd[at]) : C(0);
+          if (sums) sums[t * r.K + k] += v;
+          if (pg) pg[at] = Element<T>::store(v);
+        }
+    });
+    if (sums) merge_sums(partial, r, r.K, sum_g.data<C>());
+  });
+}
+
+void CpuBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
+                                         const Tensor& sum_g, GradTarget dw, GradTarget dgamma) {
+  const int64_t K = scale.numel(), width = raw.numel() / K;
+  dispatch_floating("frozen_batch_norm_grads", raw.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T *pr = raw.data<T>(), *pw = w.data<T>();
+    T* out = data_or_null<T>(dw.tensor);
+    C* og = data_or_null<C>(dgamma.tensor);
+    const C *sc = scale.data<C>(), *m = mean.data<C>(), *is = invstd.data<C>(), *sg = data_or_null<C>(sum_g);
+    parallel_for(K, [&](int64_t k) {
+      double product = 0;
+      for (int64_t j = 0; j < width; ++j) {
+        const C v = Element<T>::load(pr[k * width + j]);
+        if (og) product += static_cast<double>(v) * static_cast<double>(Element<T>::load(pw[k * width + j]));
+        if (out) cpu::put(out, k * width + j, sc[k] * v, dw.accumulate);
+      }
+      if (og)
+        cpu::put(og, k, static_cast<C>(static_cast<double>(is[k]) * (product - static_cast<double>(m[k]) * static_cast<double>(sg[k]))),
+                 dgamma.accumulate);
+    });
+  });
+}
+
+}  // namespace dura

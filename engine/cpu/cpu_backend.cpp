@@ -1,0 +1,24 @@
+// Chooses between the kernels for f32 and those for any storage type.
+#include "engine/cpu/cpu_backend.h"
+
+#include "engine/cpu/conv_generic.h"
+
+namespace dura {
+
+size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) { return cpu::conv_workspace_generic(g, dtype, pass); }
+
+void CpuBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+                              const Tensor& y) {
+  cpu::conv_forward_generic(g, x, w.value, e, workspace, y);
+}
+
+void CpuBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,
+                                    const Tensor& workspace, GradTarget dx) {
+  cpu::conv_backward_data_generic(g, dy, w.value, scale.scale, workspace, dx);
+}
+
+void CpuBackend::conv_backward_filter(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
+  cpu::conv_backward_filter_generic(g, x, dy, workspace, dw);
+}
+
+}  // namespace dura

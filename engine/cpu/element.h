@@ -1,0 +1,67 @@
+// How a stored element becomes a number to compute with, and back. The [stat] type of backend.h is the compute type.
+#pragma once
+#include "engine/formula.h"
+#include "engine/tensor.h"
+
+namespace dura::cpu {
+
+template <class T>
+struct Element;
+template <>
+struct Element<float> {
+  using Compute = float;
+  static float load(float v) { return v; }
+  static float store(float v) { return v; }
+};
+template <>
+struct Element<double> {
+  using Compute = double;
+  static double load(double v) { return v; }
+  static double store(double v) { return v; }
+};
+template <>
+struct Element<f16> {
+  using Compute = float;
+  static float load(f16 v) { return formula::from_f16(v); }
+  static f16 store(float v) { return formula::to_f16(v); }
+};
+template <>
+struct Element<bf16> {
+  using Compute = float;
+  static float load(bf16 v) { return formula::from_bf16(v); }
+  static bf16 store(float v) { return formula::to_bf16(v); }
+};
+
+// Calls f with a value of the storage type.
+template <class F>
+void dispatch_floating(const char* kernel, DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32:
+      return f(float{});
+    case DType::f64:
+      return f(double{});
+    case DType::f16:
+      return f(f16{});
+    case DType::bf16:
+      return f(bf16{});
+    case DType::i32:
+    case DType::u8:
+      break;
+  }
+  fail(kernel, ": ", dtype_name(dtype), " is not a floating type");
+}
+
+// Writes or adds, as a GradTarget says.
+template <class T>
+void put(T* y, int64_t i, typename Element<T>::Compute value, bool accumulate) {
+  y[i] = Element<T>::store(accumulate ? Element<T>::load(y[i]) + value : value);
+}
+
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+constexpr int64_t grain = 1 << 15;  // elements of one task of an elementwise kernel: 128 KiB of f32, half of a small L2
+
+}  // namespace dura::cpu

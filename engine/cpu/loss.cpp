@@ -1,0 +1,106 @@
+// Softmax, cross-entropy, metric sums: small tables, computed in double.
+#include <cmath>
+
+#include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/element.h"
+
+namespace dura {
+
+using cpu::dispatch_floating;
+using cpu::Element;
+
+namespace {
+
+template <class C>
+double weight_of(const C* weights, int32_t label) {
+  return weights ? static_cast<double>(weights[label]) : 1.0;
+}
+
+template <class C>
+double loss_norm(const C* weights, const int32_t* labels, int64_t N, ClassWeightNorm norm) {
+  if (norm == ClassWeightNorm::sum_over_batch) return static_cast<double>(N);
+  double sum = 0;
+  for (int64_t n = 0; n < N; ++n) sum += weight_of(weights, labels[n]);
+  return sum;
+}
+
+void check_labels(const int32_t* labels, int64_t N, int64_t K) {
+  for (int64_t n = 0; n < N; ++n)
+    DURA_CHECK(labels[n] >= 0 && labels[n] < K, "cross_entropy: label ", labels[n], " in row ", n, ", there are ", K, " classes");
+}
+
+}  // namespace
+
+void CpuBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
+  const int64_t N = logits.shape()[0], K = logits.shape()[1];
+  dispatch_floating("softmax", logits.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T* px = logits.data<T>();
+    C* py = probabilities.data<C>();
+    for (int64_t n = 0; n < N; ++n) {
+      double largest = static_cast<double>(Element<T>::load(px[n * K])), sum = 0;
+      for (int64_t k = 1; k < K; ++k) largest = std::max(largest, static_cast<double>(Element<T>::load(px[n * K + k])));
+      for (int64_t k = 0; k < K; ++k) sum += std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest);
+      for (int64_t k = 0; k < K; ++k)
+        py[n * K + k] = static_cast<C>(std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest) / sum);
+    }
+  });
+}
+
+// From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
+void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
+                                       const Tensor&, const Tensor& loss) {
+  const int64_t N = logits.shape()[0], K = logits.shape()[1];
+  const int32_t* label = labels.data<int32_t>();
+  check_labels(label, N, K);
+  dispatch_floating("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T* px = logits.data<T>();
+    const C* weights = cpu::data_or_null<C>(class_weights);
+    double total = 0;
+    for (int64_t n = 0; n < N; ++n) {
+      double largest = static_cast<double>(Element<T>::load(px[n * K])), sum = 0;
+      for (int64_t k = 1; k < K; ++k) largest = std::max(largest, static_cast<double>(Element<T>::load(px[n * K + k])));
+      for (int64_t k = 0; k < K; ++k) sum += std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest);
+      total += weight_of(weights, label[n]) * (std::log(sum) + largest - static_cast<double>(Element<T>::load(px[n * K + label[n]])));
+    }
+    loss.data<C>()[0] = static_cast<C>(total / loss_norm(weights, label, N, norm));
+  });
+}
+
+void CpuBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
+                                        ClassWeightNorm norm, const Tensor& dloss, GradTarget dlogits) {
+  const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
+  const int32_t* label = labels.data<int32_t>();
+  dispatch_floating("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const C *p = probabilities.data<C>(), *weights = cpu::data_or_null<C>(class_weights);
+    const double factor = static_cast<double>(dloss.data<C>()[0]) / loss_norm(weights, label, N, norm);
+    T* out = dlogits.tensor.data<T>();
+    for (int64_t n = 0; n < N; ++n)
+      for (int64_t k = 0; k < K; ++k)
+        cpu::put(out, n * K + k,
+                 static_cast<C>(factor * weight_of(weights, label[n]) * (static_cast<double>(p[n * K + k]) - (k == label[n]))),
+                 dlogits.accumulate);
+  });
+}
+
+void CpuBackend::add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) {
+  const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
+  const int32_t* label = labels.data<int32_t>();
+  double* s = sums.data<double>();
+  dispatch_floating("add_metrics", probabilities.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const C* p = probabilities.data<C>();
+    s[0] += static_cast<double>(loss.data<C>()[0]) * static_cast<double>(N);
+    for (int64_t n = 0; n < N; ++n) {
+      int64_t best = 0;
+      for (int64_t k = 1; k < K; ++k)
+        if (p[n * K + k] > p[n * K + best]) best = k;
+      s[1] -= std::log(std::max(static_cast<double>(p[n * K + label[n]]), 1e-45));
+      s[2 + label[n] * K + best] += 1;
+    }
+  });
+}
+
+}  // namespace dura

@@ -1,0 +1,94 @@
+// Loss scaling and Adam over flat arrays.
+#include <cmath>
+#include <vector>
+
+#include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/element.h"
+#include "engine/parallel.h"
+
+namespace dura {
+
+using cpu::dispatch_floating;
+using cpu::Element;
+using cpu::grain;
+
+void CpuBackend::scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) {
+  dispatch_floating("scale_by_loss_scale", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const C scale = static_cast<C>(state.data<double>()[StepState::loss_scale]);
+    const T* px = x.data<T>();
+    T* py = y.data<T>();
+    for (int64_t i = 0; i < x.numel(); ++i) py[i] = Element<T>::store(Element<T>::load(px[i]) * scale);
+  });
+}
+
+void CpuBackend::check_gradients(const Tensor& grad, const Tensor& state) {
+  double* s = state.data<double>();
+  dispatch_floating("check_gradients", grad.dtype(), [&]<class T>(T) {
+    const T* g = grad.data<T>();
+    const int64_t count = grad.numel(), tasks = (count + grain - 1) / grain;
+    std::vector<double> partial(static_cast<size_t>(tasks));
+    parallel_for(tasks, [&](int64_t t) {
+      double sum = 0;
+      for (int64_t i = t * grain; i < std::min(count, (t + 1) * grain); ++i) {
+        const double v = static_cast<double>(Element<T>::load(g[i]));
+        sum += v * v;
+      }
+      partial[static_cast<size_t>(t)] = sum;
+    });
+    double total = 0;
+    for (double p : partial) total += p;
+    // Squares of finite f32 values cannot overflow a double (unlike those of huge f64 ones, which no training run survives either).
+    if (!std::isfinite(total)) s[StepState::overflow] = 1;
+    s[StepState::gradient_square_sum] += total / (s[StepState::loss_scale] * s[StepState::loss_scale]);
+  });
+}
+
+void CpuBackend::adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute,
+                             const AdamOptions& o, const Tensor& state) {
+  const double* s = state.data<double>();
+  if (s[StepState::overflow] != 0) return;
+  const double t = s[StepState::step_count] + 1, correction1 = 1 - std::pow(o.beta1, t),
+               root_correction2 = std::sqrt(1 - std::pow(o.beta2, t));
+  const double lr = s[StepState::learning_rate];
+  const bool keras = o.eps_form == AdamEpsForm::keras;
+  const formula::AdamStep step{keras ? lr * root_correction2 / correction1 : lr / correction1,
+                               keras ? 1.0 : 1 / root_correction2,
+                               o.beta1,
+                               o.beta2,
+                               o.eps,
+                               1 / s[StepState::loss_scale]};
+  dispatch_floating("adam_update", grad.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T* pg = grad.data<T>();
+    C *pp = master.data<C>(), *pm = m.data<C>(), *pv = v.data<C>();
+    T* pc = cpu::data_or_null<T>(compute);
+    parallel_ranges(master.numel(), grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        pp[i] = formula::adam<C>(step, Element<T>::load(pg[i]), pp[i], pm + i, pv + i, [](C x) { return std::sqrt(x); });
+        if (pc) pc[i] = Element<T>::store(pp[i]);
+      }
+    });
+  });
+}
+
+void CpuBackend::advance_state(const LossScaleOptions& o, bool scaled, const Tensor& state) {
+  double* s = state.data<double>();
+  if (s[StepState::overflow] != 0) {
+    s[StepState::skipped_steps] += 1;
+    s[StepState::growth_tracker] = 0;
+    if (scaled) s[StepState::loss_scale] *= o.backoff;
+  } else {
+    s[StepState::step_count] += 1;
+    s[StepState::growth_tracker] += 1;
+    if (s[StepState::growth_tracker] >= static_cast<double>(o.growth_interval)) {
+      s[StepState::growth_tracker] = 0;
+      // Growth that f32 arithmetic could not carry is not applied.
+      if (scaled && s[StepState::loss_scale] * o.growth <= 3.4028234663852886e38) s[StepState::loss_scale] *= o.growth;
+    }
+  }
+  s[StepState::overflow] = 0;
+  s[StepState::gradient_square_sum] = 0;
+}
+
+}  // namespace dura

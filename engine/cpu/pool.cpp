@@ -1,0 +1,111 @@
+// Pooling, and the weighted sum over channels of Grad-CAM.
+#include <limits>
+
+#include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/element.h"
+#include "engine/parallel.h"
+
+namespace dura {
+
+using cpu::dispatch_floating;
+using cpu::Element;
+
+void CpuBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) {
+  dispatch_floating("max_pool_forward", x.dtype(), [&]<class T>(T) {
+    using C = typename Element<T>::Compute;
+    const T* px = x.data<T>();
+    T* py = y.data<T>();
+    uint8_t* pi = index.data<uint8_t>();
+    parallel_for(g.N * g.P, [&](int64_t row) {
+      const int64_t n = row / g.P, p = row % g.P, h0 = p * g.stride - g.padding;
+      for (int64_t q = 0; q < g.Q; ++q) {
+        const int64_t w0 = q * g.stride - g.padding, at = (row * g.Q + q) * g.C;
+        bool first = true;
+        for (int64_t r = 0; r < g.R; ++r)
+          for (int64_t s = 0; s < g.S; ++s) {
+            const int64_t h = h0 + r, w = w0 + s;
+            if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+            const T* in = px + ((n * g.H + h) * g.W + w) * g.C;
+            const auto where = static_cast<uint8_t>(r * g.S + s);
+            for (int64_t c = 0; c < g.C; ++c) {
+              const C v = Element<T>::load(in[c]);
+              // NaN wins and stays, as in PyTorch: comparisons with it are false.
+              const bool better = first || v > Element<T>::load(py[at + c]) || v != v;
+              py[at + c] = better ? in[c] : py[at + c];
+              pi[at + c] = better ? where : pi[at + c];
+            }
+            first = false;
+          }
+      }
+    });
+  });
+}
+
+// Windows overlap, so a task owns one image: it scatters without anybody else writing there.
+void CpuBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
+  if (!dx.accumulate) fill(dx.tensor, 0);
+  dispatch_floating("max_pool_backward", dy.dtype(), [&]<class T>(T) {
+    const T* pd = dy.data<T>();
+    const uint8_t* pi = index.data<uint8_t>();
+    T* px = dx.tensor.data<T>();
+    parallel_for(g.N, [&](int64_t n) {
+      for (int64_t p = 0; p < g.P; ++p)
+        for (int64_t q = 0; q < g.Q; ++q) {
+          const int64_t at = ((n * g.P + p) * g.Q + q) * g.C;
+          for (int64_t c = 0; c < g.C; ++c) {
+            const int64_t h = p * g.stride - g.padding + pi[at + c] / g.S, w = q * g.stride - g.padding + pi[at + c] % g.S;
+            cpu::put(px, ((n * g.H + h) * g.W + w) * g.C + c, Element<T>::load(pd[at + c]), true);
+          }
+        }
+    });
+  });
+}
+
+void CpuBackend::global_mean_forward(const Tensor& x, const Tensor& y) {
+  const int64_t N = x.shape()[0], pixels = x.shape()[1] * x.shape()[2], C = x.shape()[3];
+  dispatch_floating("global_mean_forward", x.dtype(), [&]<class T>(T) {
+    using Compute = typename Element<T>::Compute;
+    const T* px = x.data<T>();
+    T* py = y.data<T>();
+    parallel_for(N, [&](int64_t n) {
+      std::vector<Compute> sum(static_cast<size_t>(C), Compute(0));
+      for (int64_t i = 0; i < pixels; ++i)
+        for (int64_t c = 0; c < C; ++c) sum[static_cast<size_t>(c)] += Element<T>::load(px[(n * pixels + i) * C + c]);
+      for (int64_t c = 0; c < C; ++c) py[n * C + c] = Element<T>::store(sum[static_cast<size_t>(c)] / static_cast<Compute>(pixels));
+    });
+  });
+}
+
+void CpuBackend::global_mean_backward(const Tensor& dy, GradTarget dx) {
+  const Shape& s = dx.tensor.shape();
+  const int64_t N = s[0], pixels = s[1] * s[2], C = s[3];
+  dispatch_floating("global_mean_backward", dy.dtype(), [&]<class T>(T) {
+    using Compute = typename Element<T>::Compute;
+    const T* pd = dy.data<T>();
+    T* px = dx.tensor.data<T>();
+    parallel_for(N, [&](int64_t n) {
+      for (int64_t i = 0; i < pixels; ++i)
+        for (int64_t c = 0; c < C; ++c)
+          cpu::put(px, (n * pixels + i) * C + c, Element<T>::load(pd[n * C + c]) / static_cast<Compute>(pixels), dx.accumulate);
+    });
+  });
+}
+
+void CpuBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
+  const int64_t N = a.shape()[0], pixels = a.shape()[1] * a.shape()[2], C = a.shape()[3];
+  dispatch_floating("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
+    using Compute = typename Element<T>::Compute;
+    const T *pa = a.data<T>(), *pw = alpha.data<T>();
+    Compute* py = y.data<Compute>();
+    parallel_for(N, [&](int64_t n) {
+      for (int64_t i = 0; i < pixels; ++i) {
+        double sum = 0;
+        for (int64_t c = 0; c < C; ++c)
+          sum += static_cast<double>(Element<T>::load(pa[(n * pixels + i) * C + c])) * static_cast<double>(Element<T>::load(pw[n * C + c]));
+        py[n * pixels + i] = static_cast<Compute>(relu ? formula::relu(sum) : sum);
+      }
+    });
+  });
+}
+
+}  // namespace dura

@@ -1,0 +1,37 @@
+#include "engine/meta/meta_backend.h"
+
+#include "engine/trace.h"
+
+namespace dura {
+namespace {
+thread_local DryRun* innermost = nullptr;
+Device kernels_of(Device device) { return device == Device::meta ? Device::cpu : device; }
+}  // namespace
+
+void MetaBackend::download(const Tensor& x, void*) {
+  fail("the values of ", describe(x),
+       " were asked for while planning. A step must not read device memory from the host; read metrics after it.");
+}
+
+size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) {
+  return device_backend(target_).conv_workspace(g, dtype, pass);
+}
+
+void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g) {
+  if (!DryRun::active(device_)) return;  // a model on the meta device outside of a dry run: nobody listens
+  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, macs});
+}
+
+DryRun::DryRun(Device device)
+    : backend_(device, kernels_of(device)), recorder_(std::make_shared<LifetimeRecorder>()), scope_(device, recorder_), outer_(innermost) {
+  innermost = this;
+}
+DryRun::~DryRun() { innermost = outer_; }
+
+Backend* DryRun::active(Device device) {
+  for (DryRun* d = innermost; d; d = d->outer_)
+    if (d->backend_.device() == device) return &d->backend_;
+  return nullptr;
+}
+
+}  // namespace dura

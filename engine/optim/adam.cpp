@@ -1,0 +1,40 @@
+#include "engine/optim/adam.h"
+
+namespace dura {
+
+Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options, const LossScalerOptions& scaler)
+    : options_(options), scaler_(scaler), arena_(std::make_unique<ParameterArena>(parameters)) {
+  DURA_CHECK(!arena_->groups().empty(), "Adam: nothing is trainable. Unfreeze something.");
+  if (!(options.lr >= 0) || !(options.beta1 >= 0 && options.beta1 < 1) || !(options.beta2 >= 0 && options.beta2 < 1) || !(options.eps > 0))
+    fail_usage("Adam: learning rate ", options.lr, ", betas ", options.beta1, " and ", options.beta2, ", eps ", options.eps,
+               ": a rate >= 0, betas in [0,1) and eps > 0 are expected");
+  state_ = Tensor::empty({StepState::slots}, DType::f64, arena_->groups().front().master.device(), "step state");
+  std::vector<double> values(StepState::slots, 0.0);
+  values[StepState::learning_rate] = options.lr;
+  values[StepState::loss_scale] = scaler.enabled ? scaler.initial_scale : 1.0;
+  write_state(values);
+}
+
+void Adam::step() {
+  arena_->check_written();
+  Backend& b = backend(state_.device());
+  for (const auto& g : arena_->groups()) b.check_gradients(g.gradient, state_);
+  for (const auto& g : arena_->groups()) {
+    b.adam_update(g.master, g.gradient, g.m, g.v, g.compute, options_, state_);
+    for (Parameter* p : g.parameters) p->touch();
+  }
+  b.advance_state(scaler_.dynamics, scaler_.enabled, state_);
+}
+
+std::vector<double> Adam::read_state() const {
+  std::vector<double> values(StepState::slots);
+  backend(state_.device()).download(state_, values.data());
+  return values;
+}
+
+void Adam::write_state(const std::vector<double>& values) {
+  DURA_CHECK(values.size() == StepState::slots, "the step state has ", int{StepState::slots}, " numbers, got ", values.size());
+  backend(state_.device()).upload(values.data(), state_);
+}
+
+}  // namespace dura

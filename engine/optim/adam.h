@@ -1,0 +1,43 @@
+// Adam (Kingma and Ba 2015) with dynamic loss scaling (Micikevicius et al. 2018). Two passes over the flat arenas: are all gradients
+// finite, and how long are they; then unscale and update, or skip. The flag in between never visits the host, so a step can be captured.
+#pragma once
+#include <memory>
+
+#include "engine/optim/parameter.h"
+
+namespace dura {
+
+// The loss scale as a state machine: times `growth` after growth_interval finite steps in a row, times `backoff` after an overflow, whose
+// step is skipped. Off: the scale stays 1, and an overflow still skips its step. Keras begins at 2^15, PyTorch at 2^16.
+struct LossScalerOptions {
+  bool enabled = false;
+  double initial_scale = 65536.0;
+  LossScaleOptions dynamics;
+};
+
+class Adam {
+ public:
+  // Takes the trainable ones of `parameters`, which must outlive it.
+  Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options, const LossScalerOptions& scaler = {});
+
+  ParameterArena& arena() { return *arena_; }
+  const AdamOptions& options() const { return options_; }
+  // The step state tensor: scale_loss(loss, state()).
+  const Tensor& state() const { return state_; }
+
+  void begin_step() { arena_->begin_step(); }
+  // After backward: check, update, advance. Raises the version of every parameter.
+  void step();
+
+  // Host view of the step state, for logs and checkpoints; not inside of a step.
+  std::vector<double> read_state() const;
+  void write_state(const std::vector<double>& values);
+
+ private:
+  AdamOptions options_;
+  LossScalerOptions scaler_;
+  std::unique_ptr<ParameterArena> arena_;
+  Tensor state_;
+};
+
+}  // namespace dura

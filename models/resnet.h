@@ -1,0 +1,66 @@
+// ResNet-18/34/50/101 (He et al. 2016) from one table, with torchvision's names. The backbone ends before the global average pooling.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layers/layers.h"
+
+namespace dura {
+
+// Where a bottleneck block with stride 2 has it: in its 3x3 convolution (V1.5, torchvision) or in its first 1x1 (V1, the original and
+// Keras).
+enum class ResNetVariant : uint8_t { v1, v1_5 };
+// The pooling of the stem: 3x3 stride 2 with padding 1 (torchvision), or without padding and with ceil mode (the original Caffe model).
+enum class StemPool : uint8_t { padded, ceil };
+
+struct ResNetOptions {
+  int depth = 50;  // 18, 34, 50 or 101
+  ResNetVariant variant = ResNetVariant::v1_5;
+  StemPool stem_pool = StemPool::padded;
+  TensorOptions tensors = {};
+};
+
+// Two 3x3 convolutions, or 1x1, 3x3, 1x1; the last adds the shortcut and applies ReLU behind it.
+class ResidualBlock : public Module {
+ public:
+  ResidualBlock(const std::string& name, bool bottleneck, int64_t C, int64_t width, int64_t stride, const ResNetOptions& o);
+  Var operator()(const Var& x);
+  // In the order in which Keras counts them: the shortcut comes before the last convolution.
+  std::vector<ConvBn*> units();
+  int64_t out_channels() const { return out_channels_; }
+
+ private:
+  std::vector<std::unique_ptr<ConvBn>> convs_;
+  std::unique_ptr<ConvBn> shortcut_;  // null: identity
+  int64_t out_channels_;
+};
+
+class ResNet : public Module {
+ public:
+  explicit ResNet(const ResNetOptions& options);
+
+  // Stage 0 is the stem (convolution and pooling), 1 to 4 are layer1 to layer4. run(x, 0, 4) is the whole backbone:
+  // (N,H,W,3) -> (N,H/32,W/32,channels()). Running until a stage and then from it is how Grad-CAM and feature caching work.
+  Var run(const Var& x, int first_stage = 0, int last_stage = 4);
+  static constexpr int stages = 5;
+  static int stage_by_name(const std::string& name);  // "stem", "layer1" ... "layer4"; UsageError otherwise
+
+  int64_t channels() const;
+  const ResNetOptions& options() const { return options_; }
+  // Every convolution with its BatchNorm, in order of execution as Keras counts it.
+  std::vector<ConvBn*> units();
+  // The blocks of layer1 to layer4 in order; block_stage(i) is 1 to 4.
+  size_t blocks() const { return blocks_.size(); }
+
+  // He initialisation of all convolutions, BatchNorm to (1, 0, 0, 1).
+  void initialise(uint64_t seed);
+
+ private:
+  ResNetOptions options_;
+  ConvBn stem_;
+  std::vector<std::unique_ptr<ResidualBlock>> blocks_;
+  std::vector<int> block_stage_;
+};
+
+}  // namespace dura
