@@ -117,4 +117,32 @@ DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m,
   return parameter - static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps));
 }
 
+// ---- 8-bit images ----------------------------------------------------------------------------------------------------
+
+// Bilinear sampling along one axis of n pixels: pixel `low` with weight 1-share, pixel `high` with weight share. Outside, the border repeats.
+struct LinearTap { int32_t low, high; float share; };
+
+DURA_HOST_DEVICE inline LinearTap linear_tap(float position, int32_t n) {
+  const float last = static_cast<float>(n - 1);
+  const float p = position > 0.0f ? (position < last ? position : last) : 0.0f;  // written so that NaN becomes 0, not an address
+  const int32_t low = static_cast<int32_t>(p);
+  return {low, low + 1 < n ? low + 1 : low, p - static_cast<float>(low)};
+}
+
+DURA_HOST_DEVICE inline uint8_t round_u8(float v) { return v > 0.0f ? (v < 255.0f ? static_cast<uint8_t>(v + 0.5f) : uint8_t{255}) : uint8_t{0}; }
+
+// Pillow's SMOOTH filter: weights 1 around and 5 in the middle, over 13, rounded. `sum` is that of all nine pixels. A tie cannot occur.
+DURA_HOST_DEVICE inline uint8_t smooth_u8(int32_t sum, int32_t middle) { return static_cast<uint8_t>((2 * (sum + 4 * middle) + 13) / 26); }
+
+// Pillow's Image.blend: from a (factor 0) to b (factor 1) and beyond, cut off, not rounded.
+DURA_HOST_DEVICE inline uint8_t blend_u8(uint8_t a, uint8_t b, float factor) {
+  const float v = static_cast<float>(a) + factor * static_cast<float>(static_cast<int32_t>(b) - static_cast<int32_t>(a));
+  return v > 0.0f ? (v < 255.0f ? static_cast<uint8_t>(v) : uint8_t{255}) : uint8_t{0};
+}
+
+// Brightness is a factor, contrast stretches about the middle grey 128.
+DURA_HOST_DEVICE inline uint8_t brightness_contrast_u8(uint8_t v, float brightness, float contrast) {
+  return round_u8((static_cast<float>(v) * brightness - 128.0f) * contrast + 128.0f);
+}
+
 }  // namespace dura::formula

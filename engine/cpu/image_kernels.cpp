@@ -1,10 +1,128 @@
-// Kernels on u8 images.
+// Kernels on u8 images (N,H,W,C). Work is cut by image and row: the same bytes for any number of threads.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/element.h"
+#include "engine/formula.h"
+#include "engine/parallel.h"
 
 namespace dura {
+namespace {
 
-void CpuBackend::normalize(const Tensor&, const float*, const float*, bool, const Tensor&) { fail("normalize: not linked yet"); }
-void CpuBackend::warp(const Tensor&, const Tensor&, const Tensor&) { fail("warp: not linked yet"); }
-void CpuBackend::enhance(const Tensor&, const Tensor&, const Tensor&) { fail("enhance: not linked yet"); }
+constexpr int64_t rows_per_task = 32;
+
+// body(n, begin, end) for runs of rows of every image.
+template <class Body>
+void for_rows(int64_t images, int64_t rows, const Body& body) {
+  const int64_t runs = (rows + rows_per_task - 1) / rows_per_task;
+  parallel_for(images * runs, [&](int64_t task) {
+    const int64_t begin = task % runs * rows_per_task;
+    body(task / runs, begin, std::min(rows, begin + rows_per_task));
+  });
+}
+
+template <class T>
+void normalize_to(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) {
+  // There are 256 grey levels: divide once for each, then only look up.
+  using Compute = typename cpu::Element<T>::Compute;
+  std::array<std::array<T, 256>, 3> table;
+  for (int c = 0; c < 3; ++c)
+    for (int v = 0; v < 256; ++v)
+      table[c][v] = cpu::Element<T>::store((static_cast<Compute>(v) - static_cast<Compute>(mean[c])) / static_cast<Compute>(std[c]));
+  const int first = bgr ? 2 : 0, last = 2 - first;
+  const uint8_t* from = x.data<uint8_t>();
+  T* to = y.data<T>();
+  parallel_ranges(x.numel() / 3, int64_t{1} << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      to[3 * i] = table[0][from[3 * i + first]];
+      to[3 * i + 1] = table[1][from[3 * i + 1]];
+      to[3 * i + 2] = table[2][from[3 * i + last]];
+    }
+  });
+}
+
+template <int64_t C>
+void warp_rows(const uint8_t* image, int64_t height, int64_t width, const float* m, int64_t begin, int64_t end, int64_t out_width,
+               uint8_t* out) {
+  for (int64_t i = begin; i < end; ++i)
+    for (int64_t j = 0; j < out_width; ++j, out += C) {
+      const float fi = static_cast<float>(i), fj = static_cast<float>(j);
+      const formula::LinearTap r = formula::linear_tap(m[0] * fi + m[1] * fj + m[2], static_cast<int32_t>(height));
+      const formula::LinearTap c = formula::linear_tap(m[3] * fi + m[4] * fj + m[5], static_cast<int32_t>(width));
+      const uint8_t *upper = image + r.low * width * C, *lower = image + r.high * width * C;
+      for (int64_t k = 0; k < C; ++k) {
+        const float up = (1.0f - c.share) * upper[c.low * C + k] + c.share * upper[c.high * C + k];
+        const float down = (1.0f - c.share) * lower[c.low * C + k] + c.share * lower[c.high * C + k];
+        out[k] = formula::round_u8((1.0f - r.share) * up + r.share * down);
+      }
+    }
+}
+
+// Rows [begin,end) of one image, sharpened. The outermost pixels have no nine neighbours: the filter leaves them as they are.
+void sharpen_rows(const uint8_t* image, int64_t height, int64_t width, int64_t channels, float sharpness, int64_t begin, int64_t end,
+                  uint8_t* out) {
+  const int64_t length = width * channels;
+  for (int64_t i = begin; i < end; ++i, out += length) {
+    const uint8_t* row = image + i * length;
+    std::memcpy(out, row, static_cast<size_t>(length));
+    if (i == 0 || i + 1 == height) continue;
+    for (int64_t x = channels; x < length - channels; ++x) {
+      int32_t sum = 0;
+      for (int64_t r = -1; r <= 1; ++r)
+        for (int64_t c = -1; c <= 1; ++c) sum += row[x + r * length + c * channels];
+      out[x] = formula::blend_u8(formula::smooth_u8(sum, row[x]), row[x], sharpness);
+    }
+  }
+}
+
+}  // namespace
+
+void CpuBackend::normalize(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) {
+  DURA_CHECK(x.shape().rank() == 4 && x.shape()[3] == 3 && x.shape() == y.shape(), "normalize: input ", describe(x), ", output ",
+             describe(y), ". Both are (N,H,W,3).");
+  cpu::dispatch_floating("normalize", y.dtype(), [&](auto zero) { normalize_to<decltype(zero)>(x, mean, std, bgr, y); });
+}
+
+void CpuBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
+  const Shape &in = x.shape(), &out = y.shape();
+  DURA_CHECK(in.rank() == 4 && out.rank() == 4 && in[0] == out[0] && in[3] == out[3], "warp: input ", describe(x), ", output ",
+             describe(y));
+  DURA_CHECK(in[3] == 1 || in[3] == 3, "warp: images have 1 or 3 channels, the input is ", describe(x));
+  DURA_CHECK(matrices.shape() == Shape({in[0], 6}), "warp: matrices are ", describe(matrices), ", expected f32 (", in[0], ",6)");
+  const int64_t height = in[1], width = in[2], channels = in[3];
+  const uint8_t* from = x.data<uint8_t>();
+  uint8_t* to = y.data<uint8_t>();
+  const float* m = matrices.data<float>();
+  for_rows(out[0], out[1], [&](int64_t n, int64_t begin, int64_t end) {
+    const auto rows = channels == 1 ? warp_rows<1> : warp_rows<3>;
+    rows(from + n * height * width * channels, height, width, m + 6 * n, begin, end, out[2], to + (n * out[1] + begin) * out[2] * channels);
+  });
+}
+
+void CpuBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) {
+  DURA_CHECK(x.shape().rank() == 4 && x.shape() == y.shape() && !x.same_bytes(y), "enhance: input ", describe(x), ", output ", describe(y),
+             ". Both are (N,H,W,C), in different memory.");
+  const int64_t images = x.shape()[0], height = x.shape()[1], width = x.shape()[2], channels = x.shape()[3];
+  DURA_CHECK(parameters.shape() == Shape({images, 3}), "enhance: parameters are ", describe(parameters), ", expected f32 (", images, ",3)");
+  const uint8_t* from = x.data<uint8_t>();
+  uint8_t* to = y.data<uint8_t>();
+  const float* p = parameters.data<float>();
+  for_rows(images, height, [&](int64_t n, int64_t begin, int64_t end) {
+    const uint8_t* image = from + n * height * width * channels;
+    const int64_t first = begin * width * channels, count = (end - begin) * width * channels;
+    uint8_t* out = to + n * height * width * channels + first;
+    const float sharpness = p[3 * n], brightness = p[3 * n + 1], contrast = p[3 * n + 2];
+    if (sharpness == 1.0f)
+      std::memcpy(out, image + first, static_cast<size_t>(count));
+    else
+      sharpen_rows(image, height, width, channels, sharpness, begin, end, out);
+    if (brightness == 1.0f && contrast == 1.0f) return;
+    std::array<uint8_t, 256> table;
+    for (int v = 0; v < 256; ++v) table[v] = formula::brightness_contrast_u8(static_cast<uint8_t>(v), brightness, contrast);
+    for (int64_t i = 0; i < count; ++i) out[i] = table[out[i]];
+  });
+}
 
 }  // namespace dura
