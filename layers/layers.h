@@ -22,6 +22,7 @@ class BatchNorm2d : public Module {
 
   // Off (a frozen BatchNorm): stored statistics whatever training() says, and no update of them.
   void set_batch_statistics(bool on) { batch_statistics_ = on; }
+  bool keeps_batch_statistics() const { return batch_statistics_; }  // in training mode
   bool uses_batch_statistics() const { return training() && batch_statistics_; }
   // gamma 1, beta 0, mean 0, variance 1
   void reset();
