@@ -22,7 +22,7 @@ namespace {
 class ThreadPool {
  public:
   explicit ThreadPool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { index = i, work(); });
   }
   ~ThreadPool() {
     {
@@ -84,6 +84,7 @@ class ThreadPool {
 
  public:
   static thread_local bool inside;  // true while this thread runs a task: nested loops run in line
+  static thread_local int index;
 
  private:
   std::vector<std::thread> workers_;
@@ -99,6 +100,7 @@ class ThreadPool {
 };
 
 thread_local bool ThreadPool::inside = false;
+thread_local int ThreadPool::index = 0;  // only a pool's own threads have another
 
 int default_threads() {
   if (const char* text = std::getenv("DURA_THREADS")) {
@@ -114,8 +116,11 @@ int default_threads() {
 
 std::mutex pool_mutex;  // one parallel loop at a time: a second caller (a loader thread) runs its own loop in line
 
+std::atomic<int> pool_size{0};  // 0: no pool yet
+
 std::unique_ptr<ThreadPool>& pool() {
   static std::unique_ptr<ThreadPool> p = std::make_unique<ThreadPool>(default_threads());
+  pool_size.store(p->size());
   return p;
 }
 
@@ -135,7 +140,11 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
   parallel_for((count + grain - 1) / grain, [&](int64_t i) { body(i * grain, std::min(count, (i + 1) * grain)); });
 }
 
+int worker_index() { return ThreadPool::index; }
+
 int num_threads() {
+  // Without the lock where possible: a running loop holds it, and its tasks may ask.
+  if (const int size = pool_size.load()) return size;
   std::lock_guard lock(pool_mutex);
   return pool()->size();
 }
@@ -144,6 +153,7 @@ void set_num_threads(int threads) {
   if (threads < 1) fail_usage("the number of threads must be at least 1, got ", threads);
   std::lock_guard lock(pool_mutex);
   if (pool()->size() != threads) pool() = std::make_unique<ThreadPool>(threads);
+  pool_size.store(threads);
 }
 
 }  // namespace dura

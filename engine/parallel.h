@@ -13,6 +13,9 @@ void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task);
 // Cuts [0, count) into pieces of at most `grain` and runs body(begin, end) on each.
 void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
+// Which of the running loop's threads the caller is: 0 ... num_threads()-1, and 0 outside of a loop. For scratch memory only: a result must not depend on it.
+int worker_index();
+
 // At least 1. The default is DURA_THREADS where it is set, else the number of processors this process may run on.
 int num_threads();
 void set_num_threads(int threads);

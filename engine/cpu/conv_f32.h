@@ -1,0 +1,20 @@
+// The f32 convolutions of the CPU backend: hand-written kernels for the processor at hand (cpu_features.h), same arguments as Backend's
+// functions. Results do not depend on the number of threads, only on the shapes and the kernel set. A weight's prepared forms may be used
+// by one convolution at a time.
+#pragma once
+#include "engine/backend.h"
+
+namespace dura::cpu {
+
+// Bytes. They hold what each worker needs, and the filter's packed form for the calls in which it is not kept.
+size_t conv_workspace_f32(const ConvGeometry& g, ConvPass pass);
+
+// A weight's packed form is kept in w.prepared from the second call on that finds the same values: a filter that changes at every step is
+// packed into the workspace and costs no memory, a frozen one is packed once. Slot 0: forward, slot 1: backward_data.
+void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+                      const Tensor& y);
+void conv_backward_data_f32(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
+                            GradTarget dx);
+void conv_backward_filter_f32(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw);
+
+}  // namespace dura::cpu

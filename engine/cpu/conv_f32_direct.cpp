@@ -1,0 +1,128 @@
+#include "engine/cpu/conv_f32_direct.h"
+
+#include <algorithm>
+
+#include "engine/parallel.h"
+
+namespace dura::cpu {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How a product is cut. A task takes `rows` x `cols` of the output through the whole depth in steps of `depth`; its rows of A (96 x 384
+// floats, 150 KB), its sums and the panel at work stay in the second-level cache.
+struct Cut {
+  int64_t rows, cols, depth;
+  int64_t row_blocks, col_blocks;
+  bool gather;       // copy rows of A together first
+  int64_t row_step;  // of the copied rows
+};
+
+constexpr int64_t target_rows = 96, target_depth = 384, target_cols = 512, wanted_tasks = 16;
+// Rows of 4 KiB and more fall into the same few sets of the first-level cache: twelve of them evict each other. Copying spreads them.
+constexpr int64_t longest_direct_row = 512;
+
+Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
+  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+  const int64_t depth = grid.depth(), cells = grid.cells();
+  Cut cut;
+  cut.rows = target_rows / mr * mr;
+  cut.row_blocks = ceil_div(cells, cut.rows);
+  cut.col_blocks =
+      std::max(ceil_div(grid.out_c, target_cols), std::min(ceil_div(grid.out_c, 2 * nr), ceil_div(wanted_tasks, cut.row_blocks)));
+  cut.cols = ceil_div(ceil_div(grid.out_c, cut.col_blocks), nr) * nr;
+  cut.col_blocks = ceil_div(grid.out_c, cut.cols);
+  const int64_t steps = std::max<int64_t>(1, ceil_div(depth, target_depth));
+  cut.depth = ceil_div(depth, steps);
+  cut.gather = !(grid.plain() && grid.in_c <= longest_direct_row);
+  cut.row_step = ceil_div(cut.depth, 16) * 16 + 16;
+  return cut;
+}
+
+}  // namespace
+
+int64_t panel_floats(const KernelSet& set, const GatherGrid& grid) {
+  const int64_t nr = static_cast<int64_t>(set.nr);
+  return ceil_div(grid.out_c, nr) * nr * grid.depth();
+}
+
+void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const float* filter, float* panels) {
+  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.depth(), cols = grid.out_c;
+  constexpr int64_t piece = 16;  // one cache line of each filter at a time
+  parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
+    float* target = panels + panel * nr * depth;
+    const float* source = filter + panel * nr * depth;
+    const int64_t width = std::min(nr, cols - panel * nr);
+    for (int64_t d0 = 0; d0 < depth; d0 += piece) {
+      const int64_t d1 = std::min(depth, d0 + piece);
+      for (int64_t j = 0; j < nr; ++j)
+        for (int64_t d = d0; d < d1; ++d) target[d * nr + j] = j < width ? source[j * depth + d] : 0.0f;
+    }
+  });
+}
+
+void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const float* filter, const float* scale,
+                          float* panels) {
+  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.depth(), cols = grid.out_c;
+  parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
+    float* target = panels + panel * nr * depth;
+    const int64_t width = std::min(nr, cols - panel * nr);
+    for (int64_t u = 0; u < grid.taps_u; ++u) {
+      for (int64_t v = 0; v < grid.taps_v; ++v) {
+        const int64_t r = grid.filter_u + u * grid.filter_step, s = grid.filter_v + v * grid.filter_step;
+        for (int64_t k = 0; k < g.K; ++k, target += nr) {
+          const float* source = filter + ((k * g.R + r) * g.S + s) * g.C + panel * nr;
+          const float factor = scale ? scale[k] : 1.0f;
+          for (int64_t j = 0; j < width; ++j) target[j] = source[j] * factor;
+          for (int64_t j = width; j < nr; ++j) target[j] = 0.0f;
+        }
+      }
+    }
+  });
+}
+
+int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid) {
+  const Cut cut = cut_product(set, grid);
+  return (cut.gather ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? cut.rows * cut.cols : 0);
+}
+
+void run_direct(const KernelSet& set, const GatherGrid& grid, const float* input, const float* panels, const OutputRule& rule,
+                float* scratch, int64_t scratch_step, float* output) {
+  const Cut cut = cut_product(set, grid);
+  const int64_t cells = grid.cells(), depth = grid.depth(), nr = static_cast<int64_t>(set.nr);
+  parallel_for(cut.row_blocks * cut.col_blocks, [&](int64_t task) {
+    const int64_t m0 = task / cut.col_blocks * cut.rows, m1 = std::min(cells, m0 + cut.rows);
+    const int64_t n0 = task % cut.col_blocks * cut.cols, n1 = std::min(grid.out_c, n0 + cut.cols);
+    float* const gathered = scratch + worker_index() * scratch_step;
+    ptrdiff_t offsets[target_rows];
+    output_offsets(grid, m0, m1, offsets);
+
+    BlockProduct block = {};
+    block.rows = static_cast<size_t>(m1 - m0), block.cols = static_cast<size_t>(n1 - n0);
+    block.b_panel = nr * depth, block.b_depth = nr;
+    block.partial = gathered + (cut.gather ? cut.rows * cut.row_step : 0);
+    block.c = output + n0, block.c_rows = offsets;
+    block.residual = rule.residual ? rule.residual + n0 : nullptr;
+    block.scale = rule.scale ? rule.scale + n0 : nullptr;
+    block.bias = rule.bias ? rule.bias + n0 : nullptr;
+    block.relu = rule.relu, block.accumulate = rule.accumulate;
+    int64_t d0 = 0;
+    do {  // once also where no tap reaches these pixels: the sum is zero then
+      const int64_t d1 = std::min(depth, d0 + cut.depth);
+      block.depth = static_cast<size_t>(d1 - d0);
+      block.first = d0 == 0, block.last = d1 == depth;
+      if (cut.gather) {
+        if (d1 > d0) gather_rows(grid, input, m0, m1, d0, d1, gathered, cut.row_step);
+        block.a = gathered, block.a_row = cut.row_step;
+      } else {
+        block.a = input + m0 * grid.in_c + d0, block.a_row = grid.in_c;
+      }
+      block.a_tile = static_cast<ptrdiff_t>(set.mr) * block.a_row, block.a_depth = 1;
+      block.b = panels + n0 * depth + d0 * nr;
+      set.block_product(&block);
+      d0 = d1;
+    } while (d0 < depth);
+  });
+}
+
+}  // namespace dura::cpu

@@ -1,0 +1,98 @@
+#include "engine/cpu/conv_f32_gather.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace dura::cpu {
+
+GatherGrid forward_grid(const ConvGeometry& g) {
+  GatherGrid grid;
+  grid.images = g.N;
+  grid.in_h = g.H, grid.in_w = g.W, grid.in_c = g.C;
+  grid.rows = grid.out_h = g.P, grid.cols = grid.out_w = g.Q, grid.out_c = g.K;
+  grid.in_stride = g.stride;
+  grid.first_u = grid.first_v = -g.padding;
+  grid.taps_u = g.R, grid.taps_v = g.S;
+  return grid;
+}
+
+namespace {
+
+// One direction of one parity class: output index a + i*stride is reached by the filter taps r = (a + padding) mod stride + t*stride, from
+// input index i + (a + padding - r) / stride. In order of rising input index the taps fall.
+struct Parity {
+  int64_t first, taps, filter_first;
+};
+Parity parity(int64_t a, int64_t stride, int64_t padding, int64_t filter) {
+  const int64_t lowest = (a + padding) % stride;
+  const int64_t taps = lowest < filter ? (filter - 1 - lowest) / stride + 1 : 0;
+  const int64_t highest = lowest + (taps - 1) * stride;
+  return {(a + padding - highest) / stride, taps, highest};  // the division is exact
+}
+
+}  // namespace
+
+std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
+  std::vector<GatherGrid> grids;
+  for (int64_t a = 0; a < std::min(g.stride, g.H); ++a) {
+    for (int64_t b = 0; b < std::min(g.stride, g.W); ++b) {
+      const Parity u = parity(a, g.stride, g.padding, g.R), v = parity(b, g.stride, g.padding, g.S);
+      GatherGrid grid;
+      grid.images = g.N;
+      grid.in_h = g.P, grid.in_w = g.Q, grid.in_c = g.K;
+      grid.rows = (g.H - a + g.stride - 1) / g.stride, grid.cols = (g.W - b + g.stride - 1) / g.stride;
+      grid.first_u = u.first, grid.first_v = v.first;
+      const bool reached = u.taps > 0 && v.taps > 0;
+      grid.taps_u = reached ? u.taps : 0, grid.taps_v = reached ? v.taps : 0;
+      grid.out_h = g.H, grid.out_w = g.W, grid.out_c = g.C;
+      grid.out_stride = g.stride, grid.out_i = a, grid.out_j = b;
+      grid.filter_u = u.filter_first, grid.filter_v = v.filter_first, grid.filter_step = -g.stride;
+      grids.push_back(grid);
+    }
+  }
+  return grids;
+}
+
+void gather_rows(const GatherGrid& grid, const float* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1, float* target, int64_t step) {
+  // The taps of one filter row and their channels are neighbours in the image: each row of taps is one copy, cut where it leaves the image.
+  const int64_t run = grid.taps_v * grid.in_c;
+  const int64_t first_u = d0 / run, last_u = (d1 - 1) / run;
+  int64_t j = m0 % grid.cols, i = m0 / grid.cols % grid.rows, n = m0 / grid.cols / grid.rows;
+  for (int64_t m = m0; m < m1; ++m, target += step) {
+    float* to = target;
+    const int64_t row_elements = grid.in_w * grid.in_c;
+    const int64_t run_start = (j * grid.in_stride + grid.first_v) * grid.in_c;  // within the image row; may lie outside
+    for (int64_t u = first_u; u <= last_u; ++u) {
+      const int64_t begin = std::max(d0 - u * run, int64_t{0}), length = std::min(d1 - u * run, run) - begin;
+      const int64_t h = i * grid.in_stride + grid.first_u + u;
+      const bool inside = h >= 0 && h < grid.in_h;
+      const int64_t from = run_start + begin;
+      const int64_t copy_from = inside ? std::clamp<int64_t>(-from, 0, length) : length;
+      const int64_t copy_until = std::clamp<int64_t>(row_elements - from, copy_from, length);
+      if (copy_from > 0) std::memset(to, 0, static_cast<size_t>(copy_from) * sizeof(float));
+      if (copy_until > copy_from) {
+        std::memcpy(to + copy_from, input + (n * grid.in_h + h) * row_elements + from + copy_from,
+                    static_cast<size_t>(copy_until - copy_from) * sizeof(float));
+      }
+      if (length > copy_until) std::memset(to + copy_until, 0, static_cast<size_t>(length - copy_until) * sizeof(float));
+      to += length;
+    }
+    if (++j == grid.cols) {
+      j = 0;
+      if (++i == grid.rows) i = 0, ++n;
+    }
+  }
+}
+
+void output_offsets(const GatherGrid& grid, int64_t m0, int64_t m1, ptrdiff_t* offsets) {
+  int64_t j = m0 % grid.cols, i = m0 / grid.cols % grid.rows, n = m0 / grid.cols / grid.rows;
+  for (int64_t m = m0; m < m1; ++m) {
+    *offsets++ = ((n * grid.out_h + grid.out_i + i * grid.out_stride) * grid.out_w + grid.out_j + j * grid.out_stride) * grid.out_c;
+    if (++j == grid.cols) {
+      j = 0;
+      if (++i == grid.rows) i = 0, ++n;
+    }
+  }
+}
+
+}  // namespace dura::cpu

@@ -1,0 +1,24 @@
+// Which set of f32 kernels runs: chosen once from what the processor has, so that one binary runs everywhere and is fast where it can be.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/cpu/simd_kernels.h"
+
+namespace dura::cpu {
+
+// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512 names. Throws UsageError where DURA_CPU is
+// something else, or names a set that this processor or build lacks.
+const KernelSet& kernels();
+
+// Names of the sets that can run here, best first; "generic" is always the last.
+std::vector<std::string> available_kernel_sets();
+
+// Puts another set in use for the whole process, for tests and measurements; same errors as DURA_CPU. Not while kernels are running.
+void use_kernel_set(const std::string& name);
+
+// True where Winograd's form of the 3x3 convolutions (faster, a little less exact) must not be used. Off at start.
+bool exact_conv();
+void set_exact_conv(bool exact);
+
+}  // namespace dura::cpu

@@ -1,0 +1,53 @@
+#include "engine/cpu/gemm_f32.h"
+
+#include <algorithm>
+
+#include "engine/check.h"
+#include "engine/cpu/cpu_features.h"
+#include "engine/parallel.h"
+
+namespace dura::cpu {
+
+void gemm_f32(GemmForm form, int64_t m, int64_t n, int64_t depth, const float* a, const float* b, const float* bias, bool accumulate,
+              float* c) {
+  const KernelSet& set = kernels();
+  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+  // A task packs one panel of B piece by piece on its stack and multiplies up to 48 rows of A with it.
+  constexpr int64_t piece = 256, widest = 64, most_rows = 48;
+  DURA_CHECK(nr <= widest, "gemm_f32: the kernel set ", set.name, " has panels of ", nr, " columns, at most ", widest, " are foreseen");
+  const int64_t panels = (n + nr - 1) / nr, row_blocks = (m + most_rows - 1) / most_rows;
+  parallel_for(panels * row_blocks, [&](int64_t task) {
+    const int64_t j0 = task % panels * nr, width = std::min(nr, n - j0), i0 = task / panels * most_rows, rows = std::min(most_rows, m - i0);
+    float panel[piece * widest];
+    float partial[(most_rows + 16) * widest];
+    ptrdiff_t offsets[most_rows];
+    for (int64_t i = 0; i < rows; ++i) offsets[i] = (i0 + i) * n;
+    BlockProduct block = {};
+    block.rows = static_cast<size_t>(rows), block.cols = static_cast<size_t>(width);
+    block.a_row = form == GemmForm::tn ? 1 : depth, block.a_depth = form == GemmForm::tn ? m : 1;
+    block.a_tile = mr * block.a_row;
+    block.b = panel, block.b_panel = 0, block.b_depth = nr;
+    block.partial = partial;
+    block.c = c + j0, block.c_rows = offsets;
+    block.bias = bias ? bias + j0 : nullptr;
+    block.accumulate = accumulate;
+    std::fill(panel, panel + piece * nr, 0.0f);
+    int64_t d0 = 0;
+    do {  // once for a depth of 0 too: the product is zero then
+      const int64_t d1 = std::min(depth, d0 + piece);
+      if (form == GemmForm::nt) {
+        for (int64_t j = 0; j < width; ++j)
+          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = b[(j0 + j) * depth + d];
+      } else {
+        for (int64_t d = d0; d < d1; ++d) std::copy(b + d * n + j0, b + d * n + j0 + width, panel + (d - d0) * nr);
+      }
+      block.depth = static_cast<size_t>(d1 - d0);
+      block.first = d0 == 0, block.last = d1 == depth;
+      block.a = a + i0 * block.a_row + d0 * block.a_depth;
+      set.block_product(&block);
+      d0 = d1;
+    } while (d0 < depth);
+  });
+}
+
+}  // namespace dura::cpu

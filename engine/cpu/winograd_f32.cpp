@@ -1,0 +1,156 @@
+#include "engine/cpu/winograd_f32.h"
+
+#include <algorithm>
+
+#include "engine/parallel.h"
+
+namespace dura::cpu {
+namespace {
+
+constexpr int64_t frequencies = 36, patch = 6, outputs = 4;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How the 4x4 output tiles are cut into tasks, and where a worker keeps its transformed inputs V, its products M and a pixel of zeros.
+struct TileCut {
+  int64_t down, across, tiles;  // of one image; of all images
+  int64_t per_task, tasks;
+  int64_t v_row, v_step, m_row, m_step;  // floats from tile to tile, from frequency to frequency
+  int64_t m_offset, zeros_offset, scratch;
+};
+
+TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
+  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+  TileCut cut;
+  cut.down = ceil_div(grid.rows, outputs), cut.across = ceil_div(grid.cols, outputs);
+  cut.tiles = grid.images * cut.down * cut.across;
+  // V and M should stay in the second-level cache, but a task of few tiles reads the whole filter for little work.
+  constexpr int64_t cache_floats = 256 << 10, fewest = 24, most = 96;
+  const int64_t fitting = std::clamp(cache_floats / (frequencies * (grid.in_c + grid.out_c)), fewest, most);
+  cut.per_task = fitting / mr * mr;
+  cut.tasks = ceil_div(cut.tiles, cut.per_task);
+  // One cache line more than a multiple: 36 frequencies at a distance of a power of two would fall into the same set of the cache.
+  cut.v_row = grid.in_c + 16;
+  cut.v_step = cut.per_task * cut.v_row + 16;
+  cut.m_row = ceil_div(grid.out_c, nr) * nr + 16;
+  cut.m_step = cut.per_task * cut.m_row + 16;
+  cut.m_offset = frequencies * cut.v_step;
+  cut.zeros_offset = cut.m_offset + frequencies * cut.m_step;
+  cut.scratch = ceil_div(cut.zeros_offset + grid.in_c, 16) * 16;
+  return cut;
+}
+
+}  // namespace
+
+bool winograd_pays(const GatherGrid& grid) {
+  if (grid.taps_u != 3 || grid.taps_v != 3 || grid.in_stride != 1 || grid.out_stride != 1) return false;
+  const int64_t tiles = ceil_div(grid.rows, outputs) * ceil_div(grid.cols, outputs);
+  // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications.
+  return grid.in_c >= 32 && grid.out_c >= 32 && grid.images * tiles >= 16 && 2 * frequencies * tiles <= 9 * grid.rows * grid.cols;
+}
+
+int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {
+  const int64_t nr = static_cast<int64_t>(set.nr);
+  return frequencies * ceil_div(grid.out_c, nr) * nr * grid.in_c;
+}
+
+void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const float* filter, const float* scale, float* u) {
+  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, cols = grid.out_c, panels = ceil_div(cols, nr);
+  constexpr int64_t piece = 16, widest = 64;
+  DURA_CHECK(nr <= widest, "transform_filter: the kernel set ", set.name, " has panels of ", nr, " columns, at most ", widest,
+             " are foreseen");
+  parallel_for(panels, [&](int64_t panel) {
+    float taps[9 * piece * widest];
+    const int64_t n0 = panel * nr, width = std::min(nr, cols - n0);
+    std::fill(taps, taps + 9 * piece * nr, 0.0f);
+    for (int64_t d0 = 0; d0 < depth; d0 += piece) {
+      const int64_t count = std::min(piece, depth - d0);
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        float* target = taps + tap * piece * nr;
+        if (transposed) {  // filter (depth, 3, 3, cols), turned by half a turn
+          for (int64_t d = 0; d < count; ++d) {
+            const float* source = filter + ((d0 + d) * 9 + (8 - tap)) * cols + n0;
+            const float factor = scale ? scale[d0 + d] : 1.0f;
+            for (int64_t j = 0; j < width; ++j) target[d * nr + j] = source[j] * factor;
+          }
+        } else {  // filter (cols, 3, 3, depth)
+          for (int64_t j = 0; j < width; ++j) {
+            const float* source = filter + ((n0 + j) * 9 + tap) * depth + d0;
+            for (int64_t d = 0; d < count; ++d) target[d * nr + j] = source[d];
+          }
+        }
+      }
+      WinogradFilter args = {};
+      args.taps = taps, args.taps_step = piece * nr, args.count = static_cast<size_t>(count * nr);
+      args.u = u + (panel * depth + d0) * nr, args.u_step = panels * depth * nr;
+      set.winograd_filter(&args);
+    }
+  });
+}
+
+int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid) { return cut_tiles(set, grid).scratch; }
+
+void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* input, const float* u, const OutputRule& rule, float* scratch,
+                  int64_t scratch_step, float* output) {
+  const TileCut cut = cut_tiles(set, grid);
+  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, u_step = ceil_div(grid.out_c, nr) * nr * depth;
+  parallel_for(cut.tasks, [&](int64_t task) {
+    float* const v = scratch + worker_index() * scratch_step;
+    float* const m = v + cut.m_offset;
+    float* const zeros = v + cut.zeros_offset;
+    std::fill(zeros, zeros + depth, 0.0f);
+    const int64_t first = task * cut.per_task, last = std::min(cut.tiles, first + cut.per_task);
+
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t across = t % cut.across, down = t / cut.across % cut.down, n = t / cut.across / cut.down;
+      const float* pixels[frequencies];
+      for (int64_t a = 0; a < patch; ++a) {
+        const int64_t h = down * outputs + grid.first_u + a;
+        for (int64_t b = 0; b < patch; ++b) {
+          const int64_t w = across * outputs + grid.first_v + b;
+          const bool inside = h >= 0 && h < grid.in_h && w >= 0 && w < grid.in_w;
+          pixels[a * patch + b] = inside ? input + ((n * grid.in_h + h) * grid.in_w + w) * depth : zeros;
+        }
+      }
+      WinogradInput args = {};
+      args.pixels = pixels, args.channels = static_cast<size_t>(depth);
+      args.v = v + (t - first) * cut.v_row, args.v_step = cut.v_step;
+      set.winograd_input(&args);
+    }
+
+    ptrdiff_t rows[96];
+    for (int64_t t = first; t < last; ++t) rows[t - first] = (t - first) * cut.m_row;
+    BlockProduct block = {};
+    block.rows = static_cast<size_t>(last - first), block.cols = static_cast<size_t>(grid.out_c), block.depth = static_cast<size_t>(depth);
+    block.a_tile = static_cast<ptrdiff_t>(set.mr) * cut.v_row, block.a_row = cut.v_row, block.a_depth = 1;
+    block.b_panel = nr * depth, block.b_depth = nr;
+    block.first = block.last = 1;
+    block.partial = m;  // not touched: the depth is in one piece
+    block.c_rows = rows;
+    for (int64_t f = 0; f < frequencies; ++f) {
+      block.a = v + f * cut.v_step;
+      block.b = u + f * u_step;
+      block.c = m + f * cut.m_step;
+      set.block_product(&block);
+    }
+
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t across = t % cut.across, down = t / cut.across % cut.down, n = t / cut.across / cut.down;
+      ptrdiff_t offsets[outputs * outputs];
+      for (int64_t a = 0; a < outputs; ++a) {
+        const int64_t p = down * outputs + a;
+        for (int64_t b = 0; b < outputs; ++b) {
+          const int64_t q = across * outputs + b;
+          offsets[a * outputs + b] = p < grid.rows && q < grid.cols ? ((n * grid.out_h + p) * grid.out_w + q) * grid.out_c : -1;
+        }
+      }
+      WinogradOutput args = {};
+      args.m = m + (t - first) * cut.m_row, args.m_step = cut.m_step, args.channels = static_cast<size_t>(grid.out_c);
+      args.y = output, args.residual = rule.residual, args.offsets = offsets;
+      args.scale = rule.scale, args.bias = rule.bias, args.accumulate = rule.accumulate, args.relu = rule.relu;
+      set.winograd_output(&args);
+    }
+  });
+}
+
+}  // namespace dura::cpu

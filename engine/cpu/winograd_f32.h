@@ -1,0 +1,23 @@
+// Winograd's F(4x4, 3x3) for 3x3 convolutions with stride 1 (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): 36
+// multiplications for 16 outputs instead of 144. A data gradient with stride 1 is the same thing with the filter turned around. Its error
+// against double is 1e-5..3e-5 of the output's rms where the direct form has 1e-6: see the limits in tests/test_cpu_conv_f32.cpp.
+#pragma once
+#include "engine/cpu/conv_f32_direct.h"
+
+namespace dura::cpu {
+
+// Is the grid one that Winograd's form can do, and does faster?
+bool winograd_pays(const GatherGrid& grid);
+
+// Floats of the transformed filter: 36 frequencies of packed panels.
+int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid);
+// From a filter (K,R,S,C); `transposed` for the data gradient, with scale[k] folded in where it is not null.
+void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const float* filter, const float* scale, float* u);
+
+// Floats that each worker needs.
+int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid);
+// Arguments as for run_direct.
+void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* input, const float* u, const OutputRule& rule, float* scratch,
+                  int64_t scratch_step, float* output);
+
+}  // namespace dura::cpu
