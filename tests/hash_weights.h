@@ -150,4 +150,17 @@ inline Digest digest(const std::string& name, const std::vector<double>& values)
   return d;
 }
 
+// The largest difference of two digests of a tensor with `count` elements, relative to what each number can be: the L2 norm for itself, by
+// Cauchy and Schwarz L2*sqrt(count) for the sums, and for an element its own size or the root mean square, whichever is larger.
+inline double difference(const Digest& found, const Digest& expected, size_t count) {
+  const double root = std::sqrt(static_cast<double>(count)), tiny = 1e-300;
+  double worst = std::abs(found.l2 - expected.l2) / (expected.l2 + tiny);
+  worst = std::fmax(worst, std::abs(found.sum - expected.sum) / (expected.l2 * root + tiny));
+  worst = std::fmax(worst, std::abs(found.projection - expected.projection) / (expected.l2 * root + tiny));
+  for (int j = 0; j < Digest::samples; ++j)
+    worst = std::fmax(worst,
+                      std::abs(found.sample[j] - expected.sample[j]) / std::fmax(std::abs(expected.sample[j]), expected.l2 / root + tiny));
+  return std::isfinite(found.l2) ? worst : INFINITY;
+}
+
 }  // namespace dura::golden

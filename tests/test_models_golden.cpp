@@ -1,0 +1,244 @@
+// Whole networks against float64 torchvision: the same hash-generated weights and images, one training step, and every number that comes
+// out of it. What is trained and how BatchNorm behaves differs from case to case; tests/golden/make_golden.py has the list.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "engine/optim/adam.h"
+#include "models/classifier.h"
+#include "tests/golden_file.h"
+
+using namespace dura;
+using namespace dura::golden;
+
+namespace {
+
+// Between torchvision's order of a filter (K,C,R,S) and ours (K,R,S,C); other tensors are the same in both.
+std::vector<double> reorder(const std::vector<double>& values, const Shape& ours, bool to_ours) {
+  if (ours.rank() != 4) return values;
+  const int64_t K = ours[0], R = ours[1], S = ours[2], C = ours[3];
+  std::vector<double> out(values.size());
+  for (int64_t k = 0; k < K; ++k)
+    for (int64_t r = 0; r < R; ++r)
+      for (int64_t s = 0; s < S; ++s)
+        for (int64_t c = 0; c < C; ++c) {
+          const auto here = static_cast<size_t>(((k * R + r) * S + s) * C + c), theirs = static_cast<size_t>(((k * C + c) * R + r) * S + s);
+          out[to_ours ? here : theirs] = values[to_ours ? theirs : here];
+        }
+  return out;
+}
+
+std::vector<double> to_doubles(const Tensor& t) {
+  const Tensor wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
+  backend(Device::cpu).cast(t, wide);
+  return std::vector<double>(wide.data<double>(), wide.data<double>() + wide.numel());
+}
+
+Tensor from_doubles(const Shape& shape, const std::vector<double>& values, DType dtype) {
+  const Tensor t = Tensor::empty(shape, dtype, Device::cpu);
+  backend(Device::cpu).cast(Tensor::of<double>(shape, values), t);
+  return t;
+}
+
+double largest(const std::vector<double>& v) {
+  double most = 0;
+  for (double x : v) most = std::max(most, std::abs(x));
+  return most;
+}
+
+double relative_difference(const std::vector<double>& found, const std::vector<double>& expected) {
+  REQUIRE(found.size() == expected.size());
+  double worst = 0;
+  for (size_t i = 0; i < found.size(); ++i) worst = std::max(worst, std::abs(found[i] - expected[i]));
+  return worst / largest(expected);
+}
+
+// One golden case as a network of ours.
+class GoldenNetwork {
+ public:
+  GoldenNetwork(const GoldenCase& c, DType compute)
+      : case_(c),
+        compute_(compute),
+        model_({.backbone = {.depth = static_cast<int>(c.integer("depth")),
+                             .variant = c.integer("v1") ? ResNetVariant::v1 : ResNetVariant::v1_5,
+                             .stem_pool = c.integer("v1") ? StemPool::ceil : StemPool::padded,
+                             .tensors = {.compute = compute}},
+                .classes = std::vector<std::string>(static_cast<size_t>(c.integer("classes")), "class"),
+                .dropout = 0}) {
+    load();
+    const int64_t N = c.integer("batch"), size = c.integer("size");
+    const auto seed = static_cast<uint64_t>(c.integer("seed"));
+    const std::vector<double> planes = hash_images(seed, N, size);
+    std::vector<double> pixels(planes.size());
+    for (int64_t n = 0; n < N; ++n)
+      for (int64_t i = 0; i < size * size; ++i)
+        for (int64_t ch = 0; ch < 3; ++ch)
+          pixels[static_cast<size_t>((n * size * size + i) * 3 + ch)] = planes[static_cast<size_t>((n * 3 + ch) * size * size + i)];
+    images_ = from_doubles({N, size, size, 3}, pixels, compute);
+    labels_ = Tensor::of<int32_t>({N}, hash_labels(seed, N, c.integer("classes")));
+    const std::vector<double> weights = c.class_weights();
+    if (!weights.empty()) class_weights_ = from_doubles({static_cast<int64_t>(weights.size())}, weights, stat_dtype(compute));
+    choose_trainable();
+  }
+
+  Classifier& model() { return model_; }
+  std::vector<double> logits_in_evaluation() {
+    model_.set_training(false);
+    return to_doubles(model_(images_).value());
+  }
+
+  // Forward and backward in training form; leaves the gradients in the parameters.
+  void train(Adam& adam) {
+    model_.set_training(true);
+    adam.begin_step();
+    Tape tape;
+    const Var logits = model_(images_);
+    const CrossEntropy ce =
+        cross_entropy(logits, labels_, class_weights_,
+                      case_.setting("norm") == "sum_of_weights" ? ClassWeightNorm::sum_of_weights : ClassWeightNorm::sum_over_batch);
+    logits_ = to_doubles(logits.value());
+    loss_ = to_doubles(ce.loss.value());
+    tape.backward(ce.loss);
+  }
+  const std::vector<double>& logits() const { return logits_; }
+  const std::vector<double>& loss() const { return loss_; }
+
+ private:
+  void load() {
+    std::map<std::string, NamedShape> shapes;
+    for (const NamedShape& t : resnet_tensors(static_cast<int>(case_.integer("depth")), case_.integer("classes"))) shapes[t.name] = t;
+    const auto values = [&](const std::string& name, const Shape& ours) {
+      const auto found = shapes.find(name);
+      REQUIRE(found != shapes.end());
+      REQUIRE(found->second.numel() == ours.numel());
+      const std::vector<double> v = reorder(hash_tensor(found->second, static_cast<int>(case_.integer("depth"))), ours, true);
+      shapes.erase(found);
+      return v;
+    };
+    for (Parameter* p : model_.parameters()) p->assign(Tensor::of<double>(p->shape(), values(p->name(), p->shape())));
+    for (const NamedBuffer& b : model_.buffers())
+      backend(Device::cpu).cast(Tensor::of<double>(b.tensor.shape(), values(b.name, b.tensor.shape())), b.tensor);
+    model_.buffers_changed();
+    CHECK(shapes.empty());  // a tensor of torchvision's that our network does not have
+  }
+
+  void choose_trainable() {
+    const std::string& from = case_.setting("trainable");
+    model_.freeze_backbone();
+    if (from != "fc") model_.unfreeze(from == "all" ? from : from + "+");
+    for (ConvBn* u : model_.backbone().units()) u->bn.set_batch_statistics(u->conv.weight.trainable() && !case_.integer("frozen_bn"));
+  }
+
+  const GoldenCase& case_;
+  DType compute_;
+  Classifier model_;
+  Tensor images_, labels_, class_weights_;
+  std::vector<double> logits_, loss_;
+};
+
+const GoldenCase& golden_case(const std::string& name) {
+  static const std::vector<GoldenCase> all = read_golden(DURA_SOURCE_DIR "/tests/golden/golden.txt");
+  for (const GoldenCase& c : all)
+    if (c.name == name) return c;
+  fail("no golden case ", name);
+}
+
+// The difference of every digest of one kind from `tensor_of(name)`, of which there are `count`.
+template <class F>
+std::map<std::string, double> differences(const GoldenCase& c, const std::string& kind, size_t count, F&& tensor_of) {
+  std::map<std::string, double> all;
+  const auto expected = c.digests.find(kind);
+  if (expected != c.digests.end())
+    for (const auto& [name, digest_expected] : expected->second) {
+      INFO(c.name << " " << kind << " " << name);
+      const Tensor t = tensor_of(name);
+      REQUIRE(t.defined());
+      const std::vector<double> v = reorder(to_doubles(t), t.shape(), false);
+      all[name] = difference(digest(name, v), digest_expected, v.size());
+    }
+  CHECK(count == all.size());
+  return all;
+}
+
+void check_all(const std::map<std::string, double>& found, double tolerance) {
+  for (const auto& [name, d] : found)
+    if (!(d <= tolerance)) FAIL_CHECK(name << " differs by " << d << ", limit " << tolerance);
+}
+
+void check_case(const std::string& name) {
+  const GoldenCase& c = golden_case(name);
+  GoldenNetwork net(c, DType::f64);
+  CHECK(relative_difference(net.logits_in_evaluation(), c.values.at("logits_eval")) <= 1e-8);
+
+  std::vector<std::string> forms;
+  for (const char* form : {"torch", "keras"})
+    if (c.digests.count(std::string("adam_") + form)) forms.push_back(form);
+  for (size_t i = 0; i < std::max<size_t>(1, forms.size()); ++i) {
+    // A fresh network for each form: a step changes parameters and buffers.
+    std::unique_ptr<GoldenNetwork> fresh = i == 0 ? nullptr : std::make_unique<GoldenNetwork>(c, DType::f64);
+    GoldenNetwork& n = fresh ? *fresh : net;
+    const bool keras = !forms.empty() && forms[i] == "keras";
+    std::map<std::string, Parameter*> parameters;
+    for (Parameter* p : n.model().parameters()) parameters[p->name()] = p;
+    std::map<std::string, Tensor> before, buffers;
+    for (const NamedBuffer& b : n.model().buffers()) {
+      buffers[b.name] = b.tensor;
+      before[b.name] = Tensor::of<double>(b.tensor.shape(), to_doubles(b.tensor));
+    }
+    Adam adam(n.model().parameters(),
+              {.lr = std::stod(c.setting("lr")), .eps = keras ? 1e-7 : 1e-8, .eps_form = keras ? AdamEpsForm::keras : AdamEpsForm::torch});
+    n.train(adam);
+    size_t trainable = 0, changed = 0;
+    for (const auto& [unused, p] : parameters) trainable += p->trainable();
+    for (const auto& [buffer, tensor] : buffers) changed += to_doubles(tensor) != to_doubles(before[buffer]);
+    if (i == 0) {
+      CHECK(relative_difference(n.logits(), c.values.at("logits")) <= 1e-8);
+      CHECK(relative_difference(n.loss(), c.values.at("loss")) <= 1e-8);
+      check_all(differences(c, "gradient", trainable, [&](const std::string& p) { return parameters.at(p)->gradient()->value(); }), 1e-8);
+      check_all(differences(c, "buffer", changed, [&](const std::string& b) { return buffers.at(b); }), 1e-7);
+    }
+    if (forms.empty()) continue;
+    adam.step();
+    check_all(differences(c, "adam_" + forms[i], trainable, [&](const std::string& p) { return parameters.at(p)->master(); }), 1e-7);
+  }
+}
+
+// The same step in f32: logits within 1e-5 of float64 torchvision's. Among millions of ReLUs some are so near to zero that rounding decides
+// them, each of which moves some gradients by 1e-3: so the median gradient is held to 20 times what torchvision's own f32 misses by, and
+// every one to 2 %.
+void check_case_f32(const std::string& name) {
+  const GoldenCase& c = golden_case(name);
+  GoldenNetwork net(c, DType::f32);
+  CHECK(relative_difference(net.logits_in_evaluation(), c.values.at("logits_eval")) <= 1e-5);
+  std::map<std::string, Parameter*> parameters;
+  for (Parameter* p : net.model().parameters()) parameters[p->name()] = p;
+  Adam adam(net.model().parameters(), {});
+  net.train(adam);
+  size_t trainable = 0;
+  for (const auto& [unused, p] : parameters) trainable += p->trainable();
+  const auto found = differences(c, "gradient", trainable, [&](const std::string& p) { return parameters.at(p)->gradient()->value(); });
+  check_all(found, 0.02);
+  std::vector<double> sorted;
+  for (const auto& [unused, d] : found) sorted.push_back(d);
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2), sorted.end());
+  CHECK(sorted[sorted.size() / 2] <= 20 * std::stod(c.setting("f32_gradient_error")));
+}
+
+}  // namespace
+
+TEST_CASE("golden ResNet-50, everything trained", "[golden][models]") { check_case("resnet50_full"); }
+TEST_CASE("golden ResNet-50, last half trained", "[golden][models]") { check_case("resnet50_half"); }
+TEST_CASE("golden ResNet-50, head trained", "[golden][models]") { check_case("resnet50_head"); }
+TEST_CASE("golden ResNet-50, trained from layer3 on with frozen BatchNorm and class weights", "[golden][models]") {
+  check_case("resnet50_frozen_bn");
+}
+TEST_CASE("golden ResNet-50 V1 with ceil-mode pooling and PyTorch's class weights", "[golden][models]") { check_case("resnet50_v1"); }
+TEST_CASE("golden ResNet-18, everything trained, odd image size", "[golden][models]") { check_case("resnet18_full"); }
+TEST_CASE("golden ResNet-18 with frozen BatchNorm and class weights", "[golden][models]") { check_case("resnet18_frozen_bn"); }
+
+TEST_CASE("golden networks in f32", "[golden][models]") {
+  for (const char* name : {"resnet50_full", "resnet50_frozen_bn", "resnet50_v1", "resnet18_full", "resnet18_frozen_bn"})
+    check_case_f32(name);
+}
