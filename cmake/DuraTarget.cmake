@@ -9,11 +9,12 @@ function(dura_options target)
   endif()
 endfunction()
 
-# dura_library(NAME DEPENDS...): a static library of every .cpp file in this folder (and the subfolders named in SUBFOLDERS).
+# dura_library(NAME DEPENDS... SUBFOLDERS... EXCLUDE...): a static library of every .cpp file in this folder and in the subfolders named,
+# less the files in EXCLUDE.
 function(dura_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;SUBFOLDERS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
-  file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.h)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;SUBFOLDERS;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
+  list(REMOVE_ITEM sources ${ARG_EXCLUDE})
   foreach(folder IN LISTS ARG_SUBFOLDERS)
     file(GLOB more CONFIGURE_DEPENDS ${folder}/*.cpp)
     list(APPEND sources ${more})
