@@ -42,6 +42,16 @@ inline Image to_rgb(Image image) {
   return rgb;
 }
 
+// One channel where the three are equal in every pixel, as in gray slices stored in colour; otherwise the picture as it is.
+inline Image one_channel_if_gray(Image image) {
+  if (image.channels == 1) return image;
+  for (size_t i = 0; i < image.pixels.size(); i += 3)
+    if (image.pixels[i] != image.pixels[i + 1] || image.pixels[i] != image.pixels[i + 2]) return image;
+  Image gray(image.height, image.width, 1);
+  for (size_t i = 0; i < gray.pixels.size(); ++i) gray.pixels[i] = image.pixels[3 * i];
+  return gray;
+}
+
 // Luma of ITU-R BT.601 in 16-bit fixed point, rounded: (19595 R + 38470 G + 7471 B + 2^15) / 2^16.
 inline Image to_gray(Image image) {
   if (image.channels == 1) return image;

@@ -20,10 +20,10 @@ const char* split_name(Split split);
 std::optional<Split> parse_split(const std::string& name);  // "train", "val" or "test", nothing else
 
 struct ManifestRow {
-  std::string file, label, split, group, patient, mask;  // empty: not known
-  double mm_per_pixel = 0;                               // 0: not known
-  std::vector<std::string> extra;                        // one per unknown column
-  int64_t line = 0;                                      // in the file it was read from; 0 otherwise
+  std::string file = {}, label = {}, split = {}, group = {}, patient = {}, mask = {};  // empty: not known
+  double mm_per_pixel = 0;                                                             // 0: not known
+  std::vector<std::string> extra = {};                                                 // one per unknown column
+  int64_t line = 0;                                                                    // in the file it was read from; 0 otherwise
 };
 
 struct Manifest {

@@ -142,6 +142,9 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
 
 int worker_index() { return ThreadPool::index; }
 
+InlineLoops::InlineLoops() : outer_(ThreadPool::inside) { ThreadPool::inside = true; }
+InlineLoops::~InlineLoops() { ThreadPool::inside = outer_; }
+
 int num_threads() {
   // Without the lock where possible: a running loop holds it, and its tasks may ask.
   if (const int size = pool_size.load()) return size;

@@ -16,6 +16,19 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
 // Which of the running loop's threads the caller is: 0 ... num_threads()-1, and 0 outside of a loop. For scratch memory only: a result must not depend on it.
 int worker_index();
 
+// While alive, the loops of this thread run in line: for a thread beside the computation (a data loader), which must neither take the
+// pool away from it nor wait for it.
+class InlineLoops {
+ public:
+  InlineLoops();
+  ~InlineLoops();
+  InlineLoops(const InlineLoops&) = delete;
+  InlineLoops& operator=(const InlineLoops&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // At least 1. The default is DURA_THREADS where it is set, else the number of processors this process may run on.
 int num_threads();
 void set_num_threads(int threads);

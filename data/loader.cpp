@@ -1,0 +1,260 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "engine/backend.h"
+#include "engine/parallel.h"
+#include "engine/random.h"
+
+namespace dura {
+namespace {
+
+constexpr Augmentation no_augmentation;
+
+// One slice through warp and enhance; both are left out where they would change nothing.
+Image augment(Image image, const Augmentation& a) {
+  const Shape shape({1, image.height, image.width, image.channels});
+  Tensor x = Tensor::of(shape, image.pixels);
+  const auto run = [&](auto&& kernel) {
+    Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
+    kernel(y);
+    x = y;
+  };
+  if (a.matrix != no_augmentation.matrix)
+    run([&](const Tensor& y) {
+      backend(Device::cpu).warp(x, Tensor::of(Shape({1, 6}), std::vector<float>(a.matrix.begin(), a.matrix.end())), y);
+    });
+  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1)
+    run([&](const Tensor& y) {
+      backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>{a.sharpness, a.brightness, a.contrast}), y);
+    });
+  std::memcpy(image.pixels.data(), x.data<uint8_t>(), image.pixels.size());
+  return image;
+}
+
+void store_words(uint64_t key, int32_t* words) {
+  const uint32_t halves[2] = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+  std::memcpy(words, halves, sizeof halves);
+}
+
+// Makes batches; has no state that changes, so any thread may ask it.
+class BatchMaker {
+ public:
+  BatchMaker(const Dataset& dataset, LoaderOptions options) : dataset_(dataset), options_(std::move(options)) {
+    if (options_.batch_size < 1) fail_usage("the batch size is ", options_.batch_size, ", it must be at least 1");
+    if (options_.workers < 0 || options_.workers > 256)
+      fail_usage("the number of loader threads is ", options_.workers, ", it must be from 0 to 256");
+    if (options_.prefetch < 1) fail_usage("the number of batches prepared ahead is ", options_.prefetch, ", it must be at least 1");
+    if (!options_.policies.empty() && options_.policies.size() != dataset.class_counts().size())
+      fail_usage(options_.policies.size(), " augmentation policies for ", dataset.class_counts().size(), " classes");
+    for (const AugmentPolicy& policy : options_.policies) policy.check("augmentation");
+    if (options_.items.empty())
+      for (int64_t i = 0; i < dataset.size(); ++i) options_.items.push_back({i, 0});
+    for (const LoaderItem& item : options_.items)
+      DURA_CHECK(item.sample >= 0 && item.sample < dataset.size(), "loader: item ", item.sample, " of a data set of ", dataset.size());
+    DURA_CHECK(batches() > 0, "a training batch needs ", options_.batch_size, " slices and there are ", options_.items.size(),
+               ". Make the batch smaller.");
+  }
+
+  const LoaderOptions& options() const { return options_; }
+  int64_t items() const { return static_cast<int64_t>(options_.items.size()); }
+  int64_t batches() const {
+    return options_.training ? items() / options_.batch_size : (items() + options_.batch_size - 1) / options_.batch_size;
+  }
+
+  std::vector<LoaderItem> order(int64_t epoch) const {
+    std::vector<LoaderItem> order = options_.items;
+    if (options_.training) Random(random_key(options_.seed, "shuffle"), static_cast<uint64_t>(epoch)).shuffle(order);
+    return order;
+  }
+
+  Batch make(const std::vector<LoaderItem>& order, int64_t epoch, int64_t index) const {
+    const int64_t size = options_.batch_size, first = index * size, pixels = dataset_.height() * dataset_.width();
+    Batch batch;
+    batch.images = Tensor::empty(Shape({size, dataset_.height(), dataset_.width(), 3}), DType::u8, Device::cpu, "batch of slices");
+    batch.labels = Tensor::empty(Shape({size}), DType::i32, Device::cpu, "batch of labels");
+    batch.row_keys = Tensor::empty(Shape({size, 2}), DType::i32, Device::cpu, "batch of row keys");
+    batch.rows = std::min(size, items() - first);
+    batch.samples.assign(static_cast<size_t>(size), -1);
+    batch.variants.assign(static_cast<size_t>(size), 0);
+    batch.augmentations.assign(static_cast<size_t>(size), {});
+    batch.epoch = epoch;
+    batch.index = index;
+    for (int64_t k = 0; k < size; ++k) {
+      uint8_t* to = batch.images.data<uint8_t>() + 3 * pixels * k;
+      if (k >= batch.rows) {
+        std::memset(to, 0, static_cast<size_t>(3 * pixels));
+        batch.labels.data<int32_t>()[k] = 0;
+        store_words(0, batch.row_keys.data<int32_t>() + 2 * k);
+        continue;
+      }
+      const LoaderItem& item = order[static_cast<size_t>(first + k)];
+      const Sample& sample = dataset_.sample(item.sample);
+      // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
+      const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(epoch) : 0, item.variant);
+      const bool augmented = !options_.policies.empty() && (options_.training || item.variant > 0);
+      const Augmentation a = augmented ? draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key,
+                                                           dataset_.height(), dataset_.width())
+                                       : no_augmentation;
+      Image image = dataset_.image(item.sample);
+      if (a != no_augmentation) image = augment(std::move(image), a);
+      image = to_rgb(std::move(image));
+      std::memcpy(to, image.pixels.data(), image.pixels.size());
+      batch.labels.data<int32_t>()[k] = sample.label;
+      store_words(key, batch.row_keys.data<int32_t>() + 2 * k);
+      batch.samples[static_cast<size_t>(k)] = item.sample;
+      batch.variants[static_cast<size_t>(k)] = item.variant;
+      batch.augmentations[static_cast<size_t>(k)] = a;
+    }
+    return batch;
+  }
+
+ private:
+  const Dataset& dataset_;
+  LoaderOptions options_;
+};
+
+}  // namespace
+
+// Everything below `mutex` is guarded by it. Threads take batch numbers in order, at most `prefetch` ahead of what was delivered; a batch
+// of an epoch that was left meanwhile is thrown away (`generation`).
+struct Loader::State {
+  State(const Dataset& dataset, LoaderOptions options) : maker(dataset, std::move(options)) {
+    try {
+      for (int i = 0; i < maker.options().workers; ++i) threads.emplace_back([this] { work(); });
+    } catch (const std::system_error& e) {
+      join();
+      fail("the loader could not start ", maker.options().workers, " threads: ", e.what(), ". Use fewer.");
+    }
+  }
+  ~State() { join(); }
+
+  void join() {
+    {
+      std::lock_guard lock(mutex);
+      stop = true;
+    }
+    wake_workers.notify_all();
+    for (std::thread& t : threads) t.join();
+  }
+
+  struct Result {
+    Batch batch;
+    std::exception_ptr error;
+  };
+
+  Result make(const std::vector<LoaderItem>& items, int64_t of_epoch, int64_t index) const {
+    try {
+      return {maker.make(items, of_epoch, index), nullptr};
+    } catch (...) {
+      return {{}, std::current_exception()};
+    }
+  }
+
+  void work() {
+    const InlineLoops in_line;
+    std::unique_lock lock(mutex);
+    for (;;) {
+      wake_workers.wait(
+          lock, [&] { return stop || (order && to_prepare < maker.batches() && to_prepare < to_deliver + maker.options().prefetch); });
+      if (stop) return;
+      const int64_t index = to_prepare++, of_epoch = epoch;
+      const uint64_t of_generation = generation;
+      const std::shared_ptr<const std::vector<LoaderItem>> items = order;
+      lock.unlock();
+      Result result = make(*items, of_epoch, index);
+      lock.lock();
+      if (of_generation != generation) continue;
+      ready.emplace(index, std::move(result));
+      wake_consumer.notify_all();
+    }
+  }
+
+  const BatchMaker maker;
+  Batch current;
+  bool has_current = false;
+
+  std::mutex mutex;
+  std::condition_variable wake_workers, wake_consumer;
+  bool stop = false;
+  uint64_t generation = 0;
+  int64_t epoch = 0, to_prepare = 0, to_deliver = 0;
+  std::shared_ptr<const std::vector<LoaderItem>> order;  // of the epoch; null before the first
+  std::map<int64_t, Result> ready;
+  std::vector<std::thread> threads;  // last: started when everything else is there
+};
+
+Loader::Loader(const Dataset& dataset, LoaderOptions options) : state_(std::make_unique<State>(dataset, std::move(options))) {}
+Loader::~Loader() = default;
+
+int64_t Loader::batches_per_epoch() const { return state_->maker.batches(); }
+int64_t Loader::rows_per_epoch() const { return std::min(state_->maker.items(), batches_per_epoch() * state_->maker.options().batch_size); }
+
+void Loader::start_epoch(int64_t epoch, int64_t first) {
+  DURA_CHECK(epoch >= 0 && first >= 0 && first <= batches_per_epoch(), "loader: batch ", first, " of epoch ", epoch,
+             " was asked for, an epoch has ", batches_per_epoch());
+  auto order = std::make_shared<const std::vector<LoaderItem>>(state_->maker.order(epoch));
+  {
+    std::lock_guard lock(state_->mutex);
+    ++state_->generation;
+    state_->epoch = epoch;
+    state_->to_prepare = state_->to_deliver = first;
+    state_->order = std::move(order);
+    state_->ready.clear();
+    state_->has_current = false;
+  }
+  state_->wake_workers.notify_all();
+}
+
+bool Loader::next() {
+  State& s = *state_;
+  s.has_current = false;
+  std::unique_lock lock(s.mutex);
+  DURA_CHECK(s.order, "loader: next() before start_epoch()");
+  if (s.to_deliver >= s.maker.batches()) return false;
+  State::Result result;
+  if (s.threads.empty()) {
+    result = s.make(*s.order, s.epoch, s.to_deliver);
+  } else {
+    s.wake_consumer.wait(lock, [&] { return s.ready.count(s.to_deliver) > 0; });
+    result = std::move(s.ready.extract(s.to_deliver).mapped());
+  }
+  ++s.to_deliver;
+  lock.unlock();
+  s.wake_workers.notify_all();
+  if (result.error) std::rethrow_exception(result.error);
+  s.current = std::move(result.batch);
+  s.has_current = true;
+  return true;
+}
+
+const Batch& Loader::batch() const {
+  DURA_CHECK(state_->has_current, "loader: batch() without a successful next()");
+  return state_->current;
+}
+
+std::vector<LoaderItem> balanced_items(const Dataset& dataset) {
+  const std::vector<int64_t>& counts = dataset.class_counts();
+  const int64_t largest = *std::max_element(counts.begin(), counts.end());
+  std::vector<LoaderItem> items;
+  std::vector<std::vector<int64_t>> members(counts.size());
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    items.push_back({i, 0});
+    members[static_cast<size_t>(dataset.sample(i).label)].push_back(i);
+  }
+  for (const std::vector<int64_t>& samples : members) {
+    const int64_t count = static_cast<int64_t>(samples.size());
+    for (int64_t k = count; count > 0 && k < largest; ++k)
+      items.push_back({samples[static_cast<size_t>(k % count)], static_cast<uint32_t>(k / count)});
+  }
+  return items;
+}
+
+}  // namespace dura
