@@ -56,8 +56,8 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   // Each binds one option to a variable that holds its default and must outlive run(). A name such as "--epochs" (or "-o,--out") is also a
-  // key of the configuration file ("epochs"); a name without dashes is positional. A list takes several values, or the option several
-  // times.
+  // key of the configuration file ("epochs"); a name without dashes is positional. A list takes all values that follow it (up to
+  // the next option or --), and may be given several times.
   void text(const std::string& name, std::string& value, const std::string& help, const TextRules& rules = {});
   void list(const std::string& name, std::vector<std::string>& value, const std::string& help, const ListRules& rules = {});
   void integer(const std::string& name, int64_t& value, const std::string& help, const IntegerRules& rules = {});

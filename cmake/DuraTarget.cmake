@@ -9,10 +9,10 @@ function(dura_options target)
   endif()
 endfunction()
 
-# dura_library(NAME DEPENDS... SUBFOLDERS... EXCLUDE...): a static library of every .cpp file in this folder and in the subfolders named,
-# less the files in EXCLUDE.
+# dura_library(NAME [INSTALL] DEPENDS... SUBFOLDERS... EXCLUDE...): a static library of every .cpp file in this folder and in the subfolders
+# named, less the files in EXCLUDE. With INSTALL, library and headers are for others: find_package(dura) gives them dura::NAME.
 function(dura_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;SUBFOLDERS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "INSTALL" "" "DEPENDS;SUBFOLDERS;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
   list(REMOVE_ITEM sources ${ARG_EXCLUDE})
   foreach(folder IN LISTS ARG_SUBFOLDERS)
@@ -24,5 +24,10 @@ function(dura_library name)
   set_target_properties(dura_${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(dura_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/dura>)
   target_link_libraries(dura_${name} PUBLIC ${ARG_DEPENDS})
+  target_compile_features(dura_${name} PUBLIC cxx_std_20)
   dura_options(dura_${name})
+  if(ARG_INSTALL)
+    install(TARGETS dura_${name} EXPORT dura_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(DIRECTORY . DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dura/${name} FILES_MATCHING PATTERN "*.h" PATTERN cpu EXCLUDE)
+  endif()
 endfunction()

@@ -239,7 +239,7 @@ TEST_CASE("exit codes and messages follow the exception", "[program]") {
   CHECK(run({"--data", "x"}, s, [](const Program&) { return 143; }).code == 143);
 }
 
-TEST_CASE("--threads sets the number of threads", "[program]") {
+TEST_CASE("the option --threads sets the number of threads", "[program]") {
   const int before = num_threads();
   Settings s;
   int inside = 0;
