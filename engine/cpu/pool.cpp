@@ -1,5 +1,6 @@
 // Pooling, and the weighted sum over channels of Grad-CAM.
-#include <limits>
+#include <algorithm>
+#include <vector>
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
@@ -41,22 +42,30 @@ void CpuBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const 
   });
 }
 
-// Windows overlap, so a task owns one image: it scatters without anybody else writing there.
+// Windows overlap: every input pixel gathers from the windows that cover it, so that no two tasks write to one place and a sum in 16-bit
+// storage is rounded once, not once for each window.
 void CpuBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
-  if (!dx.accumulate) fill(dx.tensor, 0);
+  // The windows [first, end) along one side that cover position i.
+  const auto first_window = [&](int64_t i, int64_t kernel) { return std::max<int64_t>(0, (i + g.padding - kernel + g.stride) / g.stride); };
+  const auto end_window = [&](int64_t i, int64_t windows) { return std::min(windows, (i + g.padding) / g.stride + 1); };
   dispatch_floating("max_pool_backward", dy.dtype(), [&]<class T>(T) {
+    using Compute = typename Element<T>::Compute;
     const T* pd = dy.data<T>();
     const uint8_t* pi = index.data<uint8_t>();
     T* px = dx.tensor.data<T>();
-    parallel_for(g.N, [&](int64_t n) {
-      for (int64_t p = 0; p < g.P; ++p)
-        for (int64_t q = 0; q < g.Q; ++q) {
-          const int64_t at = ((n * g.P + p) * g.Q + q) * g.C;
-          for (int64_t c = 0; c < g.C; ++c) {
-            const int64_t h = p * g.stride - g.padding + pi[at + c] / g.S, w = q * g.stride - g.padding + pi[at + c] % g.S;
-            cpu::put(px, ((n * g.H + h) * g.W + w) * g.C + c, Element<T>::load(pd[at + c]), true);
+    parallel_for(g.N * g.H, [&](int64_t row) {
+      const int64_t n = row / g.H, h = row % g.H, p_first = first_window(h, g.R), p_end = end_window(h, g.P);
+      std::vector<Compute> sum(static_cast<size_t>(g.C));
+      for (int64_t w = 0; w < g.W; ++w) {
+        std::fill(sum.begin(), sum.end(), Compute(0));
+        for (int64_t p = p_first; p < p_end; ++p)
+          for (int64_t q = first_window(w, g.S); q < end_window(w, g.Q); ++q) {
+            const auto here = static_cast<uint8_t>((h + g.padding - p * g.stride) * g.S + w + g.padding - q * g.stride);
+            const int64_t at = ((n * g.P + p) * g.Q + q) * g.C;
+            for (int64_t c = 0; c < g.C; ++c) sum[static_cast<size_t>(c)] += pi[at + c] == here ? Element<T>::load(pd[at + c]) : Compute(0);
           }
-        }
+        for (int64_t c = 0; c < g.C; ++c) cpu::put(px, (row * g.W + w) * g.C + c, sum[static_cast<size_t>(c)], dx.accumulate);
+      }
     });
   });
 }
