@@ -17,8 +17,16 @@
 namespace dura {
 namespace {
 
-// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
-// fewer.
+// A hint to the processor that this thread only waits.
+inline void pause_a_moment() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes fewer.
+// A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of a
+// worker, the loop ends without it.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads) {
@@ -41,15 +49,24 @@ class ThreadPool {
       task_ = &task;
       tasks_ = tasks;
       next_.store(0);
-      busy_.store(static_cast<int>(workers_.size()));
       error_ = nullptr;
+      open_ = true;
       job_.fetch_add(1);
     }
     wake_.notify_all();
     take_tasks();
-    // Kernels finish within microseconds of each other: spin a little before sleeping.
-    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin)
-      if (spin > 2000) std::this_thread::yield();
+    {
+      std::lock_guard lock(mutex_);
+      open_ = false;
+    }
+    // The last tasks end within microseconds of each other: spin a little before giving the core away.
+    for (int spin = 0; joined_.load(std::memory_order_acquire) != 0; ++spin) {
+      if (spin < 1000) {
+        pause_a_moment();
+      } else {
+        std::this_thread::yield();
+      }
+    }
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -69,16 +86,18 @@ class ThreadPool {
   }
   void work() {
     for (uint64_t seen = 0;;) {
-      for (int spin = 0; spin < 4000 && job_.load(std::memory_order_acquire) == seen; ++spin) {
-      }
+      // The next job usually follows within some 10 us; sleeping and waking costs as much.
+      for (int spin = 0; spin < 1000 && job_.load(std::memory_order_acquire) == seen; ++spin) pause_a_moment();
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return job_.load() != seen; });
         seen = job_.load();
         if (stop_) return;
+        if (!open_) continue;  // came too late
+        joined_.fetch_add(1);
       }
       take_tasks();
-      busy_.fetch_sub(1, std::memory_order_release);
+      joined_.fetch_sub(1, std::memory_order_release);
     }
   }
 
@@ -92,10 +111,11 @@ class ThreadPool {
   std::condition_variable wake_;
   std::atomic<uint64_t> job_{0};
   std::atomic<int64_t> next_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<int> joined_{0};  // workers inside the job
   const std::function<void(int64_t)>* task_ = nullptr;
   int64_t tasks_ = 0;
   std::exception_ptr error_;
+  bool open_ = false;
   bool stop_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/cpu/conv_f32_prepared.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/cpu/winograd_f32.h"
+#include "engine/cpu/winograd_f32_filter.h"
 #include "engine/parallel.h"
 
 namespace dura::cpu {
@@ -74,11 +75,17 @@ FormKey key_of(const PassPlan& plan, const ConvGeometry& g) {
   return key;
 }
 
+bool filter_by_winograd(const ConvGeometry& g) { return !exact_conv() && winograd_filter_gradient_pays(g); }
+
+int64_t filter_pass_floats(const ConvGeometry& g) {
+  return filter_by_winograd(g) ? winograd_filter_gradient_floats(kernels(), g) : filter_gradient_floats(kernels(), g);
+}
+
 }  // namespace
 
 size_t conv_workspace_f32(const ConvGeometry& g, ConvPass pass) {
-  const int64_t floats = pass == ConvPass::backward_filter ? filter_gradient_floats(kernels(), g)
-                                                           : plan_pass(g, pass == ConvPass::backward_data).workspace_floats();
+  const int64_t floats =
+      pass == ConvPass::backward_filter ? filter_pass_floats(g) : plan_pass(g, pass == ConvPass::backward_data).workspace_floats();
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -120,9 +127,9 @@ void conv_backward_data_f32(const ConvGeometry& g, const Tensor& dy, const Weigh
 }
 
 void conv_backward_filter_f32(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
-  const KernelSet& set = kernels();
-  float* const space = workspace_floats(workspace, filter_gradient_floats(set, g), "conv_backward_filter");
-  filter_gradient(set, g, x.data<float>(), dy.data<float>(), space, dw.accumulate, dw.tensor.data<float>());
+  float* const space = workspace_floats(workspace, filter_pass_floats(g), "conv_backward_filter");
+  const auto compute = filter_by_winograd(g) ? winograd_filter_gradient : filter_gradient;
+  compute(kernels(), g, x.data<float>(), dy.data<float>(), space, dw.accumulate, dw.tensor.data<float>());
 }
 
 }  // namespace dura::cpu

@@ -20,6 +20,7 @@ inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
 inline Vec load_part(const float* p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 inline void store_part(float* p, size_t n, Vec v) { _mm256_maskstore_ps(p, first_lanes(n), v); }
+inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 inline Vec broadcast(const float* p) { return _mm256_broadcast_ss(p); }
 inline Vec broadcast_value(float x) { return _mm256_set1_ps(x); }
 inline Vec zero() { return _mm256_setzero_ps(); }
@@ -33,7 +34,8 @@ inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 
 }  // namespace
 
-const KernelSet avx2_kernels = {"avx2", mr, nr, block_product, winograd_input, winograd_output, winograd_filter};
+const KernelSet avx2_kernels = {
+    "avx2", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
 
 }  // namespace dura::cpu
 #endif

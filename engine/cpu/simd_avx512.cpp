@@ -18,6 +18,7 @@ inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
 inline Vec load_part(const float* p, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
 inline void store_part(float* p, size_t n, Vec v) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
+inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 inline Vec broadcast(const float* p) { return _mm512_set1_ps(*p); }
 inline Vec broadcast_value(float x) { return _mm512_set1_ps(x); }
 inline Vec zero() { return _mm512_setzero_ps(); }
@@ -31,7 +32,8 @@ inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 
 }  // namespace
 
-const KernelSet avx512_kernels = {"avx512", mr, nr, block_product, winograd_input, winograd_output, winograd_filter};
+const KernelSet avx512_kernels = {
+    "avx512", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
 
 }  // namespace dura::cpu
 #endif

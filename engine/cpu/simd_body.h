@@ -1,6 +1,6 @@
 // The kernels of one set, written once over a vector type. Each simd_*.cpp defines, in an unnamed namespace,
 //   Vec, lanes, mr, load, store, load_part, store_part (the first n lanes; the others read as 0), broadcast (of what a pointer points to),
-//   broadcast_value, zero, fma (a*b+c), add, sub, mul, max, and the macro DURA_TILE_ROWS (= mr),
+//   broadcast_value, zero, prefetch, fma (a*b+c), add, sub, mul, max, and the macro DURA_TILE_ROWS (= mr),
 // and then includes this file there. Everything here has internal linkage: nothing may be shared between objects of different instruction
 // sets. No include guard, no include: it is a part of the file that includes it.
 
@@ -43,6 +43,16 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
   for (int r = 0; r < Rows; ++r) {
     sum[r][0] = p.first ? zero() : load(partial + r * nr);
     sum[r][1] = p.first ? zero() : load(partial + r * nr + lanes);
+  }
+  if (p.last) {
+    // The output is written (and the residual read) when the sums are done: ask for the lines now, so that they come while the sums are
+    // made.
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const ptrdiff_t at = p.c_rows[i + r] + static_cast<ptrdiff_t>(j);
+      prefetch(p.c + at), prefetch(p.c + at + lanes);
+      if (p.residual) prefetch(p.residual + at), prefetch(p.residual + at + lanes);
+    }
   }
   multiply<Rows>(p, a, b, sum);
   if (!p.last) {
@@ -131,6 +141,29 @@ inline __attribute__((always_inline)) void filter_transform(const Vec (&g)[3], V
   u[3] = add(outer2, inner2);
   u[4] = sub(outer2, inner2);
   u[5] = g[2];
+}
+
+// A y
+inline __attribute__((always_inline)) void output_gradient_transform(const Vec (&y)[4], Vec (&t)[6]) {
+  const Vec two = broadcast_value(2.0f), four = broadcast_value(4.0f), eight = broadcast_value(8.0f);
+  const Vec even = add(y[0], y[2]), odd = add(y[1], y[3]);
+  const Vec even2 = fma(four, y[2], y[0]), odd2 = fma(eight, y[3], mul(two, y[1]));
+  t[0] = y[0];
+  t[1] = add(even, odd);
+  t[2] = sub(even, odd);
+  t[3] = add(even2, odd2);
+  t[4] = sub(even2, odd2);
+  t[5] = y[3];
+}
+
+// G^T m
+inline __attribute__((always_inline)) void filter_gradient_transform(const Vec (&m)[6], Vec (&g)[3]) {
+  const Vec quarter = broadcast_value(1.0f / 4), sixth = broadcast_value(1.0f / 6), part24 = broadcast_value(1.0f / 24),
+            part12 = broadcast_value(1.0f / 12);
+  const Vec sum1 = mul(sixth, add(m[1], m[2])), sum2 = add(m[3], m[4]);
+  g[0] = fma(part24, sum2, sub(mul(quarter, m[0]), sum1));
+  g[1] = fma(part12, sub(m[3], m[4]), mul(sixth, sub(m[2], m[1])));
+  g[2] = add(fma(sixth, sum2, m[5]), sub(zero(), sum1));
 }
 
 void winograd_input(const WinogradInput* input) {
@@ -226,6 +259,67 @@ void winograd_filter(const WinogradFilter* filter) {
           store(target, u[s]);
         } else {
           store_part(target, n, u[s]);
+        }
+      }
+    }
+  }
+}
+
+void winograd_output_gradient(const WinogradOutputGradient* gradient) {
+  const WinogradOutputGradient p = *gradient;
+  for (size_t k = 0; k < p.channels; k += lanes) {
+    const size_t n = p.channels - k < lanes ? p.channels - k : lanes;
+    Vec half[6][4];
+    for (int column = 0; column < 4; ++column) {
+      Vec y[4], t[6];
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) y[r] = n == lanes ? load(p.pixels[4 * r + column] + k) : load_part(p.pixels[4 * r + column] + k, n);
+      output_gradient_transform(y, t);
+#pragma GCC unroll 6
+      for (int r = 0; r < 6; ++r) half[r][column] = t[r];
+    }
+    float* v = p.v + k;
+    for (int r = 0; r < 6; ++r) {
+      Vec t[6];
+      output_gradient_transform(half[r], t);
+#pragma GCC unroll 6
+      for (int column = 0; column < 6; ++column, v += p.v_step) {
+        if (n == lanes) {
+          store(v, t[column]);
+        } else {
+          store_part(v, n, t[column]);
+        }
+      }
+    }
+  }
+}
+
+void winograd_filter_gradient(const WinogradFilterGradient* gradient) {
+  const WinogradFilterGradient p = *gradient;
+  for (size_t c = 0; c < p.channels; c += lanes) {
+    const size_t n = p.channels - c < lanes ? p.channels - c : lanes;
+    Vec half[3][6];
+    for (int column = 0; column < 6; ++column) {
+      Vec m[6], g[3];
+#pragma GCC unroll 6
+      for (int r = 0; r < 6; ++r) {
+        const float* source = p.m + (6 * r + column) * p.m_step + static_cast<ptrdiff_t>(c);
+        m[r] = n == lanes ? load(source) : load_part(source, n);
+      }
+      filter_gradient_transform(m, g);
+#pragma GCC unroll 3
+      for (int r = 0; r < 3; ++r) half[r][column] = g[r];
+    }
+    float* tap = p.taps + c;
+    for (int r = 0; r < 3; ++r) {
+      Vec g[3];
+      filter_gradient_transform(half[r], g);
+#pragma GCC unroll 3
+      for (int s = 0; s < 3; ++s, tap += p.taps_step) {
+        if (n == lanes) {
+          store(tap, p.accumulate ? add(g[s], load(tap)) : g[s]);
+        } else {
+          store_part(tap, n, p.accumulate ? add(g[s], load_part(tap, n)) : g[s]);
         }
       }
     }

@@ -21,6 +21,7 @@ inline void store_part(float* p, size_t n, Vec v) {
   for (size_t i = 0; i < n; ++i) p[i] = v[i];
 }
 inline Vec broadcast_value(float x) { return Vec{x, x, x, x}; }
+inline void prefetch(const float* p) { __builtin_prefetch(p); }
 inline Vec broadcast(const float* p) { return broadcast_value(*p); }
 inline Vec zero() { return broadcast_value(0.0f); }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
@@ -33,6 +34,7 @@ inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
 }  // namespace
 
-const KernelSet generic_kernels = {"generic", mr, nr, block_product, winograd_input, winograd_output, winograd_filter};
+const KernelSet generic_kernels = {
+    "generic", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
 
 }  // namespace dura::cpu

@@ -52,6 +52,22 @@ struct WinogradFilter {
   ptrdiff_t u_step;
 };
 
+// The filter gradient is the adjoint of the same form: dg = G^T [(A dy A^T) x (B^T d B)] G, the products summed over all tiles.
+struct WinogradOutputGradient {
+  const float* const* pixels;  // 16 pixels of `channels` floats, the 4x4 patch of dy; a pixel outside of the image points to zeros
+  size_t channels;
+  float* v;  // frequency f, channel k at v[f * v_step + k]
+  ptrdiff_t v_step;
+};
+struct WinogradFilterGradient {
+  const float* m;  // frequency f, channel c at m[f * m_step + c]
+  ptrdiff_t m_step;
+  size_t channels;
+  float* taps;  // tap t = 3 r + s, channel c at taps[t * taps_step + c]
+  ptrdiff_t taps_step;
+  int accumulate;
+};
+
 struct KernelSet {
   const char* name;
   size_t mr, nr;  // the register tile
@@ -59,6 +75,8 @@ struct KernelSet {
   void (*winograd_input)(const WinogradInput*);
   void (*winograd_output)(const WinogradOutput*);
   void (*winograd_filter)(const WinogradFilter*);
+  void (*winograd_output_gradient)(const WinogradOutputGradient*);
+  void (*winograd_filter_gradient)(const WinogradFilterGradient*);
 };
 
 extern const KernelSet generic_kernels;

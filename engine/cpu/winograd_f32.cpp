@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "engine/cpu/winograd_f32_tiles.h"
 #include "engine/parallel.h"
 
 namespace dura::cpu {
 namespace {
 
-constexpr int64_t frequencies = 36, patch = 6, outputs = 4;
+constexpr int64_t frequencies = winograd_frequencies;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -22,13 +23,11 @@ struct TileCut {
 TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
   const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
   TileCut cut;
-  cut.down = ceil_div(grid.rows, outputs), cut.across = ceil_div(grid.cols, outputs);
-  cut.tiles = grid.images * cut.down * cut.across;
   // V and M should stay in the second-level cache, but a task of few tiles reads the whole filter for little work.
   constexpr int64_t cache_floats = 256 << 10, fewest = 24, most = 96;
   const int64_t fitting = std::clamp(cache_floats / (frequencies * (grid.in_c + grid.out_c)), fewest, most);
   cut.per_task = fitting / mr * mr;
-  cut.tasks = ceil_div(cut.tiles, cut.per_task);
+  cut.tasks = ceil_div(WinogradTiles(grid).count(), cut.per_task);
   // One cache line more than a multiple: 36 frequencies at a distance of a power of two would fall into the same set of the cache.
   cut.v_row = grid.in_c + 16;
   cut.v_step = cut.per_task * cut.v_row + 16;
@@ -44,9 +43,9 @@ TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
 
 bool winograd_pays(const GatherGrid& grid) {
   if (grid.taps_u != 3 || grid.taps_v != 3 || grid.in_stride != 1 || grid.out_stride != 1) return false;
-  const int64_t tiles = ceil_div(grid.rows, outputs) * ceil_div(grid.cols, outputs);
+  const int64_t tiles = WinogradTiles(grid).count();
   // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications.
-  return grid.in_c >= 32 && grid.out_c >= 32 && grid.images * tiles >= 16 && 2 * frequencies * tiles <= 9 * grid.rows * grid.cols;
+  return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= 16 && 2 * frequencies * tiles <= 9 * grid.cells();
 }
 
 int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {
@@ -93,25 +92,18 @@ int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid) { 
 void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* input, const float* u, const OutputRule& rule, float* scratch,
                   int64_t scratch_step, float* output) {
   const TileCut cut = cut_tiles(set, grid);
+  const WinogradTiles tiles(grid);
   const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, u_step = ceil_div(grid.out_c, nr) * nr * depth;
   parallel_for(cut.tasks, [&](int64_t task) {
     float* const v = scratch + worker_index() * scratch_step;
     float* const m = v + cut.m_offset;
     float* const zeros = v + cut.zeros_offset;
     std::fill(zeros, zeros + depth, 0.0f);
-    const int64_t first = task * cut.per_task, last = std::min(cut.tiles, first + cut.per_task);
+    const int64_t first = task * cut.per_task, last = std::min(tiles.count(), first + cut.per_task);
 
     for (int64_t t = first; t < last; ++t) {
-      const int64_t across = t % cut.across, down = t / cut.across % cut.down, n = t / cut.across / cut.down;
       const float* pixels[frequencies];
-      for (int64_t a = 0; a < patch; ++a) {
-        const int64_t h = down * outputs + grid.first_u + a;
-        for (int64_t b = 0; b < patch; ++b) {
-          const int64_t w = across * outputs + grid.first_v + b;
-          const bool inside = h >= 0 && h < grid.in_h && w >= 0 && w < grid.in_w;
-          pixels[a * patch + b] = inside ? input + ((n * grid.in_h + h) * grid.in_w + w) * depth : zeros;
-        }
-      }
+      tiles.input_pixels(t, input, zeros, pixels);
       WinogradInput args = {};
       args.pixels = pixels, args.channels = static_cast<size_t>(depth);
       args.v = v + (t - first) * cut.v_row, args.v_step = cut.v_step;
@@ -135,15 +127,8 @@ void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* inp
     }
 
     for (int64_t t = first; t < last; ++t) {
-      const int64_t across = t % cut.across, down = t / cut.across % cut.down, n = t / cut.across / cut.down;
-      ptrdiff_t offsets[outputs * outputs];
-      for (int64_t a = 0; a < outputs; ++a) {
-        const int64_t p = down * outputs + a;
-        for (int64_t b = 0; b < outputs; ++b) {
-          const int64_t q = across * outputs + b;
-          offsets[a * outputs + b] = p < grid.rows && q < grid.cols ? ((n * grid.out_h + p) * grid.out_w + q) * grid.out_c : -1;
-        }
-      }
+      ptrdiff_t offsets[winograd_outputs * winograd_outputs];
+      tiles.output_offsets(t, offsets);
       WinogradOutput args = {};
       args.m = m + (t - first) * cut.m_row, args.m_step = cut.m_step, args.channels = static_cast<size_t>(grid.out_c);
       args.y = output, args.residual = rule.residual, args.offsets = offsets;
