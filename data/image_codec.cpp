@@ -12,7 +12,6 @@ namespace {
 
 // The decoder's memory. A file of a few bytes can ask for gigabytes; every block is charged to the picture being decoded on this thread.
 thread_local size_t decoder_budget = 0;
-constexpr size_t fixed_budget = size_t{64} << 20;  // bytes for tables and small pictures
 
 struct alignas(16) DecoderBlock {
   size_t bytes;
@@ -69,11 +68,13 @@ struct DecoderMemory {
   void operator()(T* p) const { decoder_free(p); }
 };
 
+// Largest need: a 16-bit colour PNG with alpha takes 8 bytes per pixel filtered (in a block grown by doubling), unfiltered and converted.
+void grant_memory(const ImageInfo& info) { decoder_budget = (size_t{64} << 20) + 64 * static_cast<size_t>(info.width * info.height); }
+
 template <class T>
 std::unique_ptr<T[], DecoderMemory<T>> decode(std::span<const uint8_t> bytes, const std::string& name, const ImageInfo& info,
                                               int channels) {
-  // Largest need: a 16-bit colour PNG with alpha takes 8 bytes per pixel filtered (in a block grown by doubling), unfiltered and converted.
-  decoder_budget = fixed_budget + 64 * static_cast<size_t>(info.width * info.height);
+  grant_memory(info);
   const int length = static_cast<int>(bytes.size());
   int width = 0, height = 0, stored = 0;
   T* pixels = nullptr;
@@ -97,8 +98,8 @@ ImageInfo check_limits(std::span<const uint8_t> bytes, const std::string& name, 
   DURA_CHECK(info.width <= options.max_side && info.height <= options.max_side && info.width * info.height <= options.max_pixels, name,
              ": ", info.width, "x", info.height, " is ", megapixels, " megapixels, too large for a slice: at most ", options.max_side,
              " a side and ", static_cast<double>(options.max_pixels) * 1e-6, " megapixels are read. Shrink it first.");
+  grant_memory(info);  // reading a JPEG's header allocates, too
   int width = 0, height = 0, channels = 0;
-  decoder_budget = fixed_budget;  // reading a JPEG's header allocates too
   DURA_CHECK(stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels) && width == info.width &&
                  height == info.height,
              name, ": the decoder does not agree with the header's ", info.width, "x", info.height, " pixels. The file is damaged.");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <thread>
 
 #include "data/image_codec.h"
 #include "data/resize.h"
@@ -84,6 +85,12 @@ TEST_CASE("JPEG files decode to within a few grey levels of another decoder", "[
     CHECK((image.height == height && image.width == width && image.channels == channels));
     CHECK(largest_difference(image, test::from_hex(hex)) <= (name == "rgb_420.jpg" ? 6 : 3));
   }
+}
+
+TEST_CASE("the first thing that a thread decodes may be a JPEG", "[data][image]") {
+  Image image;
+  std::thread([&] { image = read_image(sample("gray.jpg")); }).join();
+  CHECK(image == read_image(sample("gray.jpg")));
 }
 
 TEST_CASE("what a picture is, is decided by its content and not by its name", "[data][image]") {

@@ -1,0 +1,136 @@
+// dura-prepare: from folders or a table to a manifest that is checked, split without leaks, and described in numbers.
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "apps/program.h"
+#include "apps/report/survey_report.h"
+#include "data/folder_scan.h"
+#include "engine/file.h"
+#include "engine/log.h"
+
+namespace {
+
+using namespace dura;
+
+struct PrepareOptions {
+  std::string folder, manifest, out, json, split = "auto";
+  std::vector<std::string> classes, columns, balance;
+  int64_t seed = 0;
+  double test = 0.2, val = 0.1, allowed_bad_share = 0.01;
+  bool allow_leak = false;
+};
+
+Manifest load(const PrepareOptions& options) {
+  const std::string beside = (std::filesystem::path(options.folder) / "manifest.csv").string();
+  if (!options.manifest.empty()) return read_manifest(options.manifest, options.columns);
+  if (std::filesystem::exists(beside)) return read_manifest(beside, options.columns);
+  FolderScan scan = scan_folder(options.folder);
+  log_info("found ", scan.manifest.rows.size(), " pictures in ", options.folder, ", ", scan.other_files, " other files");
+  return std::move(scan.manifest);
+}
+
+// Without --classes: the labels as they are spelt, in alphabetical order. The order that training uses is stated there.
+ClassNames choose_classes(const PrepareOptions& options, const Manifest& manifest) {
+  if (!options.classes.empty()) return ClassNames(options.classes);
+  std::set<std::string> labels;
+  for (const ManifestRow& row : manifest.rows) labels.insert(row.label);
+  DURA_CHECK(labels.size() >= 2, manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
+  return ClassNames({labels.begin(), labels.end()});
+}
+
+// Slices that are one file stored twice must not be divided: they share a group, like copies that were known before.
+void group_copies(Manifest& manifest, const DataSurvey& survey) {
+  for (const std::vector<int64_t>& same : survey.copies) {
+    std::string group;
+    for (int64_t row : same)
+      if (group.empty()) group = manifest.rows[static_cast<size_t>(row)].group;
+    if (group.empty()) group = concat("copies of ", manifest.rows[static_cast<size_t>(same.front())].file);
+    for (int64_t row : same)
+      if (std::string& mine = manifest.rows[static_cast<size_t>(row)].group; mine.empty()) mine = group;
+  }
+}
+
+// The rows to divide: those of the classes that can be read and whose `split` is empty or one of ours.
+std::vector<int64_t> rows_to_split(const Manifest& manifest, const ClassNames& classes) {
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    const ManifestRow& row = manifest.rows[i];
+    if (classes.find(row.label) && (row.split.empty() || parse_split(row.split))) rows.push_back(static_cast<int64_t>(i));
+  }
+  return rows;
+}
+
+void check_bad_files(const DataSurvey& survey, double allowed_share) {
+  const double share = static_cast<double>(survey.bad.size()) / static_cast<double>(std::max<int64_t>(1, survey.slices));
+  DURA_CHECK(share <= allowed_share, survey.bad.size(), " files of ", survey.slices, " slices cannot be used, more than --allow-bad ",
+             allowed_share, ". Repair or remove them. The first: ", survey.bad.front().reason);
+}
+
+void check_splits(const Manifest& manifest, const ClassNames& classes, bool allow_leak) {
+  const SplitRows splits = rows_by_split(manifest);
+  for (Split split : all_splits)
+    if (!splits[split].empty()) class_indices(manifest, splits[split], classes, true);
+  if (!allow_leak) return check_no_leak(manifest, splits);
+  for (const std::string& leak : find_leaks(manifest, splits)) log_warning("leak allowed: ", leak);
+}
+
+int prepare(const PrepareOptions& options) {
+  Manifest manifest = load(options);
+  const ClassNames classes = choose_classes(options, manifest);
+  DataSurvey survey = survey_data(manifest, classes, options.folder);
+  check_bad_files(survey, options.allowed_bad_share);
+  // A file that cannot be read stays in the table, under a split of its own that nothing uses.
+  for (int64_t row : survey.bad_rows) manifest.rows[static_cast<size_t>(row)].split = "bad";
+  group_copies(manifest, survey);
+
+  const SplitRows before = rows_by_split(manifest);
+  const bool has_split = std::any_of(before.rows.begin(), before.rows.end(), [](const auto& rows) { return !rows.empty(); });
+  const bool splits_anew = options.split == "new" || (options.split == "auto" && !has_split);
+  SplitReport report;
+  if (splits_anew) {
+    const SplitOptions split{
+        .seed = static_cast<uint64_t>(options.seed), .test = options.test, .val = options.val, .balance = options.balance};
+    report = assign_splits(manifest, rows_to_split(manifest, classes), classes, split);
+    survey.recount(manifest, classes);
+  }
+  std::cout << survey_text(survey, manifest);
+  if (splits_anew) std::cout << "\n" << split_text(report);
+  std::cout << std::flush;
+  if (!options.json.empty()) write_file_atomically(options.json, survey_json(survey, manifest, splits_anew ? &report : nullptr));
+  check_splits(manifest, classes, options.allow_leak);
+  if (options.out.empty()) return 0;
+  write_manifest(options.out, manifest);
+  log_info("wrote ", options.out, " (", manifest.rows.size(), " rows; paths are relative to ", options.folder, ")");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  PrepareOptions options;
+  Program program({.name = "dura-prepare",
+                   .summary = "Checks a data set, splits it by patient, and reports what is in it.",
+                   .examples = {"dura-prepare DIR --out DIR/manifest.csv",
+                                "dura-prepare DIR --classes Menin=meningioma Glioma --split new --balance plane --seed 7 --out split.csv",
+                                "dura-prepare DIR --manifest table.csv --column label=class file=path --json survey.json"}});
+  program.text("folder", options.folder, "Data folder: one folder of PNG or JPEG files per class, or files named by a manifest",
+               {.required = true});
+  program.text("--manifest", options.manifest,
+               "CSV table of the slices; default: manifest.csv in the data folder, else the folders are searched");
+  program.list("--column", options.columns, "Name of a column in the table, as label=class");
+  program.list("--classes", options.classes, "Class names, with aliases as in Menin=meningioma; default: the labels found");
+  program.text("--out", options.out, "Manifest to write; without it, nothing is written");
+  program.text("--json", options.json, "Write the report as JSON, too");
+  program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
+  program.heading("Split");
+  program.text("--split", options.split, "new: divide anew; keep: as the table says; auto: divide where there is no split yet",
+               {.choices = {"auto", "new", "keep"}});
+  program.number("--test", options.test, "Share of the slices for the test set", {.min = 0, .max = 0.9});
+  program.number("--val", options.val, "Share of the rest for validation", {.min = 0, .max = 0.9});
+  program.list("--balance", options.balance, "Further columns to balance over the splits, such as plane");
+  program.integer("--seed", options.seed, "Seed of the split", {.min = 0});
+  program.flag("--allow-leak", options.allow_leak, "Accept a patient or group in two splits (scores will be too good)");
+  return program.run(argc, argv, [&] { return prepare(options); });
+}

@@ -1,0 +1,19 @@
+// A data set's survey and the split made of it, for people (text tables) and for programs (JSON).
+#pragma once
+#include <string>
+
+#include "data/split.h"
+#include "data/survey.h"
+
+namespace dura {
+
+std::string survey_text(const DataSurvey& survey, const Manifest& manifest);
+// Wanted and real rows of every stratum; what is off by more than a twentieth of the stratum's rows is marked.
+std::string split_text(const SplitReport& report);
+
+// Keys: slices, classes[{name, splits{train{slices,patients}...}, left_out, grey_levels{mean,deviation,p1,p50,p99}, masks, empty_masks,
+// lesion_mm{count,min,q1,median,q3,max}}], left_out, other_labels, extents[{height,width,slices}], bad[{file,reason}], copies[[file]].
+// `split`, where not null, adds units, largest_class_deviation and strata[{name,rows,wanted}].
+std::string survey_json(const DataSurvey& survey, const Manifest& manifest, const SplitReport* split);
+
+}  // namespace dura

@@ -1,0 +1,152 @@
+#include "data/survey.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+#include <set>
+
+#include "data/image_codec.h"
+#include "data/lesion.h"
+#include "engine/file.h"
+#include "engine/parallel.h"
+#include "engine/sha256.h"
+
+namespace dura {
+namespace {
+
+// What is kept of one row's files.
+struct RowSurvey {
+  int64_t height = 0, width = 0;
+  std::array<uint64_t, 256> histogram{};
+  std::string digest, slice_error, mask_error;
+  bool has_mask = false;
+  LesionSize lesion;
+};
+
+RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder) {
+  RowSurvey found;
+  try {
+    const std::string path = (folder / row.file).string();
+    const std::vector<uint8_t> bytes = read_file(path, DecodeOptions{}.max_file_bytes);
+    found.digest = sha256_hex(bytes);
+    const Image image = to_gray(decode_image(bytes, path));
+    found.height = image.height, found.width = image.width;
+    for (uint8_t v : image.pixels) ++found.histogram[v];
+  } catch (const Error& e) {
+    found.slice_error = e.what();
+    return found;
+  }
+  if (row.mask.empty()) return found;
+  try {
+    const Image mask = read_mask((folder / row.mask).string());
+    DURA_CHECK(mask.height == found.height && mask.width == found.width, row.mask, ": the mask has ", mask.height, "x", mask.width,
+               " pixels, its slice ", row.file, " has ", found.height, "x", found.width);
+    found.has_mask = true;
+    found.lesion = measure_lesion(mask, row.mm_per_pixel);
+  } catch (const Error& e) {
+    found.mask_error = e.what();
+  }
+  return found;
+}
+
+}  // namespace
+
+double ClassSurvey::mean_level() const {
+  double sum = 0, count = 0;
+  for (size_t v = 0; v < 256; ++v)
+    sum += static_cast<double>(v) * static_cast<double>(histogram[v]), count += static_cast<double>(histogram[v]);
+  return count > 0 ? sum / count : 0;
+}
+
+double ClassSurvey::level_deviation() const {
+  const double mean = mean_level();
+  double sum = 0, count = 0;
+  for (size_t v = 0; v < 256; ++v) {
+    const double d = static_cast<double>(v) - mean;
+    sum += d * d * static_cast<double>(histogram[v]), count += static_cast<double>(histogram[v]);
+  }
+  return count > 0 ? std::sqrt(sum / count) : 0;
+}
+
+int ClassSurvey::level_percentile(double share) const {
+  const double wanted = share * static_cast<double>(std::accumulate(histogram.begin(), histogram.end(), uint64_t{0}));
+  uint64_t below = 0;
+  for (int v = 0; v < 256; ++v)
+    if (static_cast<double>(below += histogram[static_cast<size_t>(v)]) >= wanted) return v;
+  return 255;
+}
+
+double quantile(const std::vector<double>& ascending, double share) {
+  if (ascending.empty()) return 0;
+  const double at = share * static_cast<double>(ascending.size() - 1);
+  const size_t low = static_cast<size_t>(at), high = std::min(low + 1, ascending.size() - 1);
+  return ascending[low] + (at - static_cast<double>(low)) * (ascending[high] - ascending[low]);
+}
+
+void DataSurvey::recount(const Manifest& manifest, const ClassNames& classes_of_manifest) {
+  std::vector<std::array<std::set<std::string>, 3>> patients(classes.size());
+  for (ClassSurvey& c : classes) c.slices = {}, c.left_out = 0;
+  left_out.clear();
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    const ManifestRow& row = manifest.rows[i];
+    const std::optional<int32_t> label = classes_of_manifest.find(row.label);
+    if (!label || std::binary_search(bad_rows.begin(), bad_rows.end(), static_cast<int64_t>(i))) continue;
+    ClassSurvey& c = classes[static_cast<size_t>(*label)];
+    if (const std::optional<Split> split = parse_split(row.split)) {
+      ++c.slices[static_cast<size_t>(*split)];
+      if (!row.patient.empty()) patients[static_cast<size_t>(*label)][static_cast<size_t>(*split)].insert(row.patient);
+    } else {
+      ++c.left_out;
+      ++left_out[row.split];
+    }
+  }
+  for (size_t c = 0; c < classes.size(); ++c)
+    for (size_t s = 0; s < 3; ++s) classes[c].patients[s] = static_cast<int64_t>(patients[c][s].size());
+}
+
+DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder) {
+  DataSurvey survey;
+  for (const std::string& name : classes.names()) survey.classes.push_back({.name = name});
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    if (classes.find(manifest.rows[i].label))
+      rows.push_back(static_cast<int64_t>(i));
+    else
+      ++survey.other_labels[manifest.rows[i].label];
+  }
+  std::vector<RowSurvey> found(rows.size());
+  parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
+    found[static_cast<size_t>(i)] = survey_row(manifest.rows[static_cast<size_t>(rows[static_cast<size_t>(i)])], folder);
+  });
+
+  survey.slices = static_cast<int64_t>(rows.size());
+  std::map<std::string, std::vector<int64_t>> by_digest;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ManifestRow& row = manifest.rows[static_cast<size_t>(rows[i])];
+    const size_t label = static_cast<size_t>(*classes.find(row.label));
+    const RowSurvey& f = found[i];
+    if (!f.digest.empty()) by_digest[f.digest].push_back(rows[i]);
+    if (!f.mask_error.empty()) survey.bad.push_back({row.mask, f.mask_error});
+    if (!f.slice_error.empty()) {
+      survey.bad.push_back({row.file, f.slice_error});
+      survey.bad_rows.push_back(rows[i]);
+      continue;
+    }
+    ClassSurvey& c = survey.classes[label];
+    ++survey.extents[{f.height, f.width}];
+    for (size_t v = 0; v < 256; ++v) c.histogram[v] += f.histogram[v];
+    if (!f.has_mask) continue;
+    ++c.masks;
+    c.empty_masks += f.lesion.pixels == 0;
+    if (f.lesion.diameter_mm > 0) c.lesion_mm.push_back(f.lesion.diameter_mm);
+  }
+  for (ClassSurvey& c : survey.classes) std::sort(c.lesion_mm.begin(), c.lesion_mm.end());
+  for (auto& [digest, same] : by_digest)
+    if (same.size() > 1) survey.copies.push_back(std::move(same));
+  std::sort(survey.copies.begin(), survey.copies.end());
+  survey.recount(manifest, classes);
+  return survey;
+}
+
+}  // namespace dura

@@ -1,0 +1,49 @@
+// What a data set consists of, before anything is learnt from it: slices and patients per class and split, extents, grey levels, lesion
+// sizes, files that cannot be used, files that are copies of each other.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/manifest.h"
+
+namespace dura {
+
+struct ClassSurvey {
+  std::string name;
+  std::array<int64_t, 3> slices{}, patients{};  // by Split; patients: distinct values of that column
+  int64_t left_out = 0;                         // slices with another value in `split`
+  std::array<uint64_t, 256> histogram{};        // grey levels of all its slices, left out ones included
+  std::vector<double> lesion_mm = {};           // equivalent diameters, ascending, of masks whose pixel size is known
+  int64_t masks = 0, empty_masks = 0;
+
+  double mean_level() const;
+  double level_deviation() const;
+  int level_percentile(double share) const;  // smallest level with at least this share of the pixels at or below it
+};
+
+struct DataSurvey {
+  std::vector<ClassSurvey> classes;                        // in class order
+  std::map<std::string, int64_t> left_out;                 // value of `split` -> rows of the classes
+  std::map<std::string, int64_t> other_labels;             // label that is none of the classes -> rows, which are not looked at
+  std::map<std::pair<int64_t, int64_t>, int64_t> extents;  // (height, width) -> slices
+  std::vector<BadImage> bad;                               // slices and masks that cannot be used
+  std::vector<int64_t> bad_rows;                           // of the slices among them, ascending
+  std::vector<std::vector<int64_t>> copies;                // rows whose files are byte for byte the same, by first row
+  int64_t slices = 0;                                      // read, bad ones included
+
+  // Counts slices, patients and left_out again after `split` has changed; everything else does not depend on it.
+  void recount(const Manifest& manifest, const ClassNames& classes_of_manifest);
+};
+
+// Reads every slice and mask of the classes once, on all threads. `manifest` is left as it is.
+DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder);
+
+// The value below which `share` of the ascending values lie, interpolated between neighbours (0: smallest, 1: largest); 0 of none.
+double quantile(const std::vector<double>& ascending, double share);
+
+}  // namespace dura
