@@ -12,7 +12,7 @@ namespace dura {
 struct LossScalerOptions {
   bool enabled = false;
   double initial_scale = 65536.0;
-  LossScaleOptions dynamics;
+  LossScaleOptions dynamics = {};
 };
 
 class Adam {
