@@ -1,0 +1,43 @@
+// A report as one HTML file that needs nothing else: styles, plots and pictures are inside, nothing is loaded, no script runs (its
+// Content-Security-Policy forbids it). Invariant: every text given here is escaped; only svg() takes markup, from svg.h.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/image.h"
+
+namespace dura {
+
+std::string base64(std::span<const uint8_t> bytes);  // RFC 4648, with padding
+
+struct HtmlPicture {
+  Image image;
+  std::string caption;  // also read out where the picture cannot be seen
+};
+
+class HtmlPage {
+ public:
+  explicit HtmlPage(const std::string& title);
+
+  void section(const std::string& title);
+  void paragraph(const std::string& text);
+  void note(const std::string& text);  // in a box: a warning or a limit that must not be overlooked
+  void preformatted(const std::string& text);
+  // Cells that are numbers are aligned to the right. Every row has as many cells as the header.
+  void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows, const std::string& caption = "");
+  void svg(const std::string& plot, const std::string& caption = "");
+  // Pictures in as many columns as fit, each at its own size in pixels or twice that where it is small.
+  void gallery(const std::vector<HtmlPicture>& pictures);
+
+  std::string text() const;
+  void write(const std::filesystem::path& path) const;  // beside, synced, renamed
+
+ private:
+  std::string title_, body_;
+};
+
+}  // namespace dura

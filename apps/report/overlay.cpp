@@ -1,0 +1,150 @@
+#include "apps/report/overlay.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "apps/report/pixel_text.h"
+#include "engine/check.h"
+
+namespace dura {
+
+namespace {
+
+void check_map(const HeatMap& map) {
+  DURA_CHECK(map.height > 0 && map.width > 0 && static_cast<int64_t>(map.values.size()) == map.height * map.width, "a heat map of ",
+             map.height, "x", map.width, " has ", map.values.size(), " values");
+}
+
+// Where an output pixel's centre lies between two input pixels.
+struct Tap {
+  int64_t first, second;
+  double weight;  // of the second
+};
+
+std::vector<Tap> taps(int64_t in, int64_t out) {
+  std::vector<Tap> result;
+  for (int64_t i = 0; i < out; ++i) {
+    const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+    const double floor = std::floor(at);
+    const int64_t first = static_cast<int64_t>(floor);
+    result.push_back({std::clamp<int64_t>(first, 0, in - 1), std::clamp<int64_t>(first + 1, 0, in - 1), at - floor});
+  }
+  return result;
+}
+
+void put(Image& image, int64_t y, int64_t x, Color c) {
+  image.at(y, x, 0) = c.red;
+  image.at(y, x, 1) = c.green;
+  image.at(y, x, 2) = c.blue;
+}
+
+void paste(const Image& from, Image& into, int64_t top, int64_t left) {
+  for (int64_t y = 0; y < from.height; ++y) std::copy_n(from.row(y), from.width * 3, into.row(top + y) + left * 3);
+}
+
+}  // namespace
+
+bool HeatMap::has_evidence() const {
+  return std::any_of(values.begin(), values.end(), [](float v) { return v > 0; });
+}
+
+HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
+  check_map(map);
+  HeatMap out{height, width, std::vector<float>(static_cast<size_t>(height * width))};
+  const std::vector<Tap> rows = taps(map.height, height), columns = taps(map.width, width);
+  for (int64_t y = 0; y < height; ++y) {
+    const Tap& r = rows[static_cast<size_t>(y)];
+    const float* above = map.values.data() + r.first * map.width;
+    const float* below = map.values.data() + r.second * map.width;
+    for (int64_t x = 0; x < width; ++x) {
+      const Tap& c = columns[static_cast<size_t>(x)];
+      const double top = above[c.first] + c.weight * (static_cast<double>(above[c.second]) - above[c.first]);
+      const double bottom = below[c.first] + c.weight * (static_cast<double>(below[c.second]) - below[c.first]);
+      out.values[static_cast<size_t>(y * width + x)] = static_cast<float>(top + r.weight * (bottom - top));
+    }
+  }
+  return out;
+}
+
+HeatMap normalise(const HeatMap& map) {
+  check_map(map);
+  for (const float v : map.values)
+    DURA_CHECK(std::isfinite(v), "a heat map holds ", v, "; the network's weights are damaged or have diverged");
+  const auto [low, high] = std::minmax_element(map.values.begin(), map.values.end());
+  const double least = *low, range = 1e-7 + (static_cast<double>(*high) - least);
+  HeatMap out = map;
+  for (float& v : out.values) v = static_cast<float>((v - least) / range);
+  return out;
+}
+
+Image overlay(const Image& image, const HeatMap& map, const OverlayOptions& options) {
+  Image out = to_rgb(image);
+  if (!map.has_evidence()) return out;
+  const HeatMap scaled = resize(normalise(map), image.height, image.width);
+  const auto mix = [&](uint8_t& pixel, uint8_t color) {
+    pixel = static_cast<uint8_t>(std::lround(options.opacity * color + (1 - options.opacity) * pixel));
+  };
+  for (int64_t y = 0; y < out.height; ++y)
+    for (int64_t x = 0; x < out.width; ++x) {
+      const Color c = jet(scaled.values[static_cast<size_t>(y * out.width + x)]);
+      mix(out.at(y, x, 0), c.red);
+      mix(out.at(y, x, 1), c.green);
+      mix(out.at(y, x, 2), c.blue);
+    }
+  return out;
+}
+
+Image colored(const HeatMap& map, int64_t height, int64_t width) {
+  HeatMap scaled = resize(normalise(map), height, width);
+  // A constant map without evidence would be scaled to zeros anyway, a negative one with differences would not.
+  if (!map.has_evidence()) std::fill(scaled.values.begin(), scaled.values.end(), 0.0f);
+  Image out(height, width, 3);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) put(out, y, x, jet(scaled.values[static_cast<size_t>(y * width + x)]));
+  return out;
+}
+
+void draw_outline(Image& image, const Image& mask, Color color) {
+  DURA_CHECK(image.channels == 3 && mask.channels == 1, "an outline is drawn into an RGB picture from a mask of one channel");
+  DURA_CHECK(image.height == mask.height && image.width == mask.width, "the picture has ", image.height, "x", image.width,
+             " pixels and its mask ", mask.height, "x", mask.width, "; resize the mask first");
+  const auto inside = [&](int64_t y, int64_t x) { return y >= 0 && x >= 0 && y < mask.height && x < mask.width && mask.at(y, x) != 0; };
+  for (int64_t y = 0; y < mask.height; ++y)
+    for (int64_t x = 0; x < mask.width; ++x)
+      if (inside(y, x) && !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1))) put(image, y, x, color);
+}
+
+Image beside(const std::vector<Image>& images, int64_t gap) {
+  DURA_CHECK(!images.empty(), "no pictures to put beside each other");
+  int64_t height = 0, width = -gap;
+  for (const Image& i : images) height = std::max(height, i.height), width += i.width + gap;
+  Image out(height, width, 3, 255);
+  int64_t left = 0;
+  for (const Image& i : images) {
+    paste(to_rgb(i), out, 0, left);
+    left += i.width + gap;
+  }
+  return out;
+}
+
+Image with_caption(const Image& image, const std::string& text) {
+  constexpr int64_t margin = 3;
+  Image out(image.height + pixel_text_height + 2 * margin, image.width, 3, 255);
+  draw_text(out, margin, margin, text, {});
+  paste(to_rgb(image), out, pixel_text_height + 2 * margin, 0);
+  return out;
+}
+
+Image sheet(const std::vector<Image>& images, int64_t columns, int64_t gap) {
+  DURA_CHECK(!images.empty() && columns > 0, "no pictures for a sheet");
+  int64_t height = 0, width = 0;
+  for (const Image& i : images) height = std::max(height, i.height), width = std::max(width, i.width);
+  const int64_t count = static_cast<int64_t>(images.size()), across = std::min(columns, count), rows = (count + columns - 1) / columns;
+  Image out(rows * (height + gap) + gap, across * (width + gap) + gap, 3, 255);
+  for (int64_t i = 0; i < count; ++i)
+    paste(to_rgb(images[static_cast<size_t>(i)]), out, gap + i / columns * (height + gap), gap + i % columns * (width + gap));
+  return out;
+}
+
+}  // namespace dura
