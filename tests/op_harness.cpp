@@ -1,5 +1,6 @@
 #include "tests/op_harness.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -106,6 +107,15 @@ std::vector<Column> columns() {
   all.push_back({.dtype = DType::f16});
   all.push_back({.dtype = DType::bf16});
   return all;
+}
+
+std::map<std::string, std::string> missing_columns() {
+  std::map<std::string, std::string> missing;
+  const std::vector<std::string> available = cpu::available_kernel_sets();
+  for (const char* set : {"avx2", "avx512"})
+    if (std::find(available.begin(), available.end(), set) == available.end()) missing[concat("cpu f32 ", set)] = "not on this processor";
+  for (const Device device : {Device::cuda, Device::cuda_sim}) missing[device_name(device)] = "not in this build";
+  return missing;
 }
 
 Array to_array(const Tensor& t) {

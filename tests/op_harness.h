@@ -33,6 +33,8 @@ struct Column {
 
 // f64 first; then every combination that this build and processor can run.
 std::vector<Column> columns();
+// Columns that could exist but cannot run here, with the reason.
+std::map<std::string, std::string> missing_columns();
 
 Array to_array(const Tensor& t);
 
