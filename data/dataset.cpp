@@ -96,13 +96,17 @@ Image Dataset::image(int64_t i) const {
   return kept.empty() ? decode(sample(i)).image : kept;
 }
 
-Image Dataset::mask(int64_t i) const {
-  const Sample& s = sample(i);
-  if (s.mask.empty()) return {};
-  Image mask = read_mask((std::filesystem::path(options_.folder) / s.mask).string());
-  DURA_CHECK(mask.height == s.height && mask.width == s.width, s.mask, ": the mask has ", mask.height, "x", mask.width,
-             " pixels, its slice ", s.file, " has ", s.height, "x", s.width);
-  return preprocessing_.mask(std::move(mask));
+Image Dataset::stored_mask(const Sample& sample) const {
+  Image mask = read_mask((std::filesystem::path(options_.folder) / sample.mask).string());
+  DURA_CHECK(mask.height == sample.height && mask.width == sample.width, sample.mask, ": the mask has ", mask.height, "x", mask.width,
+             " pixels, its slice ", sample.file, " has ", sample.height, "x", sample.width);
+  return mask;
+}
+
+Image Dataset::mask(int64_t i) const { return sample(i).mask.empty() ? Image() : preprocessing_.mask(stored_mask(sample(i))); }
+
+LesionSize Dataset::lesion(int64_t i) const {
+  return sample(i).mask.empty() ? LesionSize() : measure_lesion(stored_mask(sample(i)), sample(i).mm_per_pixel);
 }
 
 }  // namespace dura

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/image.h"
+#include "data/lesion.h"
 #include "data/manifest.h"
 #include "data/preprocess.h"
 
@@ -52,10 +53,13 @@ class Dataset {
   Image image(int64_t i) const;
   // Its mask, preprocessed alike; an empty image where the manifest names none. Throws where it has other extents than its slice.
   Image mask(int64_t i) const;
+  // Measured on the mask as it is stored, where mm_per_pixel holds; no pixels where the manifest names none.
+  LesionSize lesion(int64_t i) const;
 
  private:
   struct Decoded;
   Decoded decode(const Sample& sample) const;
+  Image stored_mask(const Sample& sample) const;
   void load(std::vector<Sample> candidates);
   void check_bad_share(size_t candidates) const;
 

@@ -16,25 +16,22 @@
 namespace dura {
 namespace {
 
-constexpr Augmentation no_augmentation;
-
-// One slice through warp and enhance; both are left out where they would change nothing.
+// One slice through warp and enhance; each is left out where it would change nothing.
 Image augment(Image image, const Augmentation& a) {
+  constexpr Augmentation nothing;
+  if (a == nothing) return image;
   const Shape shape({1, image.height, image.width, image.channels});
   Tensor x = Tensor::of(shape, image.pixels);
-  const auto run = [&](auto&& kernel) {
-    Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
-    kernel(y);
+  if (a.matrix != nothing.matrix) {
+    const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "warped slice");
+    backend(Device::cpu).warp(x, Tensor::of(Shape({1, 6}), std::vector<float>(a.matrix.begin(), a.matrix.end())), y);
     x = y;
-  };
-  if (a.matrix != no_augmentation.matrix)
-    run([&](const Tensor& y) {
-      backend(Device::cpu).warp(x, Tensor::of(Shape({1, 6}), std::vector<float>(a.matrix.begin(), a.matrix.end())), y);
-    });
-  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1)
-    run([&](const Tensor& y) {
-      backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>{a.sharpness, a.brightness, a.contrast}), y);
-    });
+  }
+  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1) {
+    const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "enhanced slice");
+    backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>{a.sharpness, a.brightness, a.contrast}), y);
+    x = y;
+  }
   std::memcpy(image.pixels.data(), x.data<uint8_t>(), image.pixels.size());
   return image;
 }
@@ -87,36 +84,32 @@ class BatchMaker {
     batch.augmentations.assign(static_cast<size_t>(size), {});
     batch.epoch = epoch;
     batch.index = index;
-    for (int64_t k = 0; k < size; ++k) {
-      uint8_t* to = batch.images.data<uint8_t>() + 3 * pixels * k;
-      if (k >= batch.rows) {
-        std::memset(to, 0, static_cast<size_t>(3 * pixels));
-        batch.labels.data<int32_t>()[k] = 0;
-        store_words(0, batch.row_keys.data<int32_t>() + 2 * k);
-        continue;
-      }
-      const LoaderItem& item = order[static_cast<size_t>(first + k)];
-      const Sample& sample = dataset_.sample(item.sample);
-      // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
-      const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(epoch) : 0, item.variant);
-      const bool augmented = !options_.policies.empty() && (options_.training || item.variant > 0);
-      const Augmentation a = augmented ? draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key,
-                                                           dataset_.height(), dataset_.width())
-                                       : no_augmentation;
-      Image image = dataset_.image(item.sample);
-      if (a != no_augmentation) image = augment(std::move(image), a);
-      image = to_rgb(std::move(image));
-      std::memcpy(to, image.pixels.data(), image.pixels.size());
-      batch.labels.data<int32_t>()[k] = sample.label;
-      store_words(key, batch.row_keys.data<int32_t>() + 2 * k);
-      batch.samples[static_cast<size_t>(k)] = item.sample;
-      batch.variants[static_cast<size_t>(k)] = item.variant;
-      batch.augmentations[static_cast<size_t>(k)] = a;
-    }
+    for (int64_t k = 0; k < batch.rows; ++k) fill_row(batch, k, order[static_cast<size_t>(first + k)]);
+    const int64_t padding = size - batch.rows;
+    std::memset(batch.images.data<uint8_t>() + 3 * pixels * batch.rows, 0, static_cast<size_t>(3 * pixels * padding));
+    std::fill_n(batch.labels.data<int32_t>() + batch.rows, padding, 0);
+    std::fill_n(batch.row_keys.data<int32_t>() + 2 * batch.rows, 2 * padding, 0);
     return batch;
   }
 
  private:
+  void fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
+    const Sample& sample = dataset_.sample(item.sample);
+    // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
+    const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(batch.epoch) : 0, item.variant);
+    Augmentation a;
+    if (!options_.policies.empty() && (options_.training || item.variant > 0))
+      a = draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key, dataset_.height(), dataset_.width());
+    const Image image = to_rgb(augment(dataset_.image(item.sample), a));
+    const size_t row = static_cast<size_t>(k), bytes = image.pixels.size();
+    std::memcpy(batch.images.data<uint8_t>() + row * bytes, image.pixels.data(), bytes);
+    batch.labels.data<int32_t>()[k] = sample.label;
+    store_words(key, batch.row_keys.data<int32_t>() + 2 * k);
+    batch.samples[row] = item.sample;
+    batch.variants[row] = item.variant;
+    batch.augmentations[row] = a;
+  }
+
   const Dataset& dataset_;
   LoaderOptions options_;
 };

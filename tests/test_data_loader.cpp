@@ -236,6 +236,7 @@ TEST_CASE("masks are resized as their slices are and must have the same extents"
   write_png(slices.folder / "m0.png", mask);
   write_png(slices.folder / "m1.png", Image(12, 12, 1));
   slices.manifest.rows[0].mask = "m0.png";
+  slices.manifest.rows[0].mm_per_pixel = 0.5;
   slices.manifest.rows[1].mask = "m1.png";
   slices.manifest.rows[2].mask = "missing.png";
   const Dataset dataset = slices.dataset({}, 12);
@@ -245,6 +246,9 @@ TEST_CASE("masks are resized as their slices are and must have the same extents"
   CHECK_THROWS_WITH(dataset.mask(1), Catch::Contains("12x12") && Catch::Contains("24x24"));
   CHECK_THROWS_WITH(dataset.mask(2), Catch::Contains("missing.png"));
   CHECK(dataset.mask(3).empty());
+  CHECK(dataset.lesion(0).pixels == 144);  // as stored, not as resized
+  CHECK(dataset.lesion(0).area_mm2 == 36);
+  CHECK(dataset.lesion(3).pixels == 0);
 }
 
 TEST_CASE("what goes wrong in a loader thread is thrown by next(), at its batch", "[data][loader]") {
