@@ -64,26 +64,16 @@ class OneThread {
   int before_;
 };
 
-// While alive, the CPU's f32 kernels are those of a column.
-class KernelChoice {
- public:
-  explicit KernelChoice(const Column& column) : before_(cpu::kernels().name), exact_before_(cpu::exact_conv()) {
-    if (!column.kernels.empty()) cpu::use_kernel_set(column.kernels);
-    cpu::set_exact_conv(!column.winograd);
-  }
-  ~KernelChoice() {
-    cpu::use_kernel_set(before_);
-    cpu::set_exact_conv(exact_before_);
-  }
-  KernelChoice(const KernelChoice&) = delete;
-  KernelChoice& operator=(const KernelChoice&) = delete;
-
- private:
-  std::string before_;
-  bool exact_before_;
-};
-
 }  // namespace
+
+KernelChoice::KernelChoice(const Column& column) : before_(cpu::kernels().name), exact_before_(cpu::exact_conv()) {
+  if (!column.kernels.empty()) cpu::use_kernel_set(column.kernels);
+  cpu::set_exact_conv(!column.winograd);
+}
+KernelChoice::~KernelChoice() {
+  cpu::use_kernel_set(before_);
+  cpu::set_exact_conv(exact_before_);
+}
 
 std::string Column::name() const {
   std::string n = std::string(device_name(device)) + " " + dtype_name(dtype);

@@ -31,6 +31,19 @@ struct Column {
   Tensor upload(const Array& values, DType type) const;
 };
 
+// While alive, the CPU's f32 kernels are those of a column.
+class KernelChoice {
+ public:
+  explicit KernelChoice(const Column& column);
+  ~KernelChoice();
+  KernelChoice(const KernelChoice&) = delete;
+  KernelChoice& operator=(const KernelChoice&) = delete;
+
+ private:
+  std::string before_;
+  bool exact_before_;
+};
+
 // f64 first; then every combination that this build and processor can run.
 std::vector<Column> columns();
 // Columns that could exist but cannot run here, with the reason.
