@@ -19,7 +19,8 @@ struct alignas(16) DecoderBlock {
 
 void* decoder_allocate(size_t bytes) {
   if (bytes > decoder_budget) return nullptr;
-  void* memory = std::malloc(sizeof(DecoderBlock) + bytes);
+  // Zeroed: a damaged file can make the decoder use tables that it never read, and must give the same picture or error every time.
+  void* memory = std::calloc(1, sizeof(DecoderBlock) + bytes);
   if (!memory) return nullptr;
   decoder_budget -= bytes;
   return new (memory) DecoderBlock{bytes} + 1;

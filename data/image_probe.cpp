@@ -109,6 +109,22 @@ void read_jpeg_frame(Bytes segment, uint8_t marker, const std::string& name, Ima
     }
 }
 
+// The Huffman tables of one segment (DHT): class and number, how many codes of each length from 1 to 16, their values. stb_image 2.27
+// writes past its tables when there are more than 256 codes, and reads past others when a DC value, which is a number of bits, is above 15.
+void check_huffman_tables(Bytes segment, const std::string& name) {
+  while (!segment.empty()) {
+    DURA_CHECK(segment.size() >= 17, name, ": the JPEG is damaged, a Huffman table is cut short");
+    const bool dc = segment[0] >> 4 == 0;
+    size_t codes = 0;
+    for (size_t i = 1; i <= 16; ++i) codes += segment[i];
+    DURA_CHECK(codes <= 256 && codes <= segment.size() - 17, name, ": the JPEG is damaged, a Huffman table has ", codes, " codes");
+    const Bytes values = segment.subspan(17, codes);
+    DURA_CHECK(!dc || std::all_of(values.begin(), values.end(), [](uint8_t v) { return v <= 15; }), name,
+               ": the JPEG is damaged, a Huffman table has a value out of range");
+    segment = segment.subspan(17 + codes);
+  }
+}
+
 ImageInfo probe_jpeg(Bytes bytes, const std::string& name) {
   ImageInfo info{.format = ImageFormat::jpeg};
   bool has_data = false;
@@ -132,6 +148,7 @@ ImageInfo probe_jpeg(Bytes bytes, const std::string& name) {
     const Bytes segment = bytes.subspan(at + 2, length - 2);
     const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
     if (frame) read_jpeg_frame(segment, marker, name, info);
+    if (marker == 0xC4) check_huffman_tables(segment, name);
     if (marker == 0xDA) {
       DURA_CHECK(info.width > 0, name, ": the JPEG is damaged, pixel data come before the frame header");
       has_data = true;

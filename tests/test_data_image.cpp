@@ -8,6 +8,7 @@
 #include "data/resize.h"
 #include "engine/crc32.h"
 #include "engine/file.h"
+#include "engine/random.h"
 #include "tests/picture_formula.h"
 #include "tests/temporary_folder.h"
 
@@ -134,6 +135,42 @@ TEST_CASE("a damaged byte never crashes the decoder, and PNG damage is always no
   }
 }
 
+TEST_CASE("thousands of damaged files, checksums repaired, end in a picture or an error", "[data][image]") {
+  std::vector<std::vector<uint8_t>> seeds;
+  for (const char* name :
+       {"gray.png", "rgba.png", "palette.png", "gray16.png", "mask_1bit.png", "gray.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg"})
+    seeds.push_back(sample_bytes(name));
+  Random random(99);
+  int pictures = 0, errors = 0;
+  for (int n = 0; n < 6000; ++n) {
+    std::vector<uint8_t> bytes = seeds[random.below(seeds.size())];
+    for (uint64_t changes = 1 + random.below(8); changes > 0; --changes) {
+      const auto at = bytes.begin() + static_cast<ptrdiff_t>(random.below(bytes.size()));
+      switch (random.below(3)) {
+        case 0:
+          *at ^= static_cast<uint8_t>(1 + random.below(255));
+          break;
+        case 1:
+          bytes.erase(at);
+          break;
+        default:
+          bytes.insert(at, random.chance(0.5) ? uint8_t{0xFF} : static_cast<uint8_t>(random.below(256)));
+      }
+    }
+    // Without this no damage of a PNG would come as far as the decoder.
+    for (size_t at = 8; bytes[0] == 0x89 && at + 12 <= bytes.size();) {
+      const size_t length = bytes[at + 2] * size_t{256} + bytes[at + 3];
+      if (length > bytes.size() - at - 12) break;
+      const uint32_t crc = crc32(&bytes[at + 4], length + 4);
+      for (size_t i = 0; i < 4; ++i) bytes[at + 8 + length + i] = static_cast<uint8_t>(crc >> (24 - 8 * i));
+      at += length + 12;
+    }
+    ++(error_of(bytes).empty() ? pictures : errors);
+  }
+  CHECK(pictures > 200);
+  CHECK(errors > 2000);
+}
+
 TEST_CASE("oversized, empty and foreign files are refused by name and reason", "[data][image]") {
   const std::vector<uint8_t> png = sample_bytes("gray.png");
   CHECK_THAT(error_of(with_extents(png, 10000, 10000)), Catch::Contains("10000x10000") && Catch::Contains("100 megapixels"));
@@ -159,6 +196,18 @@ TEST_CASE("a JPEG with a fractional sampling ratio never reaches the decoder", "
   REQUIRE(at != bytes.end());
   at[11] = 0x33, at[14] = 0x22;  // components sampled 3x3 and 2x2
   CHECK_THAT(error_of(bytes), Catch::Contains("fractional"));
+}
+
+TEST_CASE("a JPEG with impossible Huffman tables never reaches the decoder", "[data][image]") {
+  const std::vector<uint8_t> whole = sample_bytes("gray.jpg");
+  const uint8_t marker[] = {0xFF, 0xC4};
+  const auto table = std::search(whole.begin(), whole.end(), std::begin(marker), std::end(marker)) - whole.begin() + 4;
+  REQUIRE(whole[static_cast<size_t>(table)] == 0x00);  // DC table 0
+  std::vector<uint8_t> too_many = whole, too_large = whole;
+  std::fill_n(too_many.begin() + table + 1, 16, uint8_t{255});
+  too_large[static_cast<size_t>(table) + 17] = 200;
+  CHECK_THAT(error_of(too_many), Catch::Contains("4080 codes"));
+  CHECK_THAT(error_of(too_large), Catch::Contains("value out of range"));
 }
 
 TEST_CASE("resizing equals Pillow's: square pictures and masks in every grey level, others within one", "[data][image]") {
