@@ -1,0 +1,238 @@
+#include "weights/pth.h"
+
+#include <cstring>
+
+#include "engine/file.h"
+#include "engine/log.h"
+#include "weights/torch_container.h"
+
+namespace dura {
+
+size_t storage_element_bytes(PickleGlobal storage_type) {
+  switch (storage_type) {
+    case PickleGlobal::double_storage:
+    case PickleGlobal::long_storage:
+      return 8;
+    case PickleGlobal::float_storage:
+    case PickleGlobal::int_storage:
+      return 4;
+    case PickleGlobal::half_storage:
+    case PickleGlobal::bfloat16_storage:
+    case PickleGlobal::short_storage:
+      return 2;
+    case PickleGlobal::char_storage:
+    case PickleGlobal::byte_storage:
+    case PickleGlobal::bool_storage:
+      return 1;
+    default:
+      fail("storage_element_bytes: not a storage type");
+  }
+}
+
+namespace {
+
+// Tied weights and views repeat bytes of the file; more than this is no network but an attempt to fill the memory or the disk.
+constexpr uint64_t max_expansion = 4;
+constexpr size_t max_visits = 100'000;
+constexpr const char* usual_names[] = {"state_dict", "model_state_dict", "model_state", "model", "net",
+                                       "network",    "module",           "weights",     "params"};
+
+std::optional<ElementType> storage_type(PickleGlobal type) {
+  switch (type) {
+    case PickleGlobal::float_storage:
+      return ElementType::f32;
+    case PickleGlobal::half_storage:
+      return ElementType::f16;
+    case PickleGlobal::bfloat16_storage:
+      return ElementType::bf16;
+    case PickleGlobal::double_storage:
+      return ElementType::f64;
+    case PickleGlobal::long_storage:
+      return ElementType::i64;
+    case PickleGlobal::int_storage:
+      return ElementType::i32;
+    case PickleGlobal::byte_storage:
+      return ElementType::u8;
+    case PickleGlobal::bool_storage:
+      return ElementType::boolean;
+    default:
+      return std::nullopt;  // 8-bit signed and 16-bit integers: no weights
+  }
+}
+
+class Collector {
+ public:
+  Collector(const TorchContainer& container, const SharedBytes& bytes, const std::string& file)
+      : pickle_(container.pickle), storages_(container.storages), bytes_(bytes), file_(file) {}
+
+  StateDict collect() {
+    const PickleValue& root = pickle_[pickle_.root];
+    DURA_CHECK(root.kind == PickleKind::dict, file_,
+               ": does not hold a dict of tensors. In Python, save one with torch.save(model.state_dict(), path).");
+    add_dict(state_dict_in(root), "");
+    if (state_.size() == 0)
+      fail(file_, ": holds no tensors", keys_of(root), ". In Python, save them with torch.save(model.state_dict(), path).");
+    if (!left_out_.empty()) log_warning(file_, ": left out what is not a tensor: ", left_out_);
+    return std::move(state_);
+  }
+
+ private:
+  const PickleValue& state_dict_in(const PickleValue& root) const {
+    for (size_t i = 1; i < root.items.size(); i += 2)
+      if (pickle_[root.items[i]].kind == PickleKind::tensor) return root;
+    for (const char* name : usual_names) {
+      const PickleValue* inner = pickle_.find(root, name);
+      if (inner && inner->kind == PickleKind::dict) return *inner;
+    }
+    return root;
+  }
+
+  std::string keys_of(const PickleValue& dict) const {
+    std::string text;
+    for (size_t i = 0; i < dict.items.size() && text.size() < 200; i += 2)
+      if (pickle_[dict.items[i]].kind == PickleKind::text)
+        text.append(text.empty() ? "; its keys are " : ", ").append(quote(pickle_[dict.items[i]].text));
+    return text;
+  }
+
+  // Depth is limited by the pickle; the number of visits guards against values that contain each other many times.
+  void add_dict(const PickleValue& dict, const std::string& prefix) {
+    for (size_t i = 0; i < dict.items.size(); i += 2) {
+      DURA_CHECK(++visits_ <= max_visits, file_, ": its dicts contain each other too often. The file is hostile.");
+      const PickleValue &key = pickle_[dict.items[i]], &value = pickle_[dict.items[i + 1]];
+      const bool named = key.kind == PickleKind::text || key.kind == PickleKind::integer;
+      const std::string name = prefix + (key.kind == PickleKind::text ? std::string(key.text) : std::to_string(key.integer));
+      DURA_CHECK(name.size() <= 4096, file_, ": has a tensor name of more than 4096 bytes. The file is hostile.");
+      if (named && value.kind == PickleKind::tensor) {
+        DURA_CHECK(!state_.contains(name), file_, ": tensor ", quote(name), " exists twice. The file is damaged.");
+        state_.add(name, tensor(value, name));
+      } else if (named && value.kind == PickleKind::dict) {
+        DURA_CHECK(++depth_ <= 16, file_, ": its dicts are nested deeper than 16. Save a plain state dict.");
+        add_dict(value, name + ".");
+        --depth_;
+      } else if (left_out_.size() < 400) {
+        left_out_.append(left_out_.empty() ? "" : ", ").append(named ? quote(name) : "an entry without a name");
+      }
+    }
+  }
+
+  Array tensor(const PickleValue& value, const std::string& name) {
+    const PickleValue& storage = pickle_[value.items[0]];
+    const std::string_view key = pickle_[storage.items[1]].text;
+    const PickleGlobal stored_as = pickle_[storage.items[0]].global;
+    const int64_t storage_count = pickle_[storage.items[2]].integer, offset = pickle_[value.items[1]].integer;
+    const std::optional<ElementType> type = storage_type(stored_as);
+    DURA_CHECK(type, file_, ": tensor ", quote(name),
+               " holds 8-bit signed or 16-bit integers, which dura does not read. Convert it to another type.");
+    const size_t size = element_size(*type);
+
+    const auto found = storages_.find(key);
+    DURA_CHECK(found != storages_.end(), file_, ": storage ", quote(key), " of tensor ", quote(name),
+               " is missing. The file is truncated or damaged.");
+    const std::span<const uint8_t> contents = found->second;
+    DURA_CHECK(static_cast<uint64_t>(storage_count) == contents.size() / size && contents.size() % size == 0, file_, ": storage ",
+               quote(key), " of tensor ", quote(name), " has ", contents.size(), " bytes, expected ", storage_count, " ",
+               element_name(*type), " elements. The file is damaged.");
+
+    Dimensions sizes, strides;
+    for (uint32_t item : pickle_[value.items[2]].items) sizes.push_back(pickle_[item].integer);
+    for (uint32_t item : pickle_[value.items[3]].items) strides.push_back(pickle_[item].integer);
+    DURA_CHECK(sizes.size() <= 32, file_, ": tensor ", quote(name), " has ", sizes.size(), " dimensions, at most 32 are read.");
+    const std::optional<uint64_t> bytes = array_bytes(sizes, *type);
+    DURA_CHECK(bytes, file_, ": the shape ", describe(sizes), " of tensor ", quote(name),
+               " has more elements than can be counted. The file is damaged.");
+    if (*bytes > 0) check_reach(name, sizes, strides, offset, storage_count);
+    total_ += *bytes;  // no overflow: each is at most 2^63 and the sum is checked every time
+    DURA_CHECK(total_ <= max_expansion * bytes_->size(), file_, ": its tensors take more than ", max_expansion, " times the ",
+               bytes_->size(), " bytes of the file. The file is hostile, or full of views: save contiguous tensors.");
+    if (*bytes == 0) return Array(sizes, *type, {}, bytes_);
+    const uint8_t* first = contents.data() + static_cast<size_t>(offset) * size;
+    if (is_contiguous(sizes, strides)) return Array(sizes, *type, {first, *bytes}, bytes_);
+    auto gathered = std::make_shared<std::vector<uint8_t>>(*bytes);
+    gather(first, size, sizes, strides, *gathered);
+    return Array(sizes, *type, *gathered, gathered);
+  }
+
+  // The last element, offset + sum (size-1)*stride, must lie inside the storage; strides are never negative here.
+  void check_reach(const std::string& name, const Dimensions& sizes, const Dimensions& strides, int64_t offset,
+                   int64_t storage_count) const {
+    int64_t last = offset;
+    bool fits = true;
+    for (size_t d = 0; d < sizes.size(); ++d) {
+      int64_t step;
+      fits = fits && !__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) && !__builtin_add_overflow(last, step, &last);
+    }
+    DURA_CHECK(fits && last < storage_count, file_, ": tensor ", quote(name), " of shape ", describe(sizes), " with strides ",
+               describe(strides), " and offset ", offset, " reaches outside of its storage of ", storage_count,
+               " elements. The file is damaged or hostile.");
+  }
+
+  static bool is_contiguous(const Dimensions& sizes, const Dimensions& strides) {
+    int64_t expected = 1;
+    for (size_t d = sizes.size(); d-- > 0;) {
+      if (sizes[d] == 1) continue;  // torch leaves any stride where there is one element only
+      if (strides[d] != expected) return false;
+      expected *= sizes[d];
+    }
+    return true;
+  }
+
+  static void gather(const uint8_t* first, size_t size, const Dimensions& sizes, const Dimensions& strides, std::vector<uint8_t>& out) {
+    Dimensions index(sizes.size(), 0);
+    int64_t position = 0;
+    for (size_t written = 0; written < out.size(); written += size) {
+      std::memcpy(out.data() + written, first + static_cast<size_t>(position) * size, size);
+      for (size_t d = sizes.size(); d-- > 0;) {  // the next index, last dimension fastest
+        if (sizes[d] == 1) continue;             // its stride was never checked
+        position += strides[d];
+        if (++index[d] < sizes[d]) break;
+        position -= strides[d] * sizes[d];
+        index[d] = 0;
+      }
+    }
+  }
+
+  const Pickle& pickle_;
+  const std::map<std::string_view, std::span<const uint8_t>>& storages_;
+  const SharedBytes& bytes_;
+  const std::string& file_;
+  StateDict state_;
+  std::string left_out_;
+  size_t visits_ = 0, depth_ = 0;
+  uint64_t total_ = 0;
+};
+
+bool begins_with(const std::vector<uint8_t>& bytes, std::string_view text, size_t at = 0) {
+  return bytes.size() >= at + text.size() && std::memcmp(bytes.data() + at, text.data(), text.size()) == 0;
+}
+
+constexpr std::string_view zip_begin("PK\x03\x04"), pickle_begin("\x80"), hdf5_begin("\x89HDF\r\n"), tar_mark("ustar");
+
+SharedBytes read_shared(const std::filesystem::path& path) {
+  return std::make_shared<const std::vector<uint8_t>>(read_file(path, max_weight_file_bytes));
+}
+
+}  // namespace
+
+StateDict parse_pth(const SharedBytes& bytes, const std::string& file) {
+  DURA_CHECK(!bytes->empty(), file, ": is empty. Copy or download it again.");
+  DURA_CHECK(!begins_with(*bytes, tar_mark, 257), file,
+             ": is a tar file, as torch wrote before 0.1.10. Save it again with a current version of torch.");
+  const bool zip = begins_with(*bytes, zip_begin);
+  DURA_CHECK(zip || begins_with(*bytes, pickle_begin), file, ": is not a file of torch.save. Give a .pth or .safetensors file.");
+  const TorchContainer container = zip ? read_torch_zip(*bytes, file) : read_torch_legacy(*bytes, file);
+  return Collector(container, bytes, file).collect();
+}
+
+StateDict read_pth(const std::filesystem::path& path) { return parse_pth(read_shared(path), path.string()); }
+
+StateDict read_weights(const std::filesystem::path& path) {
+  const SharedBytes bytes = read_shared(path);
+  const std::string file = path.string();
+  DURA_CHECK(!begins_with(*bytes, hdf5_begin), file,
+             ": is an HDF5 file (Keras or MATLAB), which dura does not read. Convert it to safetensors with Python.");
+  const bool torch = begins_with(*bytes, zip_begin) || begins_with(*bytes, pickle_begin) || begins_with(*bytes, tar_mark, 257);
+  return torch ? parse_pth(bytes, file) : parse_safetensors(bytes, file);
+}
+
+}  // namespace dura
