@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/crc32.h"
 #include "engine/file.h"
 #include "weights/safetensors.h"
 #include "weights/zip.h"
@@ -39,7 +40,7 @@ struct ZipPart {
 inline std::string zip_text(const std::vector<ZipPart>& parts) {
   std::string body, directory;
   for (const ZipPart& part : parts) {
-    const auto crc = crc32({reinterpret_cast<const uint8_t*>(part.contents.data()), part.contents.size()});
+    const auto crc = crc32(part.contents.data(), part.contents.size());
     const auto size = static_cast<uint32_t>(part.contents.size());
     const std::string common = std::string(6, '\0') + std::string(2, '\0') + little_endian(crc) + little_endian(size) +
                                little_endian(size) + little_endian(static_cast<uint16_t>(part.name.size())) + std::string(2, '\0');

@@ -1,10 +1,10 @@
 #include "weights/zip.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <optional>
 
+#include "engine/crc32.h"
 #include "weights/state.h"
 
 namespace dura {
@@ -16,21 +16,6 @@ constexpr uint32_t zip64_end_signature = 0x06064b50, zip64_locator_signature = 0
 constexpr uint64_t local_header_bytes = 30, directory_header_bytes = 46, end_bytes = 22, zip64_end_bytes = 56, zip64_locator_bytes = 20;
 constexpr uint64_t max_entries = 1'000'000;
 constexpr uint16_t flag_encrypted = 1 << 0, flag_data_descriptor = 1 << 3, flag_strong_encryption = 1 << 6;
-
-// Eight bytes at a time: table[k][b] is the remainder of byte b followed by k zero bytes ("slicing by 8", Kounavis and Berry 2005).
-using CrcTables = std::array<std::array<uint32_t, 256>, 8>;
-constexpr CrcTables make_crc_tables() {
-  CrcTables tables{};
-  for (uint32_t b = 0; b < 256; ++b) {
-    uint32_t remainder = b;
-    for (int bit = 0; bit < 8; ++bit) remainder = (remainder >> 1) ^ ((remainder & 1) ? 0xedb88320u : 0u);
-    tables[0][b] = remainder;
-  }
-  for (size_t k = 1; k < 8; ++k)
-    for (size_t b = 0; b < 256; ++b) tables[k][b] = (tables[k - 1][b] >> 8) ^ tables[0][tables[k - 1][b] & 0xff];
-  return tables;
-}
-constexpr CrcTables crc_tables = make_crc_tables();
 
 // Little-endian numbers at checked positions.
 class Bytes {
@@ -196,20 +181,6 @@ void check_local_header(const Bytes& zip, const std::string& file, Entry& entry)
 
 }  // namespace
 
-uint32_t crc32(std::span<const uint8_t> bytes) {
-  uint32_t crc = 0xffffffffu;
-  for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
-    uint32_t low, high;
-    std::memcpy(&low, bytes.data(), 4);
-    std::memcpy(&high, bytes.data() + 4, 4);
-    low ^= crc;
-    crc = crc_tables[7][low & 0xff] ^ crc_tables[6][(low >> 8) & 0xff] ^ crc_tables[5][(low >> 16) & 0xff] ^ crc_tables[4][low >> 24] ^
-          crc_tables[3][high & 0xff] ^ crc_tables[2][(high >> 8) & 0xff] ^ crc_tables[1][(high >> 16) & 0xff] ^ crc_tables[0][high >> 24];
-  }
-  for (uint8_t byte : bytes) crc = (crc >> 8) ^ crc_tables[0][(crc ^ byte) & 0xff];
-  return ~crc;
-}
-
 std::vector<ZipEntry> read_zip(std::span<const uint8_t> bytes, const std::string& file) {
   const Bytes zip(bytes, file);
   const Directory directory = read_end_records(zip, file);
@@ -243,7 +214,7 @@ std::vector<ZipEntry> read_zip(std::span<const uint8_t> bytes, const std::string
   std::vector<ZipEntry> result;
   for (const Entry& entry : entries) {
     const std::span<const uint8_t> contents = bytes.subspan(entry.data, entry.size);
-    DURA_CHECK(crc32(contents) == entry.crc, file, ": zip entry ", quote(entry.name),
+    DURA_CHECK(crc32(contents.data(), contents.size()) == entry.crc, file, ": zip entry ", quote(entry.name),
                " does not have the CRC-32 that the file says. The file is damaged: copy or download it again.");
     result.push_back({entry.name, contents});
   }

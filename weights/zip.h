@@ -18,7 +18,4 @@ struct ZipEntry {
 // All entries in the order of the directory. Throws Error naming `file` and the entry; `bytes` must outlive the result.
 std::vector<ZipEntry> read_zip(std::span<const uint8_t> bytes, const std::string& file);
 
-// CRC-32 with the polynomial of zip, reflected (ISO 3309).
-uint32_t crc32(std::span<const uint8_t> bytes);
-
 }  // namespace dura
