@@ -20,7 +20,7 @@ class Adam {
   // Takes the trainable ones of `parameters`, which must outlive it.
   Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options, const LossScalerOptions& scaler = {});
 
-  ParameterArena& arena() { return *arena_; }
+  const ParameterArena& arena() const { return *arena_; }
   const AdamOptions& options() const { return options_; }
   // The step state tensor: scale_loss(loss, state()).
   const Tensor& state() const { return state_; }

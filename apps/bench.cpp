@@ -1,0 +1,31 @@
+// dura-bench: how fast, and with how much memory.
+#include <iostream>
+
+#include "apps/program.h"
+#include "apps/training/benchmark.h"
+#include "engine/cpu/cpu_features.h"
+
+int main(int argc, char** argv) {
+  dura::BenchmarkOptions options;
+  int64_t depth = options.depth;
+  bool exact = false;
+  dura::Program program({.name = "dura-bench",
+                         .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
+                         .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half"},
+                         .results_on_standard_output = true});
+  program.text("--mode", options.mode, "inf: inference; train: a step with everything free; half: from layer3.3 on; head: the dense layer alone",
+               {.choices = {"inf", "train", "half", "head"}});
+  program.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
+  program.integer("--batch", options.batch, "Images in a batch", {.min = 1, .max = 4096});
+  program.integer("--size", options.size, "Height and width of the images", {.min = 32, .max = 2048});
+  program.integer("--repetitions", options.repetitions, "Measured steps", {.min = 1, .max = 10000});
+  program.integer("--classes", options.classes, "Outputs of the dense layer", {.min = 2, .max = 100000});
+  program.flag("--exact-conv", exact, "No Winograd convolutions");
+  return program.run(argc, argv, [&] {
+    options.depth = static_cast<int>(depth);
+    options.tensors.device = program.device();
+    dura::cpu::set_exact_conv(exact);
+    std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
+    return 0;
+  });
+}

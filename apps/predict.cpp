@@ -1,0 +1,59 @@
+// dura-predict: pictures in, class and probability out.
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+
+#include "apps/program.h"
+#include "apps/training/model_file.h"
+#include "apps/training/prediction.h"
+#include "data/image_codec.h"
+#include "engine/log.h"
+
+namespace {
+
+using namespace dura;
+
+int predict_files(const Program& program, const std::string& model, const std::vector<std::string>& files) {
+  const ModelFile file = read_model(model, {.device = program.device()});
+  const auto& classes = file.model->classes();
+  const int64_t size = file.preprocessing.size;
+  const Preprocessing steps = file.preprocessing.steps();
+  std::cout << "file,class,probability";
+  for (const std::string& c : classes) std::cout << ",p_" << c;
+  std::cout << "\n" << std::fixed << std::setprecision(6);
+  int64_t bad = 0;
+  for (const std::string& name : files) {
+    try {
+      const Image image = to_rgb(steps.slice(read_image(name)));
+      const Tensor pixels = Tensor::empty({1, size, size, 3}, DType::u8, program.device(), "image");
+      backend(program.device()).upload(image.pixels.data(), pixels);
+      const std::vector<double> logits = download_as_double((*file.model)(file.model->normalize(pixels)).value());
+      const std::vector<double> p = softmax_rows(logits, static_cast<int64_t>(classes.size()));
+      const auto best = static_cast<size_t>(std::max_element(p.begin(), p.end()) - p.begin());
+      std::cout << name << "," << classes[best] << "," << p[best];
+      for (double v : p) std::cout << "," << v;
+      std::cout << std::endl;
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      log_warning(e.what());
+      ++bad;
+    }
+  }
+  if (bad > 0) fail(bad, " of ", files.size(), " pictures could not be read; they are named above");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string model;
+  std::vector<std::string> files;
+  Program program({.name = "dura-predict",
+                   .summary = "Classifies pictures. Prints CSV: file, class, probability, then the probability of every class.",
+                   .examples = {"dura-predict --model run/model.safetensors slice.png other.jpg"},
+                   .results_on_standard_output = true});
+  program.text("--model", model, "Model written by dura-train", {.required = true});
+  program.list("files", files, "PNG or JPEG pictures", {.required = true});
+  return program.run(argc, argv, [&] { return predict_files(program, model, files); });
+}

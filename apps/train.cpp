@@ -1,0 +1,149 @@
+// dura-train: transfer learning in two phases. Phase 1 trains the head on the frozen backbone (and whatever of the backbone had no weights), phase 2 the last part of the
+// backbone too, with a small learning rate and early stopping.
+#include <filesystem>
+
+#include "apps/program.h"
+#include "apps/training/data_options.h"
+#include "apps/training/fit.h"
+#include "apps/training/run_directory.h"
+#include "engine/cpu/cpu_features.h"
+#include "engine/log.h"
+#include "engine/random.h"
+#include "engine/sha256.h"
+#include "weights/conventions.h"
+#include "weights/pth.h"
+
+namespace {
+
+using namespace dura;
+
+struct TrainOptions {
+  DataOptions data;
+  PreprocessingOptions preprocessing;
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", augment = "none", rare;
+  std::vector<std::string> class_weights;
+  int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, feature_mib = -1;
+  double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5, eps = 1e-7;
+  bool resume = false, exact = false;
+};
+
+void declare(Program& program, TrainOptions& o) {
+  o.data.declare(program);
+  program.integer("--size", o.preprocessing.size, "Height and width that pictures are resized to", {.min = 32, .max = 2048});
+  program.heading("Network");
+  program.text("--weights", o.weights, "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained from the first phase on");
+  program.integer("--depth", o.depth, "ResNet-18, 34, 50 or 101");
+  program.text("--input", o.input, "What the weights expect: torch (RGB, mean and deviation) or caffe (BGR, mean)", {.choices = {"auto", "torch", "caffe"}});
+  program.text("--variant", o.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
+  program.text("--stem-pool", o.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  program.number("--dropout", o.dropout, "Share that is dropped before the dense layer", {.min = 0, .max = 0.99});
+  program.heading("Training");
+  program.text("--out", o.run, "Run directory", {.required = true});
+  program.flag("--resume", o.resume, "Go on with an interrupted run in --out");
+  program.integer("--batch", o.batch, "Images in a step", {.min = 1, .max = 4096});
+  program.integer("--phase1-epochs", o.phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
+  program.number("--phase1-lr", o.phase1_lr, "Learning rate of phase 1", {.min = 0});
+  program.integer("--phase2-epochs", o.phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
+  program.number("--phase2-lr", o.phase2_lr, "Learning rate of phase 2", {.min = 0});
+  program.text("--unfreeze", o.unfreeze, "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
+  program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
+  program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1_CLASS, ...");
+  program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1");
+  program.text("--class-weight-norm", o.norm, "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
+  program.text("--augment", o.augment, "mission: strong for the rare class, light for the others", {.choices = {"none", "mission"}});
+  program.text("--rare-class", o.rare, "The class that is augmented strongly (default: the one with the fewest training images)");
+  program.number("--adam-eps", o.eps, "Adam's epsilon", {.min = 0, .above_min = true});
+  program.text("--adam-eps-form", o.eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
+  program.integer("--seed", o.seed, "Of everything random", {.min = 0});
+  program.integer("--feature-budget", o.feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory", {.min = -1});
+  program.flag("--exact-conv", o.exact, "No Winograd convolutions");
+}
+
+// The backbone as its weight file wants it, and the names of convolutions that the file lacks (all of them without a file).
+std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<std::string>& classes, Device device, std::vector<std::string>& fresh) {
+  ClassifierOptions c{.backbone = {.depth = static_cast<int>(o.depth), .tensors = {.device = device}}, .classes = classes, .dropout = o.dropout, .seed = static_cast<uint64_t>(o.seed)};
+  std::unique_ptr<StateDict> state;
+  WeightConventions found;
+  if (!o.weights.empty()) {
+    state = std::make_unique<StateDict>(read_weights(o.weights));
+    found = conventions_of(*state, sha256_file_hex(o.weights));
+    log_info(o.weights, ": input ", found.input, ", variant ", found.variant, ", stem pooling ", found.stem_pool, " (", found.source, ")");
+  }
+  c.input = parse_input(o.input != "auto" ? o.input : found.input);
+  c.backbone.variant = parse_variant(o.variant != "auto" ? o.variant : found.variant);
+  c.backbone.stem_pool = parse_stem_pool(o.stem_pool != "auto" ? o.stem_pool : found.stem_pool);
+  auto model = std::make_unique<Classifier>(c);
+  if (state) {
+    fresh = load_backbone(*model, *state, o.weights);
+    if (!fresh.empty()) {
+      log_info(o.weights, " lacks ", fresh.size(), " convolutions: they are initialised and trained from the first phase on:");
+      for (const std::string& name : fresh) log_info("  ", name);
+    }
+  } else {
+    for (const ConvBn* u : model->backbone().units()) fresh.push_back(u->conv.name());
+    log_info("no weight file: the whole backbone is initialised and trained from the first phase on");
+  }
+  return model;
+}
+
+std::vector<AugmentPolicy> policies(const TrainOptions& o, const Dataset& train, const ClassNames& classes) {
+  if (o.augment == "none") return {};
+  size_t rare = 0;
+  for (size_t c = 1; c < train.class_counts().size(); ++c)
+    if (train.class_counts()[c] < train.class_counts()[rare]) rare = c;
+  if (!o.rare.empty()) {
+    const auto found = classes.find(o.rare);
+    if (!found) fail_usage("--rare-class ", o.rare, ": the classes are ", classes.list());
+    rare = static_cast<size_t>(*found);
+  }
+  std::vector<AugmentPolicy> all(train.class_counts().size(), light_augmentation());
+  all[rare] = strong_augmentation();
+  log_info("augmentation: strong for ", classes[static_cast<int64_t>(rare)], ", light for the others");
+  return all;
+}
+
+int train(const Program& program, const TrainOptions& o) {
+  cpu::set_exact_conv(o.exact);
+  if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
+  const StopRequest stop;
+  RunDirectory run(o.run, o.resume);
+  const DataSplits data = open_splits(o.data);
+  const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true), validation = data.open(Split::val, o.data, o.preprocessing, true);
+  for (int64_t c = 0; c < data.classes.size(); ++c)
+    log_info("class ", c, " ", data.classes[c], ": ", training->class_counts()[static_cast<size_t>(c)], " training images, ", validation->class_counts()[static_cast<size_t>(c)], " validation images");
+
+  std::vector<std::string> fresh;
+  const std::unique_ptr<Classifier> model = make_model(o, data.classes.names(), program.device(), fresh);
+  FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = {.eps = o.eps, .eps_form = o.eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch},
+                         .scaler = {}, .augment = policies(o, *training, data.classes), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
+  fit_options.loss.class_weights = data.classes.weights(o.class_weights);
+  fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
+  fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
+  fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}},
+                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}}};
+
+  run.write("config.toml", program.resolved_configuration());
+  run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
+                        {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}});
+  const FitOutcome outcome = fit(*model, fresh, *training, *validation, fit_options, stop);
+  if (outcome.interrupted) {
+    log_warning("interrupted. Go on with the same command and --resume.");
+    return stop.exit_code();
+  }
+  const std::filesystem::path file = std::filesystem::path(o.run) / "model.safetensors";
+  write_model(file, *model, o.preprocessing);
+  log_info("wrote ", file.string());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  TrainOptions options;
+  Program program({.name = "dura-train",
+                   .summary = "Trains a classifier by transfer learning in two phases.",
+                   .examples = {"dura-train --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --class-weight Menin=4 Glioma=1 --augment mission --out run",
+                                "dura-train --config run/config.toml --resume"}});
+  declare(program, options);
+  return program.run(argc, argv, [&] { return train(program, options); });
+}

@@ -1,0 +1,73 @@
+#include "apps/training/feature_cache.h"
+
+#include <unistd.h>
+
+#include "engine/log.h"
+#include "engine/meta/meta_backend.h"
+
+namespace dura {
+
+int last_frozen_stage(Classifier& model) {
+  int last = ResNet::stages - 1;
+  for (const ConvBn* u : model.backbone().units()) {
+    const bool frozen = !u->conv.weight.trainable() && !u->bn.gamma.trainable() && !u->bn.beta.trainable() && !u->bn.keeps_batch_statistics();
+    if (frozen) continue;
+    // "layer3.0.conv1" belongs to stage 3, "conv1" to stage 0
+    const std::string& name = u->conv.name();
+    const int stage = name.rfind("layer", 0) == 0 ? name[5] - '0' : 0;
+    last = std::min(last, stage - 1);
+  }
+  return last;
+}
+
+size_t default_feature_budget() { return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) / 4 * static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes) : model_(model), budget_(budget_bytes), stage_(last_frozen_stage(model)) {}
+
+Shape FeatureCache::feature_shape(const Shape& images) {
+  const TensorOptions& t = model_.options().backbone.tensors;
+  const DryRun dry(t.device);
+  const Tape nothing(Tape::Wants::leaves);
+  return model_.backbone().run(Tensor::empty(images, t.compute, t.device), 0, stage_).shape();
+}
+
+Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& samples) {
+  DURA_CHECK(stage_ >= 0, "features: the stem is not frozen, so there is nothing to keep");
+  Backend& b = backend(model_.options().backbone.tensors.device);
+  const int64_t N = images.shape()[0];
+  DURA_CHECK(static_cast<int64_t>(samples.size()) == N, "features: ", samples.size(), " sample numbers for ", N, " images");
+  bool all_known = true;
+  for (int64_t s : samples) all_known = all_known && (s < 0 || rows_.count(s));
+
+  if (!all_known) {
+    const Tape nothing(Tape::Wants::leaves);  // the frozen part runs in inference form
+    const Tensor on_device = Tensor::empty(images.shape(), DType::u8, b.device(), "images");
+    b.upload(images.raw(), on_device);
+    const Tensor computed = model_.backbone().run(model_.normalize(on_device), 0, stage_).value();
+    const int64_t width = computed.numel() / N;
+    for (int64_t n = 0; n < N; ++n) {
+      if (samples[static_cast<size_t>(n)] < 0 || rows_.count(samples[static_cast<size_t>(n)])) continue;
+      const Tensor row = computed.slice(n * width, {computed.shape()[1], computed.shape()[2], computed.shape()[3]});
+      if (bytes_ + row.bytes() > budget_) {
+        if (!full_)
+          log_info("feature cache: the budget of ", budget_ >> 20, " MiB is used up by ", rows_.size(), " images; the features of the others are computed again each time");
+        full_ = true;
+        continue;
+      }
+      const Tensor kept = Tensor::empty(row.shape(), row.dtype(), Device::cpu, "cached features");
+      b.download(row, kept.raw());
+      rows_.emplace(samples[static_cast<size_t>(n)], kept);
+      bytes_ += kept.bytes();
+    }
+    return computed;
+  }
+  const Tensor& first = rows_.at(samples.front());
+  const Tensor batch = Tensor::empty({N, first.shape()[0], first.shape()[1], first.shape()[2]}, first.dtype(), b.device(), "cached features");
+  for (int64_t n = 0; n < N; ++n) {
+    const int64_t s = samples[static_cast<size_t>(n)];
+    b.upload((s < 0 ? first : rows_.at(s)).raw(), batch.slice(n * first.numel(), first.shape()));  // what pads a batch only has to be finite
+  }
+  return batch;
+}
+
+}  // namespace dura

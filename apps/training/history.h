@@ -1,0 +1,44 @@
+// history.csv: one row per epoch, written (beside, synced, renamed) after each, so that a killed run leaves whole rows. Numbers have all their digits.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/training/metrics.h"
+
+namespace dura {
+
+struct EpochRecord {
+  std::string phase;
+  int64_t epoch = 0;  // from 0 in each phase
+  double learning_rate = 0;
+  double train_loss = 0, train_loss_weighted = 0, val_loss = 0, val_loss_weighted = 0;
+  Confusion train = Confusion(0), val = Confusion(0);
+  double val_auc = 0;            // two classes: of the first; else the mean over classes, each against the rest
+  double seconds = 0;            // of training and validation
+  double images_per_second = 0;  // of training
+  double peak_memory_mib = 0;    // of the process, so far
+  double loss_scale = 1;
+  int64_t skipped_steps = 0;
+
+  // The value of a monitor: val_loss, val_accuracy, val_auc, val_f1_<class> ... UsageError for any other name.
+  double value(const std::string& monitor, const std::vector<std::string>& classes) const;
+};
+
+// The names that EpochRecord::value knows.
+std::vector<std::string> monitors(const std::vector<std::string>& classes);
+
+class History {
+ public:
+  // Begins a new file, or, resuming, keeps the first `keep` rows of the one that is there.
+  History(std::filesystem::path file, std::vector<std::string> classes, int64_t keep = 0);
+  void add(const EpochRecord& record);
+
+ private:
+  std::filesystem::path file_;
+  std::vector<std::string> classes_;
+  std::string text_;
+};
+
+}  // namespace dura

@@ -1,0 +1,134 @@
+#include "apps/training/model_file.h"
+
+#include <cstdlib>
+
+#include "engine/log.h"
+#include "engine/sha256.h"
+#include "weights/safetensors.h"
+
+namespace dura {
+namespace {
+
+constexpr const char* model_format = "dura model 1";
+
+template <class E>
+struct Names {
+  E value;
+  const char* name;
+};
+constexpr Names<ResNetVariant> variants[] = {{ResNetVariant::v1, "v1"}, {ResNetVariant::v1_5, "v1_5"}};
+constexpr Names<StemPool> pools[] = {{StemPool::padded, "padded"}, {StemPool::ceil, "ceil"}};
+constexpr Names<InputConvention> inputs[] = {{InputConvention::torch, "torch"}, {InputConvention::caffe, "caffe"}};
+
+template <class E, size_t N>
+E parse_name(const char* what, const Names<E> (&names)[N], const std::string& text) {
+  for (const auto& n : names)
+    if (text == n.name) return n.value;
+  fail_usage("there is no ", what, " '", text, "'. Use ", names[0].name, " or ", names[1].name, ".");
+}
+
+template <class E, size_t N>
+const char* name_in(const Names<E> (&names)[N], E value) {
+  for (const auto& n : names)
+    if (value == n.value) return n.name;
+  fail("a value without a name");
+}
+
+std::string required(const StateDict& state, const std::string& key, const std::string& file) {
+  const auto found = state.metadata().find(key);
+  DURA_CHECK(found != state.metadata().end(), file, ": the metadata entry '", key, "' is missing. A model written by dura-train is expected here.");
+  return found->second;
+}
+
+double number(const StateDict& state, const std::string& key, double low, double high, const std::string& file) {
+  const std::string text = required(state, key, file);
+  char* end = nullptr;
+  const double v = std::strtod(text.c_str(), &end);
+  DURA_CHECK(!text.empty() && *end == '\0' && v >= low && v <= high, file, ": the metadata entry '", key, "' is '", text, "', expected a number from ", low, " to ", high);
+  return v;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> all;
+  size_t begin = 0;
+  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) all.push_back(text.substr(begin, end - begin));
+  all.push_back(text.substr(begin));
+  return all;
+}
+
+std::string joined(const std::vector<std::string>& names, const char* separator) {
+  std::string text;
+  for (const std::string& n : names) text += (text.empty() ? "" : separator) + n;
+  return text;
+}
+
+}  // namespace
+
+ResNetVariant parse_variant(const std::string& name) { return parse_name("ResNet variant", variants, name); }
+StemPool parse_stem_pool(const std::string& name) { return parse_name("stem pooling", pools, name); }
+InputConvention parse_input(const std::string& name) { return parse_name("input convention", inputs, name); }
+const char* name_of(ResNetVariant v) { return name_in(variants, v); }
+const char* name_of(StemPool p) { return name_in(pools, p); }
+const char* name_of(InputConvention c) { return name_in(inputs, c); }
+
+void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing) {
+  StateDict state = state_of(model);
+  const ClassifierOptions& o = model.options();
+  state.metadata() = {{"dura.format", model_format},
+                      {"dura.classes", joined(o.classes, "\n")},
+                      {"dura.depth", std::to_string(o.backbone.depth)},
+                      {"dura.variant", name_of(o.backbone.variant)},
+                      {"dura.stem_pool", name_of(o.backbone.stem_pool)},
+                      {"dura.input", name_of(o.input)},
+                      {"dura.size", std::to_string(preprocessing.size)},
+                      {"dura.dropout", concat(o.dropout)}};
+  write_safetensors(file, state);
+}
+
+ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes) {
+  const StateDict state = read_safetensors(file);
+  const std::string name = file.string();
+  DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name), "', expected '", model_format, "'");
+  ClassifierOptions o;
+  o.classes = lines(required(state, "dura.classes", name));
+  o.backbone.depth = static_cast<int>(number(state, "dura.depth", 18, 101, name));
+  o.backbone.variant = parse_variant(required(state, "dura.variant", name));
+  o.backbone.stem_pool = parse_stem_pool(required(state, "dura.stem_pool", name));
+  o.backbone.tensors = tensors;
+  o.input = parse_input(required(state, "dura.input", name));
+  o.dropout = number(state, "dura.dropout", 0, 0.999, name);
+  DURA_CHECK(o.classes.size() >= 2, name, ": the metadata names ", o.classes.size(), " class, a classifier has at least two");
+  DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "), ", expected were ",
+             joined(expected_classes, ", "), " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
+  ModelFile result;
+  result.model = std::make_unique<Classifier>(o);
+  result.preprocessing.size = static_cast<int64_t>(number(state, "dura.size", 32, 8192, name));
+  load_state(*result.model, state, Strict::yes, name);
+  result.sha256 = sha256_file_hex(file);
+  return result;
+}
+
+std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file) {
+  const LoadReport report = load_state(model.backbone(), state, Strict::no, file);
+  DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(), ". Choose the depth that the file has with --depth.");
+  for (const std::string& name : report.unexpected)
+    DURA_CHECK(name.rfind("layer", 0) != 0, file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth, ". Choose the depth that the file has with --depth.");
+  if (!report.unexpected.empty()) log_info(file, ": not used: ", joined(report.unexpected, ", "));
+  std::vector<std::string> fresh;
+  for (ConvBn* u : model.backbone().units()) {
+    const auto is_missing = [&](const std::string& name) {
+      for (const std::string& m : report.missing)
+        if (m == name) return true;
+      return false;
+    };
+    const bool no_filter = is_missing(u->conv.weight.name());
+    const bool no_statistics = is_missing(u->bn.gamma.name()) || is_missing(u->bn.beta.name()) || is_missing(u->bn.name() + ".running_mean") || is_missing(u->bn.name() + ".running_var");
+    DURA_CHECK(no_filter || !no_statistics, file, ": the BatchNorm ", u->bn.name(), " is not complete though its convolution is there. The file is damaged or cut short.");
+    if (!no_filter) continue;
+    u->bn.reset();
+    fresh.push_back(u->conv.name());
+  }
+  return fresh;
+}
+
+}  // namespace dura

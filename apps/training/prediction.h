@@ -1,0 +1,29 @@
+// The model's answers for a whole split, in the fixed order of the data set.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "apps/training/feature_cache.h"
+#include "data/loader.h"
+#include "models/classifier.h"
+
+namespace dura {
+
+struct Predictions {
+  int64_t classes = 0;
+  std::vector<int64_t> samples;        // row numbers of the data set
+  std::vector<int32_t> labels;         // the true classes
+  std::vector<double> logits;          // samples x classes
+  std::vector<double> probabilities;   // likewise, softmax in double
+};
+
+// Host copy of (N,classes) logits of any floating dtype.
+std::vector<double> download_as_double(const Tensor& t);
+// Softmax of each row of `classes` logits.
+std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
+
+// Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. With a
+// cache, the frozen part is computed once for each image. The model's training mode is as before afterwards.
+Predictions predict(Classifier& model, Loader& loader, FeatureCache* cache = nullptr);
+
+}  // namespace dura

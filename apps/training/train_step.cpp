@@ -1,0 +1,73 @@
+#include "apps/training/train_step.h"
+
+#include "engine/trace.h"
+
+namespace dura {
+
+TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features)
+    : model_(model), adam_(adam), norm_(loss.norm), first_stage_(first_stage) {
+  const TensorOptions& t = model.options().backbone.tensors;
+  const auto K = static_cast<int64_t>(model.classes().size());
+  DURA_CHECK(loss.class_weights.empty() || static_cast<int64_t>(loss.class_weights.size()) == K, "class weights: ", loss.class_weights.size(), " for ", K, " classes");
+  input_ = first_stage == 0 ? Tensor::zeros(images, DType::u8, t.device, "images") : Tensor::zeros(features, t.compute, t.device, "features");
+  const int64_t batch = input_.shape()[0];
+  labels_ = Tensor::zeros({batch}, DType::i32, t.device, "labels");
+  row_keys_ = Tensor::zeros({batch, 2}, DType::i32, t.device, "row keys");
+  if (!loss.class_weights.empty()) {
+    const Tensor host = Tensor::of<double>({K}, loss.class_weights), weights = Tensor::empty({K}, stat_dtype(t.compute), Device::cpu);
+    backend(Device::cpu).cast(host, weights);
+    class_weights_ = Tensor::empty(weights.shape(), weights.dtype(), t.device, "class weights");
+    backend(t.device).upload(weights.raw(), class_weights_);
+  }
+  sums_ = Tensor::zeros({2 + K * K}, DType::f64, t.device, "metric sums");
+  step_ = std::make_unique<CapturedStep>(t.device, [this] { body(); });
+}
+
+void TrainStep::body() {
+  Backend& b = backend(input_.device());
+  adam_.begin_step();
+  Tape tape;
+  const Tensor x = first_stage_ == 0 ? model_.normalize(input_) : input_;
+  const Var logits = first_stage_ < ResNet::stages ? model_.classify(model_.backbone().run(x, first_stage_), row_keys_) : model_.classify(x, row_keys_);
+  const CrossEntropy result = cross_entropy(logits, labels_, class_weights_, norm_);
+  tape.backward(scale_loss(result.loss, adam_.state()));
+  adam_.step();
+  b.add_metrics(result.probabilities, labels_, result.loss.value(), sums_);
+}
+
+void TrainStep::load_common(const Batch& batch) {
+  Backend& b = backend(input_.device());
+  DURA_CHECK(batch.labels.shape() == labels_.shape(), "train step: a batch of ", batch.labels.shape(), " rows, planned for ", labels_.shape());
+  b.upload(batch.labels.raw(), labels_);
+  b.upload(batch.row_keys.raw(), row_keys_);
+  images_ += labels_.numel();
+}
+
+void TrainStep::run(const Batch& batch) {
+  DURA_CHECK(first_stage_ == 0 && batch.images.shape() == input_.shape(), "train step: images ", describe(batch.images), " for an input ", describe(input_));
+  load_common(batch);
+  backend(input_.device()).upload(batch.images.raw(), input_);
+  step_->run();
+}
+
+void TrainStep::run(const Batch& batch, const Tensor& features) {
+  DURA_CHECK(first_stage_ > 0 && features.shape() == input_.shape(), "train step: features ", describe(features), " for an input ", describe(input_));
+  load_common(batch);
+  backend(input_.device()).copy(features, input_);
+  step_->run();
+}
+
+TrainSums TrainStep::read_sums() const {
+  std::vector<double> host(static_cast<size_t>(sums_.numel()));
+  backend(sums_.device()).download(sums_, host.data());
+  TrainSums s{.images = images_, .weighted_loss = host[0], .loss = host[1], .confusion = {}};
+  for (size_t i = 2; i < host.size(); ++i) s.confusion.push_back(static_cast<int64_t>(host[i]));
+  return s;
+}
+
+void TrainStep::reset_sums() {
+  backend(sums_.device()).fill(sums_, 0);
+  images_ = 0;
+}
+
+}  // namespace dura

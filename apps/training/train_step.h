@@ -1,0 +1,52 @@
+// One training step of the classifier as a captured step: normalise, forward, loss, backward, Adam, metric sums. Its inputs are fixed
+// tensors that run() fills; its outcome stays on the device until metrics are read.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "data/loader.h"
+#include "engine/optim/adam.h"
+#include "engine/optim/captured_step.h"
+#include "models/classifier.h"
+
+namespace dura {
+
+struct LossOptions {
+  std::vector<double> class_weights;  // in class order; empty: all 1
+  ClassWeightNorm norm = ClassWeightNorm::sum_over_batch;
+};
+
+// Sums over the batches since the last reset, for the averages of an epoch.
+struct TrainSums {
+  int64_t images = 0;
+  double weighted_loss = 0, loss = 0;  // sums over images
+  std::vector<int64_t> confusion;      // K*K, [label*K + predicted]
+};
+
+class TrainStep {
+ public:
+  // Runs the model from `first_stage` on: 0 takes u8 images of shape `images` (N,H,W,3); k > 0 the features behind stage k-1, of shape `features` (N,h,w,C).
+  // `model` and `adam` must outlive the step; what is trainable must not change in its lifetime.
+  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features);
+
+  void run(const Batch& batch);                                  // first_stage 0
+  void run(const Batch& batch, const Tensor& features);          // first_stage > 0
+
+  TrainSums read_sums() const;
+  void reset_sums();
+  const CapturedStep& captured() const { return *step_; }
+
+ private:
+  void body();
+  void load_common(const Batch& batch);
+
+  Classifier& model_;
+  Adam& adam_;
+  ClassWeightNorm norm_;
+  int first_stage_;
+  int64_t images_ = 0;
+  Tensor input_, labels_, row_keys_, class_weights_, sums_;
+  std::unique_ptr<CapturedStep> step_;
+};
+
+}  // namespace dura

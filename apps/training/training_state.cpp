@@ -1,0 +1,82 @@
+#include "apps/training/training_state.h"
+
+#include <cstdlib>
+
+#include "weights/load.h"
+#include "weights/safetensors.h"
+
+namespace dura {
+namespace {
+
+// The host copy of a tensor, of any device.
+Array to_array(const Tensor& t) {
+  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu);
+  backend(t.device()).download(t, host.raw());
+  return Array::share(host);
+}
+
+void from_array(const StateDict& arrays, const std::string& name, const Tensor& t, const std::string& file) {
+  const Array* a = arrays.find(name);
+  DURA_CHECK(a, file, ": the array ", quoted(name), " is missing. The checkpoint is of another model; begin a new run.");
+  DURA_CHECK(a->type() == element_type(t.dtype()) && a->bytes().size() == t.bytes(), file, ": the array ", quoted(name), " is ", element_name(a->type()), " ",
+             describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(), ". The checkpoint is of another model; begin a new run.");
+  backend(t.device()).upload(a->bytes().data(), t);
+}
+
+// Each parameter's piece of the flat moments, under its name.
+template <class F>
+void for_each_moment(const Adam& adam, F&& f) {
+  for (const auto& g : adam.arena().groups())
+    for (size_t i = 0; i < g.parameters.size(); ++i) {
+      const Parameter& p = *g.parameters[i];
+      f("adam.m/" + p.name(), g.m.slice(g.offsets[i], p.shape()));
+      f("adam.v/" + p.name(), g.v.slice(g.offsets[i], p.shape()));
+    }
+}
+
+constexpr const char* format = "dura training state 1";
+
+std::string required(const StateDict& s, const std::string& key, const std::string& file) {
+  const auto found = s.metadata().find(key);
+  DURA_CHECK(found != s.metadata().end(), file, ": the entry '", key, "' is missing. This is not a checkpoint of dura-train.");
+  return found->second;
+}
+
+}  // namespace
+
+void write_training_state(const std::filesystem::path& file, Classifier& model, const Adam& adam, const TrainingState& state) {
+  StateDict s;
+  const StateDict weights = state_of(model);
+  for (const StateDict::Entry& e : weights.entries()) s.add("model." + e.name, e.array);
+  for_each_moment(adam, [&](const std::string& name, const Tensor& t) { s.add(name, to_array(t)); });
+  s.add("step_state", to_array(adam.state()));
+  s.metadata() = {{"format", format}, {"phase", state.phase}, {"epoch", std::to_string(state.epoch)}, {"history_rows", std::to_string(state.history_rows)}};
+  for (const auto& [key, value] : state.early_stopping) s.metadata()["early_stopping." + key] = value;
+  write_safetensors(file, s);
+}
+
+TrainingState read_training_state(const std::filesystem::path& file) {
+  TrainingState state;
+  state.arrays = read_safetensors(file);
+  DURA_CHECK(required(state.arrays, "format", file.string()) == format, file.string(), ": the checkpoint's format is not '", format, "'. Resume with the version that wrote it.");
+  state.phase = required(state.arrays, "phase", file.string());
+  state.epoch = std::strtoll(required(state.arrays, "epoch", file.string()).c_str(), nullptr, 10);
+  state.history_rows = std::strtoll(required(state.arrays, "history_rows", file.string()).c_str(), nullptr, 10);
+  for (const auto& [key, value] : state.arrays.metadata())
+    if (key.rfind("early_stopping.", 0) == 0) state.early_stopping[key.substr(15)] = value;
+  return state;
+}
+
+void restore_model(Classifier& model, const TrainingState& state, const std::string& file) {
+  StateDict part;
+  for (const StateDict::Entry& e : state.arrays.entries())
+    if (e.name.rfind("model.", 0) == 0) part.add(e.name, e.array);
+  load_state(model, part, Strict::yes, file);
+}
+
+void restore_optimizer(Adam& adam, const TrainingState& state, const std::string& file) {
+  for_each_moment(adam, [&](const std::string& name, const Tensor& t) { from_array(state.arrays, name, t, file); });
+  from_array(state.arrays, "step_state", adam.state(), file);
+}
+
+}  // namespace dura

@@ -1,0 +1,32 @@
+// Between a module and a weight file. Names are torchvision's on both sides; filters are (K,C,R,S) in files and (K,R,S,C) in dura: this is
+// the only place that knows, in both directions.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "layers/module.h"
+#include "weights/state.h"
+
+namespace dura {
+
+enum class Strict : uint8_t { no, yes };
+
+// What became of every array, by name.
+struct LoadReport {
+  std::vector<std::string> loaded;
+  std::vector<std::string> missing;     // of the module, not in the file: they keep their values
+  std::vector<std::string> unexpected;  // in the file, not in the module
+  std::vector<std::string> mismatched;  // in both, with other extents or an element type that is no real number: "fc.weight: (1000,2048) in the file, (2,2048) in the model"
+  bool complete() const { return missing.empty() && mismatched.empty(); }
+  std::string text() const;             // one paragraph; long lists are cut to their first names and a count
+};
+
+// Copies what fits. A prefix that all names share ("module.", "model.", "backbone.", "state_dict.") is ignored, and so are BatchNorm's
+// num_batches_tracked counters, which nothing here needs. `file` names the source. Strict::yes throws unless everything fits and nothing is
+// left over; otherwise it throws only when nothing at all fits.
+LoadReport load_state(Module& module, const StateDict& state, Strict strict, const std::string& file);
+
+// All parameters (master values) and buffers of the module, in files' names and layout. load_state(state_of(m)) changes no bit.
+StateDict state_of(Module& module);
+
+}  // namespace dura
