@@ -21,6 +21,7 @@ void AugmentPolicy::check(const std::string& who) const {
   in_range("vertical_flip", vertical_flip, 0, 1);
   in_range("shift", shift, 0, 1);
   ordered("zoom", zoom_low, zoom_high, 0.1, 10);
+  in_range("sharpness_probability", sharpness_probability, 0, 1);
   ordered("sharpness", sharpness_low, sharpness_high, 0, 10);
   ordered("brightness", brightness_low, brightness_high, 0, 10);
   ordered("contrast", contrast_low, contrast_high, 0, 10);
@@ -33,7 +34,8 @@ AugmentPolicy strong_augmentation() {
           .zoom_low = 0.8,
           .zoom_high = 1.2,
           .sharpness_low = 1,
-          .sharpness_high = 2};
+          .sharpness_high = 2,
+          .sharpness_probability = 0.5};
 }
 
 AugmentPolicy light_augmentation() { return {.rotation = 5, .horizontal_flip = 0.5, .zoom_low = 0.95, .zoom_high = 1.05}; }
@@ -52,6 +54,7 @@ Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint6
   a.sharpness = static_cast<float>(random.uniform(policy.sharpness_low, policy.sharpness_high));
   a.brightness = static_cast<float>(random.uniform(policy.brightness_low, policy.brightness_high));
   a.contrast = static_cast<float>(random.uniform(policy.contrast_low, policy.contrast_high));
+  if (!random.chance(policy.sharpness_probability)) a.sharpness = 1;
 
   // From the output back to the slice, about the centre: flip, shrink by the zoom, turn.
   const double cos = std::cos(angle), sin = std::sin(angle);

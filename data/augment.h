@@ -19,6 +19,10 @@ struct AugmentPolicy {
   bool zoom_axes_apart = false;                    // height and width drawn independently, as Keras does: changes the shape of things
   double shift = 0;                                // share of the side, either way
   double sharpness_low = 1, sharpness_high = 1;    // 0 smoothed, 1 as it is, 2 sharpened
+  // Of drawing a sharpness at all. Below 1 where classes have different policies: if every slice of one class is sharpened and none of
+  // the others is, the network learns to see sharpening. Measured on real slices: trained so, F1 0.91 on augmented training slices
+  // became 0.78 on the same slices as they are.
+  double sharpness_probability = 1;
   double brightness_low = 1, brightness_high = 1;  // factor
   double contrast_low = 1, contrast_high = 1;      // factor about grey level 128
 
@@ -28,7 +32,7 @@ struct AugmentPolicy {
   void check(const std::string& who) const;
 };
 
-AugmentPolicy strong_augmentation();  // for the rare class: rotation 20, both flips, zoom 0.8 to 1.2, sharpness 1 to 2
+AugmentPolicy strong_augmentation();  // for the rare class: rotation 20, both flips, zoom 0.8 to 1.2, half of the slices sharpened by 1 to 2
 AugmentPolicy light_augmentation();   // for the others: rotation 5, horizontal flip, zoom 0.95 to 1.05
 
 // The parameters of one slice in one epoch.
