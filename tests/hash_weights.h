@@ -98,8 +98,7 @@ inline std::vector<double> hash_tensor(const NamedShape& tensor, int depth) {
   }
   const uint64_t key = hash_name(tensor.name);
   std::vector<double> values(static_cast<size_t>(tensor.numel()));
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = std::ldexp(static_cast<double>(offset * 4096 + hash_integer(key, i) * spread), -24);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(offset * 4096 + hash_integer(key, i) * spread) * 0x1p-24;
   return values;
 }
 
@@ -107,7 +106,7 @@ inline std::vector<double> hash_tensor(const NamedShape& tensor, int depth) {
 inline std::vector<double> hash_images(uint64_t seed, int64_t count, int64_t size) {
   const uint64_t key = formula::mix64(hash_name("images") + seed);
   std::vector<double> values(static_cast<size_t>(count * 3 * size * size));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = std::ldexp(static_cast<double>(hash_integer(key, i)), -11);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(hash_integer(key, i)) * 0x1p-11;
   return values;
 }
 
