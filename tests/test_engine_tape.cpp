@@ -56,6 +56,16 @@ TEST_CASE("a gradient is added in place only into memory that nobody else sees",
   CHECK(values(a.grad()) == std::vector<double>{3, 6});
   CHECK(values(b.grad()) == std::vector<double>{2, 4});
   CHECK(values(c.grad()) == std::vector<double>{1, 2});
+
+  // The same where a rule computes: relu adds to what add has handed on.
+  const Var r = relu(a);
+  const Var d = Var::leaf(vector_of({1, 1}));
+  const Var e = add(add(r, d), a);
+  a.gradient()->reset();
+  tape.backward(e, given);
+  CHECK(values(given) == std::vector<double>{1, 2});
+  CHECK(values(d.grad()) == std::vector<double>{1, 2});
+  CHECK(values(a.grad()) == std::vector<double>{2, 4});
 }
 
 TEST_CASE("a gradient that owns its memory is added to without a new allocation", "[tape]") {
