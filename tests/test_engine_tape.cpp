@@ -163,6 +163,19 @@ TEST_CASE("backward releases what a rule saved as soon as the rule has run", "[t
   CHECK(bytes_in_use() == before + block);  // the gradient of x
 }
 
+TEST_CASE("gradients of values between leaf and loss are gone after backward, even where the values are kept", "[tape][memory]") {
+  constexpr size_t block = 1 << 18;
+  const Tensor ones = vector_of(std::vector<double>(block / sizeof(double), 1.0));
+  std::vector<Var> kept = {Var::leaf(ones)};
+  Tape tape;
+  for (int i = 0; i < 3; ++i) kept.push_back(relu(kept.back()));
+  device_pool(Device::cpu)->reset_peak();
+  const size_t before = bytes_in_use();
+  tape.backward(kept.back(), ones);
+  CHECK(bytes_in_use() == before + block);  // the leaf's
+  for (size_t i = 1; i < kept.size(); ++i) CHECK_FALSE(kept[i].gradient()->written());
+}
+
 TEST_CASE("an op keeps the recipe of a value instead of the value when its producer offers one", "[tape][memory]") {
   const Tensor source = Tensor::of<double>({1, 1, 1, 2}, {2, 3});
   Var x = Var::leaf(source);
