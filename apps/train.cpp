@@ -66,8 +66,10 @@ std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<
   WeightConventions found;
   if (!o.weights.empty()) {
     state = std::make_unique<StateDict>(read_weights(o.weights));
-    found = conventions_of(*state, sha256_file_hex(o.weights));
+    found = conventions_of(*state, sha256_file_hex(o.weights), o.weights);
     log_info(o.weights, ": input ", found.input, ", variant ", found.variant, ", stem pooling ", found.stem_pool, " (", found.source, ")");
+    const bool all_stated = o.input != "auto" && o.variant != "auto" && o.stem_pool != "auto";
+    if (!found.known && !all_stated) log_warning(o.weights, " does not say how it must be used; state it with --input, --variant and --stem-pool");
   }
   c.input = parse_input(o.input != "auto" ? o.input : found.input);
   c.backbone.variant = parse_variant(o.variant != "auto" ? o.variant : found.variant);

@@ -6,28 +6,26 @@
 #include "engine/backend.h"
 
 namespace dura {
+
 namespace {
 
-bool is_counter(const std::string& name) {
-  constexpr std::string_view suffix = "num_batches_tracked";
-  return name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
+constexpr const char* wrappers[] = {"module.", "model.", "backbone.", "state_dict."};  // of DataParallel, Lightning and the like
 
-// Names without the prefixes that all of them share -> arrays.
+// Names without the prefixes that all of them share, and without counters.
 std::map<std::string, const Array*> plain_names(const StateDict& state) {
-  std::map<std::string, const Array*> arrays;
   size_t strip = 0;
-  for (bool again = !state.entries().empty(); again;) {
+  for (bool again = state.size() > 0; again;) {
     again = false;
-    for (const std::string prefix : {"module.", "model.", "backbone.", "state_dict."}) {
+    for (const std::string_view prefix : wrappers) {
       const auto has = [&](const StateDict::Entry& e) { return e.name.compare(strip, prefix.size(), prefix) == 0; };
       if (!std::all_of(state.entries().begin(), state.entries().end(), has)) continue;
       strip += prefix.size();
       again = true;
     }
   }
+  std::map<std::string, const Array*> arrays;
   for (const StateDict::Entry& e : state.entries())
-    if (!is_counter(e.name)) arrays.emplace(e.name.substr(strip), &e.array);
+    if (!e.name.ends_with("num_batches_tracked")) arrays.emplace(e.name.substr(strip), &e.array);
   return arrays;
 }
 
@@ -39,24 +37,27 @@ Dimensions file_dimensions(const Shape& s) {
 }
 
 template <class T>
-void permute(const T* from, T* to, int64_t K, int64_t C, int64_t pixels, bool to_file) {
+void permute(const T* from, T* to, const Shape& shape, bool to_file) {
+  const int64_t K = shape[0], pixels = shape[1] * shape[2], C = shape[3];
   for (int64_t k = 0; k < K; ++k)
     for (int64_t p = 0; p < pixels; ++p)
       for (int64_t c = 0; c < C; ++c) {
-        const int64_t ours = (k * pixels + p) * C + c, files = (k * C + c) * pixels + p;
-        to_file ? void(to[files] = from[ours]) : void(to[ours] = from[files]);
+        const int64_t in_dura = (k * pixels + p) * C + c, in_file = (k * C + c) * pixels + p;
+        if (to_file)
+          to[in_file] = from[in_dura];
+        else
+          to[in_dura] = from[in_file];
       }
 }
 
-// (K,R,S,C) <-> (K,C,R,S); other ranks as they are. `shape` is dura's.
+// (K,R,S,C) <-> (K,C,R,S) of an f32 or f64 tensor; other ranks as they are. `shape` is dura's.
 Tensor permuted(const Tensor& t, const Shape& shape, bool to_file) {
   if (shape.rank() != 4) return t.view(shape);
   const Tensor out = Tensor::empty(shape, t.dtype(), Device::cpu);
-  const int64_t K = shape[0], pixels = shape[1] * shape[2], C = shape[3];
   if (t.dtype() == DType::f64)
-    permute(t.data<double>(), out.data<double>(), K, C, pixels, to_file);
+    permute(t.data<double>(), out.data<double>(), shape, to_file);
   else
-    permute(t.data<float>(), out.data<float>(), K, C, pixels, to_file);
+    permute(t.data<float>(), out.data<float>(), shape, to_file);
   return out;
 }
 
@@ -64,65 +65,81 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
   if (names.empty()) return "";
   constexpr size_t shown = 12;
   std::string text = concat("; ", names.size(), " ", what, ": ");
-  for (size_t i = 0; i < std::min(names.size(), shown); ++i) text += (i ? ", " : "") + names[i];
+  for (size_t i = 0; i < std::min(names.size(), shown); ++i) text.append(i ? ", " : "").append(names[i]);
   return names.size() > shown ? text + ", ..." : text;
 }
 
-// One value of the module that a file may hold.
+// One value of the module, and the array for it; null where the file has none that fits.
 struct Target {
+  Parameter* parameter;  // null: a buffer
   std::string name;
-  Shape shape;
-  DType dtype;  // of the master
+  Tensor tensor;  // the master, or the buffer
+  const Array* array = nullptr;
 };
+
+std::vector<Target> targets_of(Module& module) {
+  std::vector<Target> targets;
+  for (Parameter* p : module.parameters()) targets.push_back({p, p->name(), p->master()});
+  for (NamedBuffer& b : module.buffers()) targets.push_back({nullptr, b.name, b.tensor});
+  return targets;
+}
 
 }  // namespace
 
 std::string LoadReport::text() const {
-  return concat(loaded.size(), " tensors loaded", listed("missing", missing), listed("unexpected", unexpected), listed("of another shape", mismatched));
+  return concat(loaded.size(), " tensors loaded", listed("missing", missing), listed("unexpected", unexpected),
+                listed("of another shape or type", mismatched));
 }
 
 LoadReport load_state(Module& module, const StateDict& state, Strict strict, const std::string& file) {
   LoadReport report;
   std::map<std::string, const Array*> arrays = plain_names(state);
-  // The values for a target in dura's layout; undefined where the file has none that fit.
-  const auto take = [&](const Target& target) -> Tensor {
+  std::vector<Target> targets = targets_of(module);
+  for (Target& target : targets) {
     const auto found = arrays.find(target.name);
     if (found == arrays.end()) {
       report.missing.push_back(target.name);
-      return {};
+      continue;
     }
-    const Array& a = *found->second;
+    const Array& array = *found->second;
     arrays.erase(found);
-    if (a.dimensions() != file_dimensions(target.shape) || !is_floating(a.type())) {
-      report.mismatched.push_back(concat(target.name, ": ", element_name(a.type()), " ", describe(a.dimensions()), " in the file, ", describe(file_dimensions(target.shape)), " in the model"));
-      return {};
+    const Dimensions expected = file_dimensions(target.tensor.shape());
+    if (array.dimensions() != expected || !is_floating(array.type())) {
+      report.mismatched.push_back(concat(target.name, ": ", element_name(array.type()), " ", describe(array.dimensions()), " in the file, ",
+                                         describe(expected), " in the model"));
+      continue;
     }
     report.loaded.push_back(target.name);
-    return permuted(a.to_tensor(target.dtype, target.name), target.shape, false);
-  };
-  for (Parameter* p : module.parameters())
-    if (const Tensor values = take({p->name(), p->shape(), p->master().dtype()}); values.defined()) p->assign(values);
-  for (const NamedBuffer& b : module.buffers())
-    if (const Tensor values = take({b.name, b.tensor.shape(), b.tensor.dtype()}); values.defined()) backend(b.tensor.device()).upload(values.raw(), b.tensor);
-  module.buffers_changed();
+    target.array = &array;
+  }
   for (const auto& [name, array] : arrays) report.unexpected.push_back(name);
 
   DURA_CHECK(!report.loaded.empty(), file, ": none of its ", state.size(), " tensors belongs to this model (", report.text(),
-             "). Is it a ResNet of another depth? Names are expected as torchvision writes them.");
-  DURA_CHECK(strict == Strict::no || (report.complete() && report.unexpected.empty()), file, " does not fit the model exactly: ", report.text());
+             "). Is it a network of another kind or depth? Names are expected as torchvision writes them.");
+  DURA_CHECK(strict == Strict::no || (report.complete() && report.unexpected.empty()), file,
+             " does not fit the model exactly: ", report.text(), ". Use the options the file was made with.");
+
+  for (const Target& target : targets) {
+    if (!target.array) continue;
+    const Tensor values = permuted(target.array->to_tensor(target.tensor.dtype(), target.name), target.tensor.shape(), false);
+    if (target.parameter)
+      target.parameter->assign(values);
+    else
+      backend(target.tensor.device()).upload(values.raw(), target.tensor);
+  }
+  module.buffers_changed();
   return report;
 }
 
 StateDict state_of(Module& module) {
   StateDict state;
-  const auto put = [&](const std::string& name, const Tensor& t) {
-    const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu);
-    backend(t.device()).download(t, host.raw());
-    const Array a = Array::share(permuted(host, t.shape(), true));
-    state.add(name, Array(file_dimensions(t.shape()), a.type(), a.bytes(), std::make_shared<Array>(a)));
-  };
-  for (const Parameter* p : module.parameters()) put(p->name(), p->master());
-  for (const NamedBuffer& b : module.buffers()) put(b.name, b.tensor);
+  for (const Target& target : targets_of(module)) {
+    const Tensor host = Tensor::empty(target.tensor.shape(), target.tensor.dtype(), Device::cpu);
+    backend(target.tensor.device()).download(target.tensor, host.raw());
+    auto owner = std::make_shared<const Tensor>(permuted(host, host.shape(), true));
+    const std::span bytes(static_cast<const uint8_t*>(owner->raw()), owner->bytes());
+    state.add(target.name, Array(file_dimensions(host.shape()), element_type(host.dtype()), bytes, owner));
+  }
   return state;
 }
 

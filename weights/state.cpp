@@ -89,8 +89,7 @@ std::optional<uint64_t> array_bytes(const Dimensions& dimensions, ElementType ty
   return empty ? 0 : static_cast<uint64_t>(bytes);
 }
 
-std::string quote(std::string_view name) {
-  constexpr size_t longest = 160;
+std::string quote(std::string_view name, size_t longest) {
   std::string text = "'";
   for (char c : name.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);

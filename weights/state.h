@@ -32,8 +32,8 @@ using Dimensions = std::vector<int64_t>;  // outermost first; empty for a scalar
 std::string describe(const Dimensions& dimensions);  // "(64,3,7,7)"
 // The number of bytes, or nothing when a dimension is negative or the product does not fit into 63 bits.
 std::optional<uint64_t> array_bytes(const Dimensions& dimensions, ElementType type);
-// A name from a file for a message: in quotes, control characters escaped, shortened when it is very long.
-std::string quote(std::string_view name);
+// A name from a file for a message: in quotes, control characters escaped, cut after `longest` bytes.
+std::string quote(std::string_view name, size_t longest = 160);
 
 // Constant elements in C order. Copies share the bytes.
 class Array {

@@ -17,8 +17,8 @@ Array to_array(const Tensor& t) {
 
 void from_array(const StateDict& arrays, const std::string& name, const Tensor& t, const std::string& file) {
   const Array* a = arrays.find(name);
-  DURA_CHECK(a, file, ": the array ", quoted(name), " is missing. The checkpoint is of another model; begin a new run.");
-  DURA_CHECK(a->type() == element_type(t.dtype()) && a->bytes().size() == t.bytes(), file, ": the array ", quoted(name), " is ", element_name(a->type()), " ",
+  DURA_CHECK(a, file, ": the array ", quote(name), " is missing. The checkpoint is of another model; begin a new run.");
+  DURA_CHECK(a->type() == element_type(t.dtype()) && a->bytes().size() == t.bytes(), file, ": the array ", quote(name), " is ", element_name(a->type()), " ",
              describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(), ". The checkpoint is of another model; begin a new run.");
   backend(t.device()).upload(a->bytes().data(), t);
 }
