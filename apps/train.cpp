@@ -66,6 +66,7 @@ std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<
   WeightConventions found;
   if (!o.weights.empty()) {
     state = std::make_unique<StateDict>(read_weights(o.weights));
+    require_finite(*state, o.weights);
     found = conventions_of(*state, sha256_file_hex(o.weights), o.weights);
     log_info(o.weights, ": input ", found.input, ", variant ", found.variant, ", stem pooling ", found.stem_pool, " (", found.source, ")");
     const bool all_stated = o.input != "auto" && o.variant != "auto" && o.stem_pool != "auto";

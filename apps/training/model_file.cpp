@@ -88,6 +88,7 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes) {
   const StateDict state = read_safetensors(file);
   const std::string name = file.string();
+  require_finite(state, name);
   DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name), "', expected '", model_format, "'");
   ClassifierOptions o;
   o.classes = lines(required(state, "dura.classes", name));

@@ -1,6 +1,6 @@
 #include "apps/training/training_state.h"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "weights/load.h"
 #include "weights/safetensors.h"
@@ -15,10 +15,16 @@ Array to_array(const Tensor& t) {
   return Array::share(host);
 }
 
+Dimensions to_dimensions(const Shape& shape) {
+  Dimensions d;
+  for (int i = 0; i < shape.rank(); ++i) d.push_back(shape[i]);
+  return d;
+}
+
 void from_array(const StateDict& arrays, const std::string& name, const Tensor& t, const std::string& file) {
   const Array* a = arrays.find(name);
   DURA_CHECK(a, file, ": the array ", quote(name), " is missing. The checkpoint is of another model; begin a new run.");
-  DURA_CHECK(a->type() == element_type(t.dtype()) && a->bytes().size() == t.bytes(), file, ": the array ", quote(name), " is ", element_name(a->type()), " ",
+  DURA_CHECK(a->type() == element_type(t.dtype()) && a->dimensions() == to_dimensions(t.shape()), file, ": the array ", quote(name), " is ", element_name(a->type()), " ",
              describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(), ". The checkpoint is of another model; begin a new run.");
   backend(t.device()).upload(a->bytes().data(), t);
 }
@@ -42,6 +48,15 @@ std::string required(const StateDict& s, const std::string& key, const std::stri
   return found->second;
 }
 
+int64_t required_count(const StateDict& s, const std::string& key, const std::string& file) {
+  const std::string text = required(s, key, file);
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  DURA_CHECK(error == std::errc() && end == text.data() + text.size() && value >= 0, file, ": the entry '", key, "' is ", quote(text),
+             ", expected a whole number. The checkpoint is damaged; begin a new run.");
+  return value;
+}
+
 }  // namespace
 
 void write_training_state(const std::filesystem::path& file, Classifier& model, const Adam& adam, const TrainingState& state) {
@@ -60,8 +75,8 @@ TrainingState read_training_state(const std::filesystem::path& file) {
   state.arrays = read_safetensors(file);
   DURA_CHECK(required(state.arrays, "format", file.string()) == format, file.string(), ": the checkpoint's format is not '", format, "'. Resume with the version that wrote it.");
   state.phase = required(state.arrays, "phase", file.string());
-  state.epoch = std::strtoll(required(state.arrays, "epoch", file.string()).c_str(), nullptr, 10);
-  state.history_rows = std::strtoll(required(state.arrays, "history_rows", file.string()).c_str(), nullptr, 10);
+  state.epoch = required_count(state.arrays, "epoch", file.string());
+  state.history_rows = required_count(state.arrays, "history_rows", file.string());
   for (const auto& [key, value] : state.arrays.metadata())
     if (key.rfind("early_stopping.", 0) == 0) state.early_stopping[key.substr(15)] = value;
   return state;
