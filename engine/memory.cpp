@@ -172,6 +172,12 @@ void Arena::rewind() {
   next_ = 0;
 }
 
+void Arena::finish() const {
+  DURA_CHECK(next_ == plan_.lifetimes.size(), "captured step: ended after ", next_, " of the planned ", plan_.lifetimes.size(),
+             " allocations; the next would have been ", plan_.lifetimes[std::min(next_, plan_.lifetimes.size() - 1)].what,
+             ". Every step must do the same work; plan it again after changing the model.");
+}
+
 Block Arena::allocate(size_t bytes, const std::string& what) {
   bytes = round_up(bytes);
   DURA_CHECK(next_ < plan_.lifetimes.size(), "captured step: ", what, " (", bytes, " bytes) is one allocation more than the planned ",

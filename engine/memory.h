@@ -110,6 +110,7 @@ class Arena : public MemorySource {
  public:
   Arena(Device device, MemoryPlan plan);
   void rewind();  // all buffers must have been released
+  void finish() const;  // an error where fewer allocations were made than planned
   Block allocate(size_t bytes, const std::string& what) override;
   void release(const Block& block) override;
   MemoryStatistics statistics() const override { return statistics_; }

@@ -122,11 +122,12 @@ TEST_CASE("memory of steps without capture is flat from the second step on", "[s
 
 TEST_CASE("a captured step that does other work than planned is stopped by name", "[step]") {
   int64_t extent = 4;
-  bool more = false;
+  bool more = false, less = false;
   Tensor kept;
   bool keep = false;
   CapturedStep step(Device::cpu, [&] {
     const Tensor a = Tensor::zeros({extent, 1000}, DType::f32, Device::cpu, "activation");
+    if (!less) Tensor::zeros({8}, DType::f32, Device::cpu, "statistics");
     if (more) Tensor::zeros({7}, DType::f32, Device::cpu, "surprise");
     if (keep) kept = a;
   });
@@ -134,6 +135,9 @@ TEST_CASE("a captured step that does other work than planned is stopped by name"
   more = true;
   CHECK_THROWS_WITH(step.run(), Catch::Contains("surprise") && Catch::Contains("planned"));
   more = false;
+  less = true;
+  CHECK_THROWS_WITH(step.run(), Catch::Contains("1 of the planned 2") && Catch::Contains("statistics"));
+  less = false;
   extent = 5;
   CHECK_THROWS_WITH(step.run(), Catch::Contains("activation") && Catch::Contains("shapes"));
   extent = 4;

@@ -14,6 +14,7 @@ void CapturedStep::run() {
   arena_->rewind();
   const MemoryScope scope(device_, arena_);
   body_();
+  arena_->finish();
 }
 
 }  // namespace dura
