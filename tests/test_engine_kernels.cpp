@@ -100,7 +100,7 @@ TEST_CASE("images are normalised by channel, in RGB or BGR order", "[kernels]") 
     }
 }
 
-TEST_CASE("metrics add up the loss, the unweighted loss and the confusion matrix; a tie goes to the first class", "[kernels]") {
+TEST_CASE("metrics add up the loss, the unweighted loss and the confusion matrix, where a tie goes to the first class", "[kernels]") {
   const Tensor sums = Tensor::zeros({2 + 9}, DType::f64, Device::cpu), labels = Tensor::of<int32_t>({4}, {0, 2, 1, 1}),
                weights = Tensor::of<double>({3}, {4, 1, 1});
   const Tensor logits = Tensor::of<double>({4, 3}, {2, 1, 0, 0, 0, 0, 0, 3, 1, 5, 1, 1});
