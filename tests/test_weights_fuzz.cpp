@@ -2,6 +2,8 @@
 // happen. Run under the asan preset, this also shows that no byte outside of a file is touched.
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
+
 #include "engine/random.h"
 #include "tests/weight_files.h"
 #include "weights/pickle.h"
@@ -11,6 +13,12 @@ using namespace dura;
 using namespace dura::test;
 
 namespace {
+
+// Copies of each file; DURA_FUZZ_ROUNDS asks for more than fit into a quick test run.
+const uint64_t rounds = [] {
+  const char* wanted = std::getenv("DURA_FUZZ_ROUNDS");
+  return wanted ? std::strtoull(wanted, nullptr, 10) : uint64_t{3000};
+}();
 
 // One to four changes: bytes replaced, bits flipped, ranges removed, repeated, or overwritten by numbers that break arithmetic.
 std::string damaged(std::string text, Random& random) {
@@ -45,7 +53,7 @@ std::string damaged(std::string text, Random& random) {
 
 // Runs `read` on `rounds` damaged copies. Anything but dura::Error escapes and fails the test.
 template <class Read>
-void survive(const std::string& good, uint64_t rounds, const std::string& purpose, const Read& read) {
+void survive(const std::string& good, const std::string& purpose, const Read& read) {
   uint64_t refused = 0;
   for (uint64_t round = 0; round < rounds; ++round) {
     Random random(random_key(7, purpose), round);
@@ -68,14 +76,13 @@ void touch(const StateDict& state) {
 
 TEST_CASE("damaged safetensors files are refused or read, never worse", "[weights][fuzz]") {
   for (const char* name : {"types", "views", "module", "grouped"})
-    survive(golden_text(concat(name, ".safetensors")), 3000, name,
-            [](const std::string& text) { touch(parse_safetensors(shared(text), "w")); });
+    survive(golden_text(concat(name, ".safetensors")), name, [](const std::string& text) { touch(parse_safetensors(shared(text), "w")); });
 }
 
 TEST_CASE("damaged torch files are refused or read, never worse", "[weights][fuzz]") {
   for (const char* name :
        {"types", "views", "module", "nested", "parameters", "grouped", "types_legacy", "views_legacy", "module_legacy", "foreign"})
-    survive(golden_text(concat(name, ".pth")), 3000, name, [](const std::string& text) { touch(parse_pth(shared(text), "w")); });
+    survive(golden_text(concat(name, ".pth")), name, [](const std::string& text) { touch(parse_pth(shared(text), "w")); });
 }
 
 TEST_CASE("damaged pickles with a correct CRC are refused or read, never worse", "[weights][fuzz]") {
@@ -88,7 +95,7 @@ TEST_CASE("damaged pickles with a correct CRC are refused or read, never worse",
       parts.push_back({std::string(entry.name), std::string(entry.contents.begin(), entry.contents.end())});
     REQUIRE(parts.front().name == concat(name, "/data.pkl"));
     const std::string pickle = parts.front().contents;
-    survive(pickle, 3000, concat("pickle ", name), [&](const std::string& bad) {
+    survive(pickle, concat("pickle ", name), [&](const std::string& bad) {
       parts.front().contents = bad;
       touch(parse_pth(shared(zip_text(parts)), "w"));
     });

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <optional>
 
+#include "weights/pickle_opcodes.h"
 #include "weights/state.h"
 
 namespace dura {
@@ -13,111 +13,6 @@ namespace {
 
 constexpr uint64_t max_opcodes = 1'000'000, max_memo = 1'000'000;
 constexpr size_t max_depth = 64, max_text_bytes = 4096;
-
-// Python's pickletools names, as they appear in messages.
-enum Opcode : uint8_t {
-  MARK = '(',
-  EMPTY_TUPLE = ')',
-  STOP = '.',
-  BINFLOAT = 'G',
-  BININT = 'J',
-  BININT1 = 'K',
-  BININT2 = 'M',
-  NONE = 'N',
-  BINPERSID = 'Q',
-  REDUCE = 'R',
-  SHORT_BINSTRING = 'U',
-  BINUNICODE = 'X',
-  EMPTY_LIST = ']',
-  APPEND = 'a',
-  BUILD = 'b',
-  GLOBAL = 'c',
-  APPENDS = 'e',
-  BINGET = 'h',
-  LONG_BINGET = 'j',
-  BINPUT = 'q',
-  LONG_BINPUT = 'r',
-  SETITEM = 's',
-  TUPLE = 't',
-  SETITEMS = 'u',
-  EMPTY_DICT = '}',
-  PROTO = 0x80,
-  NEWOBJ = 0x81,
-  TUPLE1 = 0x85,
-  TUPLE2 = 0x86,
-  TUPLE3 = 0x87,
-  NEWTRUE = 0x88,
-  NEWFALSE = 0x89,
-  LONG1 = 0x8a,
-  EMPTY_SET = 0x8f
-};
-
-std::string opcode_name(uint8_t opcode) {
-  switch (opcode) {
-    case 'I':
-      return "INT";
-    case 'L':
-      return "LONG";
-    case 'F':
-      return "FLOAT";
-    case 'S':
-      return "STRING";
-    case 'T':
-      return "BINSTRING";
-    case 'V':
-      return "UNICODE";
-    case 'P':
-      return "PERSID";
-    case 'i':
-      return "INST";
-    case 'o':
-      return "OBJ";
-    case 'd':
-      return "DICT";
-    case 'l':
-      return "LIST";
-    case '0':
-      return "POP";
-    case '1':
-      return "POP_MARK";
-    case '2':
-      return "DUP";
-    case 'g':
-      return "GET";
-    case 'p':
-      return "PUT";
-    case 'B':
-      return "BINBYTES";
-    case 'C':
-      return "SHORT_BINBYTES";
-    case 0x82:
-      return "EXT1";
-    case 0x83:
-      return "EXT2";
-    case 0x84:
-      return "EXT4";
-    case 0x8b:
-      return "LONG4";
-    case 0x8c:
-      return "SHORT_BINUNICODE";
-    case 0x8d:
-      return "BINUNICODE8";
-    case 0x90:
-      return "ADDITEMS";
-    case 0x91:
-      return "FROZENSET";
-    case 0x92:
-      return "NEWOBJ_EX";
-    case 0x93:
-      return "STACK_GLOBAL";
-    case 0x94:
-      return "MEMOIZE";
-    case 0x95:
-      return "FRAME";
-    default:
-      return concat("0x", "0123456789abcdef"[opcode >> 4], "0123456789abcdef"[opcode & 15]);
-  }
-}
 
 struct KnownGlobal {
   std::string_view module, name;
@@ -149,8 +44,8 @@ class Machine {
       opcode_at_ = at_;
       if (count > max_opcodes) refuse("more than ", max_opcodes, " operations");
       const uint8_t opcode = number<uint8_t>();
-      if (count == 1 && opcode != PROTO) refuse("no PROTO at the beginning: this is not a pickle");
-      if (opcode == STOP) break;
+      if (count == 1 && opcode != pickle::PROTO) refuse("no PROTO at the beginning: this is not a pickle");
+      if (opcode == pickle::STOP) break;
       execute(opcode);
     }
     if (stack_.size() != 1 || !marks_.empty()) refuse("STOP with ", stack_.size(), " values left, expected one");
@@ -242,6 +137,7 @@ class Machine {
 
   // ---- operations ----
   void execute(uint8_t opcode) {
+    using namespace pickle;
     switch (opcode) {
       case PROTO: {
         const int version = number<uint8_t>();
@@ -353,7 +249,7 @@ class Machine {
         break;
       }
       default:
-        refuse("the operation ", opcode_name(opcode), ", which a state dict does not need and dura refuses");
+        refuse("the operation ", pickle::refused_name(opcode), ", which a state dict does not need and dura refuses");
     }
   }
 
