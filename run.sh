@@ -17,7 +17,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/scripts/build.sh"
 bin=$root/build/apps
 
-data='' weights='' out=''
+data='' weights='' out='' manifest=''
 while (($# > 0)); do
   case $1 in
     --help | -h)
@@ -43,11 +43,11 @@ train_and_report() {
   local data=$1 run=$2
   shift 2
   say "training: head first, then the last half of the layers"
-  "$bin/dura-train" --data "$data" --out "$run" "$@"
+  "$bin/dura-train" --data "$data" --out "$run" --classes Menin=meningioma Glioma "$@"
   say "evaluating on the test set"
-  "$bin/dura-evaluate" --data "$data" --model "$run/best.safetensors" --split test --out "$run"
+  "$bin/dura-evaluate" --data "$data" --model "$run/model.safetensors" --split test --out "$run" --classes Menin=meningioma Glioma ${manifest:+--manifest "$manifest"}
   say "heat maps"
-  "$bin/dura-gradcam" --data "$data" --model "$run/best.safetensors" --split test --out "$run/heat_maps"
+  "$bin/dura-gradcam" --data "$data" --model "$run/model.safetensors" --split test --out "$run/heat_maps" --classes Menin=meningioma Glioma ${manifest:+--manifest "$manifest"}
   say "done: $run/report.html (figures) and $run/heat_maps/index.html (heat maps)"
 }
 
@@ -55,17 +55,19 @@ train_and_report() {
 phantom_job() {
   local out=$1
   say "drawing synthetic slices"
-  "$bin/dura-phantom" --task shapes --out "$out/pretraining_data"
-  "$bin/dura-phantom" --task tumours --out "$out/data"
+  "$bin/dura-phantom" --task pretext --images 4400 --size 64 --seed 2 --out "$out/pretraining_data"
+  "$bin/dura-phantom" --task tumour --patients 500 --seed 1 --out "$out/data"
   say "pretraining the backbone on another task"
   "$bin/dura-train" --data "$out/pretraining_data" --out "$out/pretraining" --config "$root/configs/phantom_pretraining.toml"
-  train_and_report "$out/data" "$out/transfer" --weights "$out/pretraining/best.safetensors" --config "$root/configs/phantom.toml"
+  train_and_report "$out/data" "$out/transfer" --weights "$out/pretraining/model.safetensors" --config "$root/configs/phantom.toml"
 }
 
 real_job() {
   local data=$1 weights=$2 out=$3
+  mkdir -p "$out"
   say "preparing $data"
-  "$bin/dura-prepare" --data "$data" --out "$out/manifest.csv"
+  "$bin/dura-prepare" "$data" --classes Menin=meningioma Glioma --out "$out/manifest.csv"
+  manifest=$out/manifest.csv
   train_and_report "$data" "$out" --manifest "$out/manifest.csv" --weights "$weights" --config "$root/configs/mission.toml"
 }
 

@@ -50,7 +50,7 @@ void declare(Program& program, TrainOptions& o) {
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1_CLASS, ...");
   program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1");
   program.text("--class-weight-norm", o.norm, "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
-  program.text("--augment", o.augment, "mission: strong for the rare class, light for the others", {.choices = {"none", "mission"}});
+  program.text("--augment", o.augment, "mission: strong for the rare class, light for the others; strong, light: the same for all", {.choices = {"none", "mission", "strong", "light"}});
   program.text("--rare-class", o.rare, "The class that is augmented strongly (default: the one with the fewest training images)");
   program.number("--adam-eps", o.eps, "Adam's epsilon", {.min = 0, .above_min = true});
   program.text("--adam-eps-form", o.eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
@@ -91,6 +91,7 @@ std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<
 
 std::vector<AugmentPolicy> policies(const TrainOptions& o, const Dataset& train, const ClassNames& classes) {
   if (o.augment == "none") return {};
+  if (o.augment != "mission") return std::vector<AugmentPolicy>(train.class_counts().size(), o.augment == "strong" ? strong_augmentation() : light_augmentation());
   size_t rare = 0;
   for (size_t c = 1; c < train.class_counts().size(); ++c)
     if (train.class_counts()[c] < train.class_counts()[rare]) rare = c;

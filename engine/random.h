@@ -33,7 +33,7 @@ class Random {
 
   uint32_t next_u32() {
     if (used_ == 4) block_ = formula::philox(key_, index_, counter_++), used_ = 0;
-    return block_.v[used_++];
+    return block_.v[used_++ & 3];  // & 3: lets the compiler see that it stays inside
   }
   double uniform() {  // [0, 1), 53 bits
     const uint64_t high = next_u32() >> 5, low = next_u32() >> 6;
