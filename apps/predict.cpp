@@ -1,11 +1,12 @@
 // dura-predict: pictures in, class and probability out.
 #include <algorithm>
-#include <iomanip>
+#include <cstdio>
 #include <iostream>
 
 #include "apps/program.h"
 #include "apps/training/model_file.h"
 #include "apps/training/prediction.h"
+#include "data/csv.h"
 #include "data/image_codec.h"
 #include "engine/log.h"
 
@@ -13,14 +14,20 @@ namespace {
 
 using namespace dura;
 
+std::string probability_text(double p) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.6f", p);
+  return text;
+}
+
 int predict_files(const Program& program, const std::string& model, const std::vector<std::string>& files) {
   const ModelFile file = read_model(model, {.device = program.device()});
   const auto& classes = file.model->classes();
   const int64_t size = file.preprocessing.size;
   const Preprocessing steps = file.preprocessing.steps();
-  std::cout << "file,class,probability";
-  for (const std::string& c : classes) std::cout << ",p_" << c;
-  std::cout << "\n" << std::fixed << std::setprecision(6);
+  std::vector<std::string> header = {"file", "class", "probability"};
+  for (const std::string& c : classes) header.push_back("p_" + c);
+  std::cout << format_csv_row(header);
   int64_t bad = 0;
   for (const std::string& name : files) {
     try {
@@ -30,9 +37,9 @@ int predict_files(const Program& program, const std::string& model, const std::v
       const std::vector<double> logits = download_as_double((*file.model)(file.model->normalize(pixels)).value());
       const std::vector<double> p = softmax_rows(logits, static_cast<int64_t>(classes.size()));
       const auto best = static_cast<size_t>(std::max_element(p.begin(), p.end()) - p.begin());
-      std::cout << name << "," << classes[best] << "," << p[best];
-      for (double v : p) std::cout << "," << v;
-      std::cout << std::endl;
+      std::vector<std::string> row = {name, classes[best], probability_text(p[best])};
+      for (double v : p) row.push_back(probability_text(v));
+      std::cout << format_csv_row(row) << std::flush;
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {

@@ -1,6 +1,5 @@
 #include "apps/training/benchmark.h"
 
-#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <functional>
 #include <iomanip>
 
+#include "apps/training/process_memory.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/optim/adam.h"
 #include "engine/optim/captured_step.h"
@@ -16,12 +16,6 @@
 
 namespace dura {
 namespace {
-
-size_t peak_resident_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<size_t>(usage.ru_maxrss) * 1024;
-}
 
 double processor_seconds() {
   timespec t{};
@@ -68,7 +62,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   }
 
   BenchmarkResult result;
-  result.base_bytes = peak_resident_bytes();
+  result.base_bytes = static_cast<size_t>(peak_resident_bytes());
   std::unique_ptr<Adam> adam;
   std::unique_ptr<CapturedStep> step;
   std::function<void()> run;
@@ -95,7 +89,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   std::sort(result.seconds.begin(), result.seconds.end());
   std::sort(utilisation.begin(), utilisation.end());
   result.utilisation = utilisation[utilisation.size() / 2];
-  result.peak_bytes = peak_resident_bytes();
+  result.peak_bytes = static_cast<size_t>(peak_resident_bytes());
   result.planned_bytes = step ? step->predicted_peak() : 0;
   return result;
 }

@@ -1,7 +1,7 @@
 #include "apps/training/early_stopping.h"
 
 #include <bit>
-#include <cstdlib>
+#include <charconv>
 #include <limits>
 
 #include "engine/check.h"
@@ -16,10 +16,16 @@ bool maximised(const std::string& monitor) {
   fail_usage("early stopping: is '", monitor, "' to be minimised or maximised? Watch val_loss, val_accuracy, val_auc, or val_f1_, val_precision_, val_recall_ with a class.");
 }
 
-int64_t integer(const std::map<std::string, std::string>& state, const char* key) {
+template <class T>
+T integer(const std::map<std::string, std::string>& state, const char* key) {
   const auto found = state.find(key);
   DURA_CHECK(found != state.end(), "early stopping: the saved state has no '", key, "'. The checkpoint is from another version; begin a new run.");
-  return std::strtoll(found->second.c_str(), nullptr, 10);
+  const std::string& text = found->second;
+  T value = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  DURA_CHECK(status == std::errc() && end == text.data() + text.size(), "early stopping: the saved state's '", key, "' is '", text,
+             "', no number. The checkpoint is damaged; begin a new run.");
+  return value;
 }
 
 }  // namespace
@@ -57,10 +63,10 @@ void EarlyStopping::restore(const std::map<std::string, std::string>& state) {
   const auto monitor = state.find("monitor");
   DURA_CHECK(monitor != state.end() && monitor->second == options_.monitor, "early stopping: the saved run watched '", monitor == state.end() ? "" : monitor->second,
              "', this one watches '", options_.monitor, "'. Resume with the same monitor.");
-  best_ = std::bit_cast<double>(static_cast<uint64_t>(std::strtoull(state.at("best_bits").c_str(), nullptr, 10)));
-  best_epoch_ = integer(state, "best_epoch");
-  wait_ = integer(state, "wait");
-  stop_ = integer(state, "stop") != 0;
+  best_ = std::bit_cast<double>(integer<uint64_t>(state, "best_bits"));
+  best_epoch_ = integer<int64_t>(state, "best_epoch");
+  wait_ = integer<int64_t>(state, "wait");
+  stop_ = integer<int64_t>(state, "stop") != 0;
 }
 
 }  // namespace dura

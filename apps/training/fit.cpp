@@ -1,7 +1,5 @@
 #include "apps/training/fit.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -9,6 +7,7 @@
 
 #include "apps/training/history.h"
 #include "apps/training/prediction.h"
+#include "apps/training/process_memory.h"
 #include "apps/training/progress.h"
 #include "apps/training/training_state.h"
 #include "engine/log.h"
@@ -17,12 +16,6 @@
 
 namespace dura {
 namespace {
-
-double peak_memory_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
 
 bool contains(const std::vector<std::string>& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); }
 
@@ -136,7 +129,7 @@ class Phase {
     describe_validation(record, predict(model_, *val_loader_, val_cache_.get()), options_.loss.class_weights);
     model_.set_training(true);
     record.seconds += clock.seconds();
-    record.peak_memory_mib = peak_memory_mib();
+    record.peak_memory_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
   }
 
   size_t planned_bytes() const { return step_->captured().predicted_peak(); }

@@ -20,6 +20,13 @@ std::vector<size_t> by_falling_score(const std::vector<double>& score) {
   return order;
 }
 
+// A network that has diverged answers NaN, which has no rank among scores.
+bool any_nan(const std::vector<double>& score) {
+  return std::any_of(score.begin(), score.end(), [](double v) { return std::isnan(v); });
+}
+
+constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
+
 }  // namespace
 
 Confusion::Confusion(int64_t classes, std::vector<int64_t> counts) : classes_(classes), counts_(std::move(counts)) {
@@ -77,6 +84,7 @@ Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int
 
 double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score) {
   DURA_CHECK(positive.size() == score.size(), "AUC: ", positive.size(), " labels and ", score.size(), " scores");
+  if (any_nan(score)) return not_defined;
   const std::vector<size_t> order = by_falling_score(score);
   double area = 0, positives = 0, negatives = 0;
   for (size_t i = 0; i < order.size();) {
@@ -87,14 +95,15 @@ double roc_auc(const std::vector<bool>& positive, const std::vector<double>& sco
     positives += p;
     negatives += n;
   }
-  return positives == 0 || negatives == 0 ? std::numeric_limits<double>::quiet_NaN() : area / (positives * negatives);
+  return positives == 0 || negatives == 0 ? not_defined : area / (positives * negatives);
 }
 
 double average_precision(const std::vector<bool>& positive, const std::vector<double>& score) {
   DURA_CHECK(positive.size() == score.size(), "average precision: ", positive.size(), " labels and ", score.size(), " scores");
+  if (any_nan(score)) return not_defined;
   const std::vector<size_t> order = by_falling_score(score);
   const auto total = static_cast<double>(std::count(positive.begin(), positive.end(), true));
-  if (total == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (total == 0) return not_defined;
   double sum = 0, seen = 0, found = 0;
   for (size_t i = 0; i < order.size();) {
     double p = 0;
@@ -119,7 +128,7 @@ double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& l
     for (int64_t k = 0; k < classes; ++k) sum += std::exp(row[k] - largest);
     total += (std::log(sum) + largest - row[labels[i]]) * (weights.empty() ? 1.0 : weights[static_cast<size_t>(labels[i])]);
   }
-  return labels.empty() ? std::numeric_limits<double>::quiet_NaN() : total / static_cast<double>(labels.size());
+  return labels.empty() ? not_defined : total / static_cast<double>(labels.size());
 }
 
 }  // namespace dura

@@ -1,19 +1,58 @@
 #include "apps/training/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
-#include "engine/log.h"
-
 namespace dura {
 
+namespace {
+
+// Cuts text to at most `columns` characters; a character of UTF-8 is not divided.
+std::string cut(std::string text, size_t columns) {
+  size_t used = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool begins_character = (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80;
+    if (begins_character && used++ == columns) return text.substr(0, i);
+  }
+  return text;
+}
+
+size_t terminal_columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
 Progress::Progress(std::string title, int64_t total)
-    : title_(std::move(title)), total_(total), terminal_(isatty(STDERR_FILENO) == 1), start_(std::chrono::steady_clock::now()), last_(start_) {}
+    : title_(std::move(title)),
+      total_(total),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      last_(start_) {
+  if (!terminal_) return;
+  outer_log_ = log_sink();
+  if (!outer_log_) return;
+  log_sink() = [this](LogLevel level, const std::string& line) {
+    clear_line();
+    outer_log_(level, line);
+  };
+}
 
 Progress::~Progress() {
-  if (terminal_ && width_ > 0) std::fprintf(stderr, "\r%*s\r", static_cast<int>(width_), "");
+  clear_line();
+  if (outer_log_) log_sink() = outer_log_;
+}
+
+void Progress::clear_line() {
+  if (!line_shown_) return;
+  std::fputs("\r\x1b[K", stderr);  // to the line's beginning; erase to its end
+  std::fflush(stderr);
+  line_shown_ = false;
 }
 
 double Progress::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -38,13 +77,14 @@ void Progress::update(int64_t done, const std::string& detail) {
   last_ = now;
   const double rate = static_cast<double>(done) / std::max(seconds(), 1e-9);
   char numbers[96];
-  std::snprintf(numbers, sizeof numbers, "  %lld/%lld  %.1f images/s  %s left  ", static_cast<long long>(done), static_cast<long long>(total_), rate,
-                duration(static_cast<double>(total_ - done) / std::max(rate, 1e-9)).c_str());
+  std::snprintf(numbers, sizeof numbers, "  %lld/%lld  %.1f images/s  %s left  ", static_cast<long long>(done),
+                static_cast<long long>(total_), rate, duration(static_cast<double>(total_ - done) / std::max(rate, 1e-9)).c_str());
   const std::string line = title_ + numbers + detail;
   if (!terminal_) return log_info(line);
-  std::fprintf(stderr, "\r%-*s", static_cast<int>(width_), line.c_str());
+  // One column stays free: a full line would move the cursor to the next one, and a wrapped one cannot be taken back.
+  std::fprintf(stderr, "\r%s\x1b[K", cut(line, terminal_columns() - 1).c_str());
   std::fflush(stderr);
-  width_ = line.size();
+  line_shown_ = true;
 }
 
 }  // namespace dura
