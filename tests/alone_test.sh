@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # dura-predict needs nothing beside it: no library but the C and C++ runtime, no environment, no folder of ours; and it is small.
-# usage: alone_test.sh PATH_OF_DURA_PREDICT
+# usage: alone_test.sh PATH_OF_DURA_PREDICT PATH_OF_DURA_TESTS
 set -euo pipefail
-program=$1
+program=$1 tests=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -20,6 +20,11 @@ size=$(stat -c %s "$work/a copied folder/dura-predict")
 echo "stripped: $size bytes"
 ((size <= 5000000))
 
+# The test program writes a small model and a picture for it, and what it answers itself.
+DURA_ALONE_FOLDER="$work/a copied folder" "$tests" "[alone]"
+
 cd "$work/a copied folder"
 env -i ./dura-predict --version
 env -i ./dura-predict --help >/dev/null
+env -i ./dura-predict --model model.safetensors slice.png | tee answer.csv
+diff answer.csv expected.csv
