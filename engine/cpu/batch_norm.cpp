@@ -27,10 +27,10 @@ struct Rows {
 };
 
 template <class C>
-void merge_sums(const std::vector<C>& partial, const Rows& r, int64_t stride, C* sum) {
+void merge_sums(const C* partial, const Rows& r, int64_t stride, C* sum) {
   for (int64_t k = 0; k < r.K; ++k) {
     double total = 0;
-    for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[static_cast<size_t>(t * stride + k)]);
+    for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[t * stride + k]);
     sum[k] = static_cast<C>(total);
   }
 }
@@ -45,8 +45,8 @@ void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const T
     const T* px = x.data<T>();
     std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));  // mean and M2 of each tile
     parallel_for(r.tiles, [&](int64_t t) {
-      C* tile_mean = partial.data() + 2 * t * r.K;
-      C* m2 = tile_mean + r.K;
+      C* const sums = partial.data() + 2 * t * r.K;
+      C* __restrict tile_mean = sums, * __restrict m2 = sums + r.K;
       for (int64_t i = r.begin(t); i < r.end(t); ++i)
         for (int64_t k = 0; k < r.K; ++k) tile_mean[k] += Element<T>::load(px[i * r.K + k]);
       for (int64_t k = 0; k < r.K; ++k) tile_mean[k] /= static_cast<C>(r.end(t) - r.begin(t));
@@ -108,50 +108,66 @@ void CpuBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const T
     const T *px = x.data<T>(), *pr = data_or_null<T>(e.residual);
     const C *scale = data_or_null<C>(e.scale), *shift = data_or_null<C>(e.bias);
     T* py = y.data<T>();
-    parallel_for(r.tiles, [&, relu = e.relu](int64_t t) {
-      for (int64_t i = r.begin(t); i < r.end(t); ++i) {
-        const T* row = px + i * r.K;
-        T* out = py + i * r.K;
-        for (int64_t k = 0; k < r.K; ++k) {
-          C v = Element<T>::load(row[k]);
-          if (scale) v *= scale[k];
-          if (shift) v += shift[k];
-          if (pr) v += Element<T>::load(pr[i * r.K + k]);
-          out[k] = Element<T>::store(relu ? formula::relu(v) : v);
-        }
-      }
-    });
+    cpu::with_flags(
+        [&](auto scaled, auto shifted, auto added, auto relu) {
+          parallel_for(r.tiles, [&](int64_t t) {
+            for (int64_t i = r.begin(t); i < r.end(t); ++i) {
+              const T* __restrict row = px + i * r.K, * __restrict residual = added ? pr + i * r.K : nullptr;
+              const C* __restrict factor = scale, * __restrict offset = shift;
+              T* __restrict out = py + i * r.K;
+              for (int64_t k = 0; k < r.K; ++k) {
+                C v = Element<T>::load(row[k]);
+                if constexpr (scaled) v *= factor[k];
+                if constexpr (shifted) v += offset[k];
+                if constexpr (added) v += Element<T>::load(residual[k]);
+                out[k] = Element<T>::store(relu ? formula::relu(v) : v);
+              }
+            }
+          });
+        },
+        scale != nullptr, shift != nullptr, pr != nullptr, e.relu);
   });
 }
 
 namespace {
 
-// The gradient behind the activation, element by element; see Backend::batch_norm_backward_sums.
-template <class T>
-struct MaskedGradient {
-  using C = typename Element<T>::Compute;
-  const T *dy, *x, *y;
-  const C *scale, *shift;
-  bool relu;
-  int64_t K;
+// Where the mask of a ReLU comes from; see Backend::batch_norm_backward_sums.
+enum class Mask { none, output, recomputed };
 
-  MaskedGradient(const Tensor& dy_, const Tensor& x_, const Tensor& y_, const ConvEpilogue& e, int64_t channels)
-      : dy(dy_.data<T>()),
-        x(x_.data<T>()),
-        y(data_or_null<T>(y_)),
-        scale(data_or_null<C>(e.scale)),
-        shift(data_or_null<C>(e.bias)),
-        relu(e.relu),
-        K(channels) {}
-
-  C operator()(int64_t row, int64_t k) const {
-    const int64_t at = row * K + k;
-    const C g = Element<T>::load(dy[at]);
-    if (!relu) return g;
-    const bool active = y ? Element<T>::load(y[at]) > 0 : Element<T>::load(x[at]) * scale[k] + shift[k] > 0;
-    return active ? g : C(0);
+// Calls f with the mask as a compile-time constant.
+template <class F>
+void with_mask(bool relu, bool output, F&& f) {
+  if (!relu) {
+    f(std::integral_constant<Mask, Mask::none>{});
+  } else if (output) {
+    f(std::integral_constant<Mask, Mask::output>{});
+  } else {
+    f(std::integral_constant<Mask, Mask::recomputed>{});
   }
-};
+}
+
+// The gradient behind the activation for one element of a row; pointers are to the row.
+template <Mask mask, class T, class C>
+inline C masked(const T* dy, const T* x, const T* y, const C* scale, const C* shift, int64_t k) {
+  const C g = Element<T>::load(dy[k]);
+  if constexpr (mask == Mask::output) return Element<T>::load(y[k]) > 0 ? g : C(0);
+  if constexpr (mask == Mask::recomputed) return Element<T>::load(x[k]) * scale[k] + shift[k] > 0 ? g : C(0);
+  return g;
+}
+
+// Adds one row to a tile's two sums, and keeps the masked gradient in `out` where it is not null. A function of its own: its promise that
+// nothing overlaps is what lets the compiler vectorise the loop without checks at every row.
+template <Mask mask, bool keep, class T, class C>
+void add_row(const T* __restrict dy, const T* __restrict x, const T* __restrict y, const C* __restrict scale, const C* __restrict shift,
+             const C* __restrict mean, const C* __restrict invstd, int64_t K, C* __restrict sum_g, C* __restrict sum_gx,
+             T* __restrict out) {
+  for (int64_t k = 0; k < K; ++k) {
+    const C v = masked<mask>(dy, x, y, scale, shift, k);
+    sum_g[k] += v;
+    sum_gx[k] += v * ((Element<T>::load(x[k]) - mean[k]) * invstd[k]);
+    if constexpr (keep) out[k] = Element<T>::store(v);
+  }
+}
 
 }  // namespace
 
@@ -160,24 +176,26 @@ void CpuBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, con
   const Rows r(x);
   dispatch_floating("batch_norm_backward_sums", x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const MaskedGradient<T> gradient(dy, x, y, e, r.K);
-    const C *m = mean.data<C>(), *is = invstd.data<C>();
+    const T *pd = dy.data<T>(), *px = x.data<T>(), *py = data_or_null<T>(y);
+    const C *m = mean.data<C>(), *is = invstd.data<C>(), *scale = data_or_null<C>(e.scale), *shift = data_or_null<C>(e.bias);
     T* pg = data_or_null<T>(g);
     std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));
-    parallel_for(r.tiles, [&](int64_t t) {
-      C* tile_g = partial.data() + 2 * t * r.K;
-      C* tile_gx = tile_g + r.K;
-      for (int64_t i = r.begin(t); i < r.end(t); ++i)
-        for (int64_t k = 0; k < r.K; ++k) {
-          const C v = gradient(i, k);
-          tile_g[k] += v;
-          tile_gx[k] += v * ((Element<T>::load(gradient.x[i * r.K + k]) - m[k]) * is[k]);
-          if (pg) pg[i * r.K + k] = Element<T>::store(v);
-        }
+    with_mask(e.relu, py != nullptr, [&](auto mask) {
+      cpu::with_flags(
+          [&](auto keep) {
+            parallel_for(r.tiles, [&](int64_t t) {
+              C* const sums = partial.data() + 2 * t * r.K;
+              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
+                const int64_t at = i * r.K;
+                add_row<mask, keep>(pd + at, px + at, mask == Mask::output ? py + at : nullptr, scale, shift, m, is, r.K, sums, sums + r.K,
+                                    keep ? pg + at : nullptr);
+              }
+            });
+          },
+          pg != nullptr);
     });
-    merge_sums(partial, r, 2 * r.K, sum_g.data<C>());
-    partial.erase(partial.begin(), partial.begin() + r.K);
-    merge_sums(partial, r, 2 * r.K, sum_gx.data<C>());
+    merge_sums(partial.data(), r, 2 * r.K, sum_g.data<C>());
+    merge_sums(partial.data() + r.K, r, 2 * r.K, sum_gx.data<C>());
   });
 }
 
@@ -186,10 +204,11 @@ void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, con
   const Rows r(x);
   dispatch_floating("batch_norm_backward_data", x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const MaskedGradient<T> gradient(dy, x, y, e, r.K);
-    const C *m = mean.data<C>(), *is = invstd.data<C>(), *sg = sum_g.data<C>(), *sgx = sum_gx.data<C>(), *scale = e.scale.data<C>();
-    T* out = dx.tensor.data<T>();
-    // scale*(g - sg/M - xhat*sgx/M) = scale*g - a*x - b with per-channel constants
+    const T *pd = dy.data<T>(), *px = x.data<T>(), *py = data_or_null<T>(y);
+    const C *m = mean.data<C>(), *is = invstd.data<C>(), *sg = sum_g.data<C>(), *sgx = sum_gx.data<C>(), *scale = e.scale.data<C>(),
+            *shift = data_or_null<C>(e.bias);
+    T* const to = dx.tensor.data<T>();
+    // scale*(g - sg/M - xhat*sgx/M) = scale*g - a*(x - mean) - b with per-channel constants
     std::vector<C> a(static_cast<size_t>(r.K)), b(static_cast<size_t>(r.K));
     for (int64_t k = 0; k < r.K; ++k) {
       const double per_x =
@@ -197,13 +216,22 @@ void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, con
       a[static_cast<size_t>(k)] = static_cast<C>(per_x);
       b[static_cast<size_t>(k)] = static_cast<C>(static_cast<double>(scale[k]) * static_cast<double>(sg[k]) / static_cast<double>(r.M));
     }
-    parallel_for(r.tiles, [&, accumulate = dx.accumulate](int64_t t) {
-      for (int64_t i = r.begin(t); i < r.end(t); ++i)
-        for (int64_t k = 0; k < r.K; ++k) {
-          const C centred = Element<T>::load(gradient.x[i * r.K + k]) - m[k];
-          cpu::put(out, i * r.K + k, scale[k] * gradient(i, k) - a[static_cast<size_t>(k)] * centred - b[static_cast<size_t>(k)],
-                   accumulate);
-        }
+    with_mask(e.relu, py != nullptr, [&](auto mask) {
+      cpu::with_flags(
+          [&](auto accumulate) {
+            parallel_for(r.tiles, [&](int64_t t) {
+              const C* __restrict centre = m, * __restrict slope = a.data(), * __restrict offset = b.data(), * __restrict factor = scale;
+              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
+                const T *row_dy = pd + i * r.K, *row_x = px + i * r.K, *row_y = mask == Mask::output ? py + i * r.K : nullptr;
+                T* __restrict out = to + i * r.K;
+                for (int64_t k = 0; k < r.K; ++k) {
+                  const C g = masked<mask>(row_dy, row_x, row_y, factor, shift, k);
+                  cpu::put(out, k, factor[k] * g - slope[k] * (Element<T>::load(row_x[k]) - centre[k]) - offset[k], accumulate);
+                }
+              }
+            });
+          },
+          dx.accumulate);
     });
   });
 }
@@ -215,17 +243,25 @@ void CpuBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, cons
     const T *pd = dy.data<T>(), *py = relu ? y.data<T>() : nullptr;
     T* pg = data_or_null<T>(g);
     std::vector<C> partial(sum_g.defined() ? static_cast<size_t>(r.tiles * r.K) : 0, C(0));
-    C* sums = sum_g.defined() ? partial.data() : nullptr;
-    parallel_for(r.tiles, [&](int64_t t) {
-      for (int64_t i = r.begin(t); i < r.end(t); ++i)
-        for (int64_t k = 0; k < r.K; ++k) {
-          const int64_t at = i * r.K + k;
-          const C v = !py || Element<T>::load(py[at]) > 0 ? Element<T>::load(pd[at]) : C(0);
-          if (sums) sums[t * r.K + k] += v;
-          if (pg) pg[at] = Element<T>::store(v);
-        }
+    with_mask(relu, true, [&](auto mask) {
+      cpu::with_flags(
+          [&](auto keep, auto sum) {
+            parallel_for(r.tiles, [&](int64_t t) {
+              C* __restrict tile_g = sum ? partial.data() + t * r.K : nullptr;
+              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
+                const T *row_dy = pd + i * r.K, *row_y = mask == Mask::output ? py + i * r.K : nullptr;
+                T* __restrict out = keep ? pg + i * r.K : nullptr;
+                for (int64_t k = 0; k < r.K; ++k) {
+                  const C v = masked<mask, T, C>(row_dy, nullptr, row_y, nullptr, nullptr, k);
+                  if constexpr (sum) tile_g[k] += v;
+                  if constexpr (keep) out[k] = Element<T>::store(v);
+                }
+              }
+            });
+          },
+          pg != nullptr, sum_g.defined());
     });
-    if (sums) merge_sums(partial, r, r.K, sum_g.data<C>());
+    if (sum_g.defined()) merge_sums(partial.data(), r, r.K, sum_g.data<C>());
   });
 }
 

@@ -1,5 +1,7 @@
 // How a stored element becomes a number to compute with, and back. The [stat] type of backend.h is the compute type.
 #pragma once
+#include <type_traits>
+
 #include "engine/formula.h"
 #include "engine/tensor.h"
 
@@ -60,6 +62,20 @@ void put(T* y, int64_t i, typename Element<T>::Compute value, bool accumulate) {
 template <class T>
 T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
+}
+
+// Calls f with compile-time copies of the flags, so that an inner loop has no branch and the compiler can vectorise it.
+template <class F>
+void with_flags(F&& f) {
+  f();
+}
+template <class F, class... Flags>
+void with_flags(F&& f, bool first, Flags... rest) {
+  if (first) {
+    with_flags([&](auto... more) { f(std::true_type{}, more...); }, rest...);
+  } else {
+    with_flags([&](auto... more) { f(std::false_type{}, more...); }, rest...);
+  }
 }
 
 constexpr int64_t grain = 1 << 15;  // elements of one task of an elementwise kernel: 128 KiB of f32, half of a small L2

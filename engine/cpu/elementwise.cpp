@@ -76,10 +76,17 @@ void CpuBackend::relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx)
   dispatch_floating("relu_backward", y.dtype(), [&]<class T>(T) {
     const T *pd = dy.data<T>(), *py = y.data<T>();
     T* px = dx.tensor.data<T>();
-    const bool accumulate = dx.accumulate;
-    parallel_ranges(y.numel(), grain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) cpu::put(px, i, Element<T>::load(py[i]) > 0 ? Element<T>::load(pd[i]) : 0, accumulate);
-    });
+    cpu::with_flags(
+        [&](auto accumulate) {
+          parallel_ranges(y.numel(), grain, [=](int64_t begin, int64_t end) {
+            T* __restrict to = px;
+            for (int64_t i = begin; i < end; ++i) {
+              const typename Element<T>::Compute g = Element<T>::load(pd[i]);
+              cpu::put(to, i, Element<T>::load(py[i]) > 0 ? g : 0, accumulate);
+            }
+          });
+        },
+        dx.accumulate);
   });
 }
 

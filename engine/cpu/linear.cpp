@@ -1,13 +1,17 @@
-// The dense layer through Eigen. It is small here (2048 x 2, at most 2048 x 1000), so 16-bit storage is widened as a whole.
+// The dense layer: f32 through our own kernels, other types through Eigen. It is small here (2048 x 2, at most 2048 x 1000), so 16-bit
+// storage is widened as a whole.
 #include <Eigen/Core>
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
+#include "engine/cpu/gemm_f32.h"
 
 namespace dura {
 
 using cpu::dispatch_floating;
 using cpu::Element;
+using cpu::gemm_f32;
+using cpu::GemmForm;
 
 namespace {
 
@@ -32,6 +36,8 @@ void narrow(const M& from, GradTarget to) {
 
 void CpuBackend::linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
   const int64_t N = x.shape()[0], C = x.shape()[1], K = w.shape()[0];
+  if (x.dtype() == DType::f32)
+    return gemm_f32(GemmForm::nt, N, K, C, x.data<float>(), w.data<float>(), cpu::data_or_null<float>(b), false, y.data<float>());
   dispatch_floating("linear_forward", x.dtype(), [&]<class T>(T) {
     Matrix<typename Element<T>::Compute> out = widen<T>(x, N, C) * widen<T>(w, K, C).transpose();
     if (b.defined()) out.rowwise() += widen<T>(b, 1, K).row(0);
@@ -41,6 +47,8 @@ void CpuBackend::linear_forward(const Tensor& x, const Tensor& w, const Tensor& 
 
 void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, GradTarget dx) {
   const int64_t N = dy.shape()[0], K = w.shape()[0], C = w.shape()[1];
+  if (dy.dtype() == DType::f32)
+    return gemm_f32(GemmForm::nn, N, C, K, dy.data<float>(), w.data<float>(), nullptr, dx.accumulate, dx.tensor.data<float>());
   dispatch_floating("linear_backward_data", dy.dtype(), [&]<class T>(T) {
     const Matrix<typename Element<T>::Compute> out = widen<T>(dy, N, K) * widen<T>(w, K, C);
     narrow<T>(out, dx);
@@ -49,10 +57,15 @@ void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, GradTar
 
 void CpuBackend::linear_backward_weight(const Tensor& x, const Tensor& dy, GradTarget dw, GradTarget db) {
   const int64_t N = dy.shape()[0], K = dy.shape()[1];
+  const bool f32 = dy.dtype() == DType::f32;
+  if (f32 && dw.wanted()) {
+    const int64_t C = x.shape()[1];
+    gemm_f32(GemmForm::tn, K, C, N, dy.data<float>(), x.data<float>(), nullptr, dw.accumulate, dw.tensor.data<float>());
+  }
   dispatch_floating("linear_backward_weight", dy.dtype(), [&]<class T>(T) {
     using M = Matrix<typename Element<T>::Compute>;
     const M g = widen<T>(dy, N, K);
-    if (dw.wanted()) {
+    if (dw.wanted() && !f32) {
       const M out = g.transpose() * widen<T>(x, N, x.shape()[1]);
       narrow<T>(out, dw);
     }

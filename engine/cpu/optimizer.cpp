@@ -29,12 +29,19 @@ void CpuBackend::check_gradients(const Tensor& grad, const Tensor& state) {
     const int64_t count = grad.numel(), tasks = (count + grain - 1) / grain;
     std::vector<double> partial(static_cast<size_t>(tasks));
     parallel_for(tasks, [&](int64_t t) {
-      double sum = 0;
-      for (int64_t i = t * grain; i < std::min(count, (t + 1) * grain); ++i) {
+      constexpr int64_t lanes = 8;  // separate sums: one sum would wait for each addition
+      double sum[lanes] = {};
+      const int64_t begin = t * grain, end = std::min(count, begin + grain), whole = begin + (end - begin) / lanes * lanes;
+      for (int64_t i = begin; i < whole; i += lanes)
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const double v = static_cast<double>(Element<T>::load(g[i + lane]));
+          sum[lane] += v * v;
+        }
+      for (int64_t i = whole; i < end; ++i) {
         const double v = static_cast<double>(Element<T>::load(g[i]));
-        sum += v * v;
+        sum[0] += v * v;
       }
-      partial[static_cast<size_t>(t)] = sum;
+      for (double s_lane : sum) partial[static_cast<size_t>(t)] += s_lane;
     });
     double total = 0;
     for (double p : partial) total += p;
@@ -64,10 +71,14 @@ void CpuBackend::adam_update(const Tensor& master, const Tensor& grad, const Ten
     C *pp = master.data<C>(), *pm = m.data<C>(), *pv = v.data<C>();
     T* pc = cpu::data_or_null<T>(compute);
     parallel_ranges(master.numel(), grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        pp[i] = formula::adam<C>(step, Element<T>::load(pg[i]), pp[i], pm + i, pv + i, [](C x) { return std::sqrt(x); });
-        if (pc) pc[i] = Element<T>::store(pp[i]);
-      }
+      const formula::AdamStep constants = step;
+      const T* __restrict gradient = pg;
+      C* __restrict parameter = pp, * __restrict first = pm, * __restrict second = pv;
+      for (int64_t i = begin; i < end; ++i)
+        parameter[i] = formula::adam<C>(constants, Element<T>::load(gradient[i]), parameter[i], first + i, second + i,
+                                        [](C x) { return std::sqrt(x); });
+      if (pc)
+        for (int64_t i = begin; i < end; ++i) pc[i] = Element<T>::store(pp[i]);
     });
   });
 }

@@ -1,5 +1,6 @@
 // Pooling, and the weighted sum over channels of Grad-CAM.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "engine/cpu/cpu_backend.h"
@@ -19,24 +20,34 @@ void CpuBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const 
     uint8_t* pi = index.data<uint8_t>();
     parallel_for(g.N * g.P, [&](int64_t row) {
       const int64_t n = row / g.P, p = row % g.P, h0 = p * g.stride - g.padding;
+      constexpr int64_t block = 64;  // channels at a time; value and place have the same width, so that the comparison is vectorised
+      C best[block];
+      int32_t where[block];
       for (int64_t q = 0; q < g.Q; ++q) {
         const int64_t w0 = q * g.stride - g.padding, at = (row * g.Q + q) * g.C;
-        bool first = true;
-        for (int64_t r = 0; r < g.R; ++r)
-          for (int64_t s = 0; s < g.S; ++s) {
-            const int64_t h = h0 + r, w = w0 + s;
-            if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
-            const T* in = px + ((n * g.H + h) * g.W + w) * g.C;
-            const auto where = static_cast<uint8_t>(r * g.S + s);
-            for (int64_t c = 0; c < g.C; ++c) {
-              const C v = Element<T>::load(in[c]);
-              // NaN wins and stays, as in PyTorch: comparisons with it are false.
-              const bool better = first || v > Element<T>::load(py[at + c]) || v != v;
-              py[at + c] = better ? in[c] : py[at + c];
-              pi[at + c] = better ? where : pi[at + c];
+        for (int64_t c0 = 0; c0 < g.C; c0 += block) {
+          const int64_t channels = std::min(block, g.C - c0);
+          std::fill(best, best + channels, -std::numeric_limits<C>::infinity());
+          std::fill(where, where + channels, static_cast<int32_t>(std::max<int64_t>(0, -h0) * g.S + std::max<int64_t>(0, -w0)));
+          for (int64_t r = 0; r < g.R; ++r)
+            for (int64_t s = 0; s < g.S; ++s) {
+              const int64_t h = h0 + r, w = w0 + s;
+              if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+              const T* in = px + ((n * g.H + h) * g.W + w) * g.C + c0;
+              const auto here = static_cast<int32_t>(r * g.S + s);
+              for (int64_t c = 0; c < channels; ++c) {
+                const C v = Element<T>::load(in[c]);
+                // NaN wins and stays, as in PyTorch: comparisons with it are false.
+                const bool better = (v > best[c]) | (v != v);
+                best[c] = better ? v : best[c];
+                where[c] = better ? here : where[c];
+              }
             }
-            first = false;
+          for (int64_t c = 0; c < channels; ++c) {
+            py[at + c0 + c] = Element<T>::store(best[c]);
+            pi[at + c0 + c] = static_cast<uint8_t>(where[c]);
           }
+        }
       }
     });
   });
@@ -62,7 +73,11 @@ void CpuBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, cons
           for (int64_t q = first_window(w, g.S); q < end_window(w, g.Q); ++q) {
             const auto here = static_cast<uint8_t>((h + g.padding - p * g.stride) * g.S + w + g.padding - q * g.stride);
             const int64_t at = ((n * g.P + p) * g.Q + q) * g.C;
-            for (int64_t c = 0; c < g.C; ++c) sum[static_cast<size_t>(c)] += pi[at + c] == here ? Element<T>::load(pd[at + c]) : Compute(0);
+            Compute* __restrict to = sum.data();
+            for (int64_t c = 0; c < g.C; ++c) {
+              const Compute v = Element<T>::load(pd[at + c]);
+              to[c] += pi[at + c] == here ? v : Compute(0);
+            }
           }
         for (int64_t c = 0; c < g.C; ++c) cpu::put(px, (row * g.W + w) * g.C + c, sum[static_cast<size_t>(c)], dx.accumulate);
       }
