@@ -5,6 +5,7 @@
 #include "apps/program.h"
 #include "apps/training/data_options.h"
 #include "apps/training/fit.h"
+#include "apps/training/history.h"
 #include "apps/training/run_directory.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/log.h"
@@ -125,6 +126,12 @@ int train(const Program& program, const TrainOptions& o) {
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
   fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}},
                         {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}}};
+
+  // What phases would find out late, at the end of their first epoch or when phase 2 begins.
+  EpochRecord probe;
+  probe.val = Confusion(data.classes.size());
+  probe.value(o.monitor, data.classes.names());
+  model->unfreeze(o.unfreeze);
 
   run.write("config.toml", program.resolved_configuration());
   run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
