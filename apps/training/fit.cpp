@@ -222,6 +222,8 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     outcome.best_epoch.push_back(phase.stopping.best_epoch());
     planned_before += plan.epochs;
   }
+  // Otherwise the model would be left untrained without a word.
+  DURA_CHECK(!skipping, last.string(), ": the checkpoint is of the phase '", saved ? saved->phase : "", "', which has no epochs now. Resume with the settings of the run.");
   model.set_training(false);
   return outcome;
 }
