@@ -125,6 +125,13 @@ int32_t class_to_explain(const GradCamOptions& o, const ClassNames& classes) {
   return *found;
 }
 
+// What a picture is called in the output: the file's name, or the path as it was given where two of them share their name.
+std::string display_name(const std::string& path, const std::vector<std::string>& all) {
+  const auto name = [](const std::string& p) { return std::filesystem::path(p).filename().string(); };
+  const auto shared = std::count_if(all.begin(), all.end(), [&](const std::string& other) { return name(other) == name(path); });
+  return shared > 1 ? path : name(path);
+}
+
 int explain_files(const GradCamOptions& o, ModelFile& file, int stage) {
   const int64_t size = file.preprocessing.size;
   const int32_t fixed = class_to_explain(o, ClassNames(file.model->classes()));
@@ -135,7 +142,7 @@ int explain_files(const GradCamOptions& o, ModelFile& file, int stage) {
       const Image original = read_image(name), prepared = to_rgb(file.preprocessing.steps().slice(original));
       const Tensor pixels = Tensor::empty({1, size, size, 3}, DType::u8, Device::cpu);
       std::copy(prepared.pixels.begin(), prepared.pixels.end(), pixels.data<uint8_t>());
-      Explained e{.file = std::filesystem::path(name).filename().string(), .label = "", .map = {}, .random_map = {}};
+      Explained e{.file = display_name(name, o.files), .label = "", .map = {}, .random_map = {}};
       explain(*file.model, nullptr, pixels, stage, fixed < 0 ? std::vector<int32_t>{} : std::vector<int32_t>{fixed}, {&e});
       std::cout << name << ": " << caption(e, file.model->classes()) << std::endl;
       output.add_map(e);

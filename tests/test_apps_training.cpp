@@ -1,0 +1,203 @@
+// The programs from training to heat maps, from outside: what they write agrees, and weights of classes go where they belong.
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "data/csv.h"
+#include "engine/file.h"
+#include "tests/run_program.h"
+#include "tests/texture_data.h"
+#include "weights/safetensors.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+CsvTable table_of(const std::string& file) { return parse_csv(read_text_file(file, 1 << 22), file); }
+
+std::string cell(const CsvTable& table, size_t row, const std::string& column) {
+  for (size_t c = 0; c < table.header.size(); ++c)
+    if (table.header[c] == column) return table.rows.at(row).fields[c];
+  fail("no column ", column);
+}
+
+ProgramRun must_run(const std::string& name, const std::vector<std::string>& arguments) {
+  const ProgramRun run = run_program(name, arguments);
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  return run;
+}
+
+// Mean of weight * -log p(label) over a predictions file.
+double weighted_loss(const CsvTable& predictions, const std::map<std::string, double>& weights) {
+  double sum = 0;
+  for (size_t i = 0; i < predictions.rows.size(); ++i) {
+    const std::string label = cell(predictions, i, "label");
+    sum -= weights.at(label) * std::log(std::stod(cell(predictions, i, "p_" + label)));
+  }
+  return sum / static_cast<double>(predictions.rows.size());
+}
+
+}  // namespace
+
+TEST_CASE("class weights reach the right class, whatever the order of classes, in training and validation", "[apps][train]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  for (const std::vector<std::string>& classes : {std::vector<std::string>{"rare", "usual"}, {"usual", "rare"}}) {
+    CAPTURE(classes);
+    const std::string run = out / ("run_" + classes[0]);
+    // A learning rate of 0 and no dropout: the loss of training is that of the untrained model, which evaluation gives picture by picture.
+    must_run("dura-train",
+             joined({"--data",          data.path(), "--out",     run, "--weights",       weights,  "--depth",     "18",
+                     "--size",          "32",        "--batch",   "4", "--phase1-epochs", "1",      "--phase1-lr", "0",
+                     "--phase2-epochs", "0",         "--dropout", "0", "--class-weight",  "rare=5", "usual=0.5",   "--classes"},
+                    classes));
+    const CsvTable history = table_of(run + "/history.csv");
+    REQUIRE(history.rows.size() == 1);
+    for (const char* split : {"train", "val"}) {
+      CAPTURE(split);
+      must_run("dura-evaluate", {"--data", data.path(), "--model", run + "/model.safetensors", "--split", split, "--out", run});
+      const CsvTable predictions = table_of(run + concat("/predictions_", split, ".csv"));
+      CHECK(std::stod(cell(history, 0, concat(split, "_loss_weighted"))) ==
+            Approx(weighted_loss(predictions, {{"rare", 5}, {"usual", 0.5}})).epsilon(1e-5));
+      CHECK(std::stod(cell(history, 0, concat(split, "_loss"))) ==
+            Approx(weighted_loss(predictions, {{"rare", 1}, {"usual", 1}})).epsilon(1e-5));
+    }
+  }
+}
+
+TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][train]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string run = out / "run", model = run + "/model.safetensors";
+  must_run("dura-train", {"--data", data.path(), "--out", run, "--depth", "18", "--size", "32", "--batch", "8", "--phase1-epochs", "3",
+                          "--phase2-epochs", "1", "--unfreeze", "layer4", "--class-weight", "rare=2"});
+  for (const char* file :
+       {"config.toml", "run.json", "history.csv", "last.safetensors", "best_phase1.safetensors", "best_phase2.safetensors"})
+    CHECK(std::filesystem::exists(run + "/" + file));
+  CHECK(nlohmann::json::parse(read_text_file(run + "/run.json", 1 << 20)).contains("manifest_sha256"));
+  const CsvTable history = table_of(run + "/history.csv");
+  REQUIRE(history.rows.size() == 4);
+  CHECK(std::stod(cell(history, 2, "train_loss")) < std::stod(cell(history, 0, "train_loss")));
+  CHECK(std::stod(cell(history, 3, "peak_memory_mib")) > 10);
+
+  // Evaluation: the files of the manifest in their order, and scores of these very predictions.
+  must_run("dura-evaluate", {"--data", data.path(), "--model", model, "--out", run, "--balanced", "--batch", "3"});
+  const CsvTable predictions = table_of(run + "/predictions_test.csv");
+  REQUIRE(predictions.rows.size() == 8);
+  int64_t right = 0;
+  std::vector<std::string> files;
+  for (size_t i = 0; i < 8; ++i) {
+    files.push_back(cell(predictions, i, "file"));
+    CHECK(files.back() == concat("p", 32 + i, ".png"));
+    CHECK(cell(predictions, i, "label") == ((32 + i) % 3 == 0 ? "rare" : "usual"));
+    CHECK(cell(predictions, i, "patient") == concat("P", 32 + i));
+    const bool same = cell(predictions, i, "label") == cell(predictions, i, "predicted");
+    CHECK(cell(predictions, i, "correct") == (same ? "1" : "0"));
+    right += same;
+  }
+  const auto json = nlohmann::json::parse(read_text_file(run + "/evaluation_test.json", 1 << 20));
+  REQUIRE(json.size() == 2);
+  CHECK(json[0]["accuracy"].get<double>() == Approx(static_cast<double>(right) / 8));
+  CHECK(json[0]["pictures"] == 8);
+  CHECK_THAT(json[0]["title"].get<std::string>(), Contains("untouched"));
+  CHECK_THAT(json[1]["title"].get<std::string>(), Contains("balanced"));
+  CHECK(json[1]["classes"][0]["pictures"] == json[1]["classes"][1]["pictures"]);
+  CHECK_THAT(read_text_file(run + "/report.html", 1 << 22), Contains("<svg") && Contains("untouched"));
+
+  // Prediction, one file at a time.
+  std::vector<std::string> arguments = {"--model", model};
+  for (const std::string& file : files) arguments.push_back(data.path() + "/" + file);
+  const CsvTable single = parse_csv(must_run("dura-predict", arguments).output, "predict");
+  CHECK(single.header == std::vector<std::string>{"file", "class", "probability", "p_rare", "p_usual"});
+  REQUIRE(single.rows.size() == 8);
+  for (size_t i = 0; i < 8; ++i) {
+    CHECK(cell(single, i, "file") == data.path() + "/" + files[i]);
+    CHECK(cell(single, i, "class") == cell(predictions, i, "predicted"));
+    for (const char* p : {"p_rare", "p_usual"})
+      CHECK(std::stod(cell(single, i, p)) == Approx(std::stod(cell(predictions, i, p))).margin(2e-6));
+    CHECK(cell(single, i, "probability") == cell(single, i, "p_" + cell(single, i, "class")));
+  }
+
+  // Heat maps of the split: a raw map for every picture, overlays for some.
+  const std::string maps = out / "maps";
+  const ProgramRun gradcam =
+      must_run("dura-gradcam", {"--model", model, "--data", data.path(), "--out", maps, "--pictures", "3", "--stage", "layer2"});
+  CHECK_THAT(gradcam.output, Contains("3 overlays") && Contains("8 maps"));
+  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
+  CHECK(raw.size() == 8);
+  for (const std::string& file : files) CHECK(raw.at(file).dimensions() == Dimensions{4, 4});
+  CHECK(std::filesystem::exists(maps + "/sheet.png"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("Not a medical device") && Contains("8 maps"));
+}
+
+TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradcam]") {
+  const TextureData data({.train = 0, .val = 0, .test = 6});
+  const TemporaryFolder out;
+  std::string manifest = "file,label,split,mask\n";
+  for (int64_t i = 0; i < 6; ++i) {
+    Image mask(32 + i % 9, 32 + i % 7, 1);
+    for (int64_t r = 4; r < 16; ++r) std::fill_n(mask.row(r) + 4, 12, uint8_t{255});
+    if (i < 5) write_picture(data.folder, concat("m", i, ".png"), mask);
+    manifest += concat("p", i, ".png,", i % 3 ? "usual" : "rare", ",test,", i < 5 ? concat("m", i, ".png") : "", "\n");
+  }
+  data.folder.write("manifest.csv", manifest);
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  const ProgramRun run = must_run("dura-gradcam", {"--model", model, "--data", data.path(), "--out", maps, "--explain", "usual"});
+  CHECK_THAT(run.output, Contains("heat maps on 5 pictures with a lesion") && Contains("random weights"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("heat maps on 5 pictures with a lesion"));
+}
+
+TEST_CASE("gradcam says plainly when a map has no positive evidence, and shows the picture as it is", "[apps][gradcam]") {
+  const TextureData data({.train = 0, .val = 0, .test = 2});
+  const TemporaryFolder out;
+  Classifier model({.backbone = {.depth = 18}, .classes = {"rare", "usual"}});
+  // Features are not negative, so nothing speaks for either class.
+  const Tensor against = Tensor::empty(model.head().weight.shape(), DType::f32, Device::cpu);
+  std::fill_n(against.data<float>(), against.numel(), -1.0f);
+  model.head().weight.assign(against);
+  const std::string file = out / "model.safetensors", maps = out / "maps";
+  write_model(file, model, {.size = 32});
+  const ProgramRun run = must_run("dura-gradcam", {"--model", file, "--out", maps, data.path() + "/p0.png", data.path() + "/p1.png"});
+  CHECK_THAT(run.output, Contains("p0.png") && Contains("no positive evidence") && Contains("2 maps, 2 without positive evidence"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("2 without positive evidence"));
+  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
+  REQUIRE(raw.contains("p0.png"));
+  for (int64_t i = 0; i < raw.at("p0.png").numel(); ++i) CHECK(raw.at("p0.png").value(i) == 0);
+  CHECK(std::filesystem::exists(maps + "/p0.png.png"));
+}
+
+TEST_CASE("gradcam keeps pictures of the same name in different folders apart", "[apps][gradcam]") {
+  const TextureData data({.train = 0, .val = 0, .test = 1});
+  const TemporaryFolder out;
+  for (const char* name : {"a/slice.png", "b/slice.png"}) write_picture(out, name, texture(name[0], name[0] == 'a', 32, 32));
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  must_run("dura-gradcam", {"--model", model, "--out", maps, out / "a/slice.png", out / "b/slice.png", data.path() + "/p0.png"});
+  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
+  CHECK(raw.size() == 3);
+  CHECK(raw.contains("p0.png"));
+  int64_t overlays = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(maps))
+    overlays += entry.path().string().find("slice.png.png") != std::string::npos;
+  CHECK(overlays == 2);
+}
+
+TEST_CASE("predict quotes file names that need it, and goes on after a bad picture", "[apps][predict]") {
+  const TemporaryFolder out;
+  write_picture(out, "a, b.png", texture(1, true, 33, 37));
+  out.write("bad.png", "no picture");
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const CsvTable one = parse_csv(must_run("dura-predict", {"--model", model, out / "a, b.png"}).output, "predict");
+  REQUIRE(one.rows.size() == 1);
+  CHECK(one.rows[0].fields[0] == (out / "a, b.png"));
+  const ProgramRun mixed = run_program("dura-predict", {"--model", model, out / "bad.png", out / "missing.png", out / "a, b.png"});
+  CHECK(mixed.code == 1);
+  CHECK_THAT(mixed.output,
+             Contains("bad.png") && Contains("missing.png") && Contains("a, b.png") && Contains("2 of 3 pictures could not be read"));
+}
