@@ -95,9 +95,9 @@ void initialise_kaiming(Parameter& filter, uint64_t seed) {
   filter.assign(values);
 }
 
-void initialise_glorot(Linear& layer, uint64_t seed) {
+void initialise_dense(Linear& layer, uint64_t seed) {
   const Shape& s = layer.weight.shape();
-  const double limit = std::sqrt(6.0 / static_cast<double>(s[0] + s[1]));
+  const double limit = 1 / std::sqrt(static_cast<double>(s[1]));
   Random random(random_key(seed, layer.weight.name()));
   Tensor values = Tensor::empty(s, DType::f64, Device::cpu);
   for (int64_t i = 0; i < s.numel(); ++i) values.data<double>()[i] = random.uniform(-limit, limit);

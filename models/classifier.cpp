@@ -19,9 +19,9 @@ Classifier::Classifier(const ClassifierOptions& o)
   add(backbone_);
   add(dropout_);
   add(head_);
-  if (o.backbone.tensors.device == Device::meta) return;
+  if (!o.initialise || o.backbone.tensors.device == Device::meta) return;
   backbone_.initialise(o.seed);
-  initialise_glorot(head_, o.seed);
+  initialise_dense(head_, o.seed);
 }
 
 // ImageNet's channel means and deviations: torchvision's on [0,1], Caffe's on [0,255] without deviation.

@@ -16,7 +16,8 @@ struct ClassifierOptions {
   std::vector<std::string> classes = {};  // in order: class i is label i
   InputConvention input = InputConvention::torch;
   double dropout = 0.5;
-  uint64_t seed = 0;  // of initialisation and dropout
+  uint64_t seed = 0;       // of initialisation and dropout
+  bool initialise = true;  // false: the weights are undefined until load_state has set them all
 };
 
 class Classifier : public Module {

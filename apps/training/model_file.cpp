@@ -90,7 +90,7 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   const std::string name = file.string();
   require_finite(state, name);
   DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name), "', expected '", model_format, "'");
-  ClassifierOptions o;
+  ClassifierOptions o{.initialise = false};
   o.classes = lines(required(state, "dura.classes", name));
   o.backbone.depth = static_cast<int>(number(state, "dura.depth", 18, 101, name));
   o.backbone.variant = parse_variant(required(state, "dura.variant", name));
