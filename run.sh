@@ -55,8 +55,8 @@ train_and_report() {
 phantom_job() {
   local out=$1
   say "drawing synthetic slices"
-  "$bin/dura-phantom" --task pretext --images 4400 --size 64 --seed 2 --out "$out/pretraining_data"
-  "$bin/dura-phantom" --task tumour --patients 500 --seed 1 --out "$out/data"
+  "$bin/dura-phantom" --task pretext --images 5200 --size 64 --seed 2 --out "$out/pretraining_data"
+  "$bin/dura-phantom" --task tumour --patients 1500 --val 0.15 --test 0.12 --seed 1 --out "$out/data"
   say "pretraining the backbone on another task"
   "$bin/dura-train" --data "$out/pretraining_data" --out "$out/pretraining" --config "$root/configs/phantom_pretraining.toml"
   train_and_report "$out/data" "$out/transfer" --weights "$out/pretraining/model.safetensors" --config "$root/configs/phantom.toml"

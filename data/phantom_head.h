@@ -18,7 +18,7 @@ inline constexpr float lowest_level_mm = -26, highest_level_mm = 46;
 // Brightness after gadolinium of what has one brightness.
 namespace tissue {
 inline constexpr float air = 0.02f, bone = 0.14f, marrow = 0.75f, fluid = 0.27f, gray = 0.80f, white = 1.0f, dura_mater = 1.25f,
-                       vessel = 1.75f;
+                       vessel = 2.5f;
 }  // namespace tissue
 
 class Head {

