@@ -16,11 +16,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/scripts/build.sh"
 
 slow=${CI:-false}
-preset=cpu
+preset=cpu build=build
 while (($# > 0)); do
   case $1 in
     --slow) slow=true ;;
-    --asan) preset=asan ;;
+    --asan) preset=asan build=build-asan ;;
     --help | -h)
       usage
       exit 0
@@ -44,3 +44,5 @@ if [[ $slow != true ]]; then selection=(--label-exclude slow); fi
 say "testing"
 # Two at a time: most tests use one thread, and those that use all of them are few.
 cd "$root" && ctest --preset "$preset" --parallel 2 --no-tests=error "${selection[@]}" "$@"
+# What the table of operations covered, by kind; what was skipped says why.
+"$root/$build/tests/dura_tests" '[ops]' | grep '^ops:'

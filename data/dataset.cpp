@@ -87,7 +87,7 @@ void Dataset::check_bad_share(size_t candidates) const {
   std::string examples;
   for (size_t i = 0; i < std::min<size_t>(3, bad_images_.size()); ++i) examples += "\n  " + bad_images_[i].reason;
   DURA_CHECK(share <= options_.allowed_bad_share, bad_images_.size(), " of ", candidates, " images are bad, more than the allowed ",
-             100 * options_.allowed_bad_share, " %. Repair or remove them, or allow a larger share. The first:", examples);
+             100 * options_.allowed_bad_share, " %. Repair or remove them, or allow a larger share (--allow-bad). The first:", examples);
   DURA_CHECK(!samples_.empty(), "all ", candidates, " images are bad. The first:", examples);
 }
 

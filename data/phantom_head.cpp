@@ -33,6 +33,12 @@ Head::Head(uint64_t key) : texture_(random_key(key, "texture")), folds_(random_k
                       calcified ? 6.0f : draw(random, 8, 25),
                       calcified && random.chance(0.5) ? 0.15f : draw(random, 1.4, 2.2)});
   }
+  // A vein as wide as a finger in most heads, brighter than any lesion and no sign of either class: to point at what is brightest is to be
+  // wrong about where the tumour is.
+  if (random.chance(0.75)) {
+    const float angle = draw(random, 0, 2 * pi), reach = draw(random, 0.3, 0.85);
+    spots_.push_back({{reach * std::cos(angle) * 58, reach * std::sin(angle) * 72}, draw(random, -10, 30), draw(random, 5.5, 8), 60, 2.7f});
+  }
 }
 
 Head::Slice::Slice(const Head& head, float z) : head_(head), z_(z) {
@@ -160,7 +166,7 @@ float Head::Slice::brain_brightness(Point p, float depth) const {
   value = mix(value, mix(tissue::gray, tissue::vessel, h.choroid_), coverage(plexus, edge));
   for (const Spot& spot : h.spots_) {
     const float radius = spot.radius * section(z_, spot.z, spot.height);
-    if (radius > 0.3f && std::abs(p.x - spot.centre.x) < 4 && std::abs(p.y - spot.centre.y) < 4)
+    if (radius > 0.3f && std::abs(p.x - spot.centre.x) < radius + 2 && std::abs(p.y - spot.centre.y) < radius + 2)
       value = mix(value, spot.brightness, coverage(radius - length(p - spot.centre), edge));
   }
   return value * (1 + mottle);

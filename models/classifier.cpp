@@ -9,7 +9,7 @@
 
 namespace dura {
 
-Classifier::Classifier(const ClassifierOptions& o)
+Classifier::Classifier(const ClassifierOptions& o, Initialise initialise)
     : Module(""),
       options_(o),
       backbone_(o.backbone),
@@ -19,7 +19,7 @@ Classifier::Classifier(const ClassifierOptions& o)
   add(backbone_);
   add(dropout_);
   add(head_);
-  if (!o.initialise || o.backbone.tensors.device == Device::meta) return;
+  if (initialise == Initialise::no || o.backbone.tensors.device == Device::meta) return;
   backbone_.initialise(o.seed);
   initialise_dense(head_, o.seed);
 }

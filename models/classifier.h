@@ -16,13 +16,15 @@ struct ClassifierOptions {
   std::vector<std::string> classes = {};  // in order: class i is label i
   InputConvention input = InputConvention::torch;
   double dropout = 0.5;
-  uint64_t seed = 0;       // of initialisation and dropout
-  bool initialise = true;  // false: the weights are undefined until load_state has set them all
+  uint64_t seed = 0;  // of initialisation and dropout
 };
+
+// no: the weights are undefined until load_state has set them all; saves drawing 23 million random numbers.
+enum class Initialise : bool { no, yes };
 
 class Classifier : public Module {
  public:
-  explicit Classifier(const ClassifierOptions& options);
+  explicit Classifier(const ClassifierOptions& options, Initialise initialise = Initialise::yes);
 
   ResNet& backbone() { return backbone_; }
   Linear& head() { return head_; }

@@ -90,7 +90,7 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   const std::string name = file.string();
   require_finite(state, name);
   DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name), "', expected '", model_format, "'");
-  ClassifierOptions o{.initialise = false};
+  ClassifierOptions o;
   o.classes = lines(required(state, "dura.classes", name));
   o.backbone.depth = static_cast<int>(number(state, "dura.depth", 18, 101, name));
   o.backbone.variant = parse_variant(required(state, "dura.variant", name));
@@ -102,7 +102,7 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "), ", expected were ",
              joined(expected_classes, ", "), " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
   ModelFile result;
-  result.model = std::make_unique<Classifier>(o);
+  result.model = std::make_unique<Classifier>(o, Initialise::no);
   result.preprocessing.size = static_cast<int64_t>(number(state, "dura.size", 32, 8192, name));
   load_state(*result.model, state, Strict::yes, name);
   result.sha256 = sha256_file_hex(file);
