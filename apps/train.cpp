@@ -24,7 +24,7 @@ struct TrainOptions {
   std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", augment = "none", rare;
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, feature_mib = -1;
-  double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5, eps = 1e-7;
+  double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
   bool resume = false, exact = false;
 };
 
@@ -46,6 +46,7 @@ void declare(Program& program, TrainOptions& o) {
   program.number("--phase1-lr", o.phase1_lr, "Learning rate of phase 1", {.min = 0});
   program.integer("--phase2-epochs", o.phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
   program.number("--phase2-lr", o.phase2_lr, "Learning rate of phase 2", {.min = 0});
+  program.number("--phase2-decay", o.phase2_decay, "Factor on phase 2's learning rate after each epoch; 1: constant", {.min = 0, .max = 1, .above_min = true});
   program.text("--unfreeze", o.unfreeze, "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
   program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1_CLASS, ...");
@@ -125,7 +126,7 @@ int train(const Program& program, const TrainOptions& o) {
   fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
   fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}},
-                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}}};
+                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .decay = o.phase2_decay, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}}};
 
   // What phases would find out late, at the end of their first epoch or when phase 2 begins.
   EpochRecord probe;

@@ -31,6 +31,7 @@ std::vector<std::string> training(const std::string& data, const std::string& ru
                  "--phase1-epochs", std::to_string(phase1_epochs),
                  "--phase2-epochs", std::to_string(phase2_epochs),
                  "--phase2-lr",     "1e-4",
+                 "--phase2-decay",  "0.5",
                  "--seed",          "5",
                  "--class-weight",  "rare=2"},
                 more);

@@ -201,7 +201,8 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     }
     log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments reset");
     for (; epoch < plan.epochs && !phase.stopping.should_stop(); ++epoch) {
-      EpochRecord record{.phase = plan.name, .epoch = epoch, .learning_rate = plan.learning_rate};
+      EpochRecord record{.phase = plan.name, .epoch = epoch, .learning_rate = plan.learning_rate * std::pow(plan.decay, static_cast<double>(epoch))};
+      phase.adam->set_learning_rate(record.learning_rate);
       if (!phase.train_epoch(planned_before + epoch, record, stop)) {
         outcome.interrupted = true;
         return outcome;

@@ -18,7 +18,8 @@ namespace dura {
 struct PhasePlan {
   std::string name;              // "phase1"
   int64_t epochs = 1;
-  double learning_rate = 1e-3;
+  double learning_rate = 1e-3;   // of the first epoch
+  double decay = 1;              // factor on it after each epoch
   std::string unfreeze = "none"; // Classifier::unfreeze policy
   // Units of the backbone that had no weights in the file: trained in every phase, with batch statistics where this is set.
   bool fresh_batch_statistics = false;

@@ -32,6 +32,12 @@ std::vector<double> Adam::read_state() const {
   return values;
 }
 
+void Adam::set_learning_rate(double lr) {
+  std::vector<double> values = read_state();
+  values[StepState::learning_rate] = lr;
+  write_state(values);
+}
+
 void Adam::write_state(const std::vector<double>& values) {
   DURA_CHECK(values.size() == StepState::slots, "the step state has ", int{StepState::slots}, " numbers, got ", values.size());
   backend(state_.device()).upload(values.data(), state_);

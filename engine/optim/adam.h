@@ -32,6 +32,7 @@ class Adam {
   // Host view of the step state, for logs and checkpoints; not inside of a step.
   std::vector<double> read_state() const;
   void write_state(const std::vector<double>& values);
+  void set_learning_rate(double lr);  // of the steps that follow; not inside of a step
 
  private:
   AdamOptions options_;
