@@ -17,7 +17,7 @@ struct TomlEntry {
 };
 
 // `name` is the file's, for errors. UsageError for: a table header, a doubled key, a missing or unquoted value, a string that does not
-// close, text after a value, a nested list, dates. Escapes in "..." are \" \\ \n \t \r \b \f \uXXXX; '...' has none.
+// close, text after a value, a nested list, dates. Escapes in "..." are \" \\ \n \t \r \b \f, and \u with four hex digits; '...' has none.
 std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& name);
 
 // A string with its quotes and escapes.

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -82,6 +83,9 @@ void check_resume(const std::vector<std::string>& options) {
   CAPTURE(left_alone.output);
   REQUIRE(left_alone.code == 0);
   REQUIRE(epochs_done(whole) == phase1_epochs + phase2_epochs);
+  std::vector<double> rates;
+  for (const auto& row : lasting_history(whole)) rates.push_back(std::strtod(row[2].c_str(), nullptr));
+  CHECK(rates == std::vector<double>{0, 1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5});  // 0: the header's
 
   // Stopped politely in the middle of phase 1, killed as soon as there is a row of phase 2 (while its checkpoint is written, as a rule),
   // and killed in the middle of phase 2; with other numbers of threads each time.

@@ -1,5 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/optim/adam.h"
 #include "engine/optim/captured_step.h"
 #include "engine/random.h"
@@ -51,6 +54,16 @@ TEST_CASE("the mission's last half of ResNet-50 begins at layer3.0's shortcut", 
   model.freeze_backbone();
   model.unfreeze("layer4");
   CHECK(model.trainable_numel() - (2 * 2048 + 2) == 14964736);
+}
+
+TEST_CASE("a fresh head starts small, so that the first loss is near that of a guess", "[models]") {
+  Classifier model({.backbone = {.depth = 18}, .classes = {"a", "b"}, .seed = 4});
+  const Tensor& w = model.head().weight.master();
+  const float limit = 1 / std::sqrt(512.0f);
+  float largest = 0;
+  for (int64_t i = 0; i < w.numel(); ++i) largest = std::max(largest, std::abs(w.data<float>()[i]));
+  CHECK(largest <= limit);
+  CHECK(largest > 0.95f * limit);
 }
 
 TEST_CASE("a captured step uses the planned memory exactly, step after step, and learns its batch", "[models][engine]") {
