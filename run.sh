@@ -16,6 +16,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/build.sh
 source "$root/scripts/build.sh"
 bin=$root/build/apps
+# shellcheck source=scripts/phantom_job.sh
+source "$root/scripts/phantom_job.sh"
 
 data='' weights='' out='' manifest=''
 while (($# > 0)); do
@@ -38,38 +40,37 @@ while (($# > 0)); do
 done
 if [[ -n $data && -z $weights || -z $data && -n $weights ]]; then die "--data and --weights go together"; fi
 
-# From a prepared data folder to the report: train_and_report DATA RUN STAGE TRAINING-OPTIONS... STAGE: whose heat maps are drawn.
-train_and_report() {
-  local data=$1 run=$2 stage=$3
-  shift 3
-  say "training: head first, then the last half of the layers"
-  "$bin/dura-train" --data "$data" --out "$run" --classes Menin=meningioma Glioma "$@"
-  say "evaluating on the test set"
-  "$bin/dura-evaluate" --data "$data" --model "$run/model.safetensors" --split test --out "$run" --classes Menin=meningioma Glioma ${manifest:+--manifest "$manifest"}
+# finish RUN DATA STAGE: heat maps of the test set from the backbone's STAGE, and where everything is.
+finish() {
+  local run=$1 data=$2 stage=$3
   say "heat maps"
-  "$bin/dura-gradcam" --stage "$stage" --data "$data" --model "$run/model.safetensors" --split test --out "$run/heat_maps" --classes Menin=meningioma Glioma ${manifest:+--manifest "$manifest"}
+  "$bin/dura-gradcam" --stage "$stage" --data "$data" --model "$run/model.safetensors" --split test --out "$run/heat_maps" --classes "${classes[@]}" ${manifest:+--manifest "$manifest"}
   say "done: $run/report.html (figures) and $run/heat_maps/index.html (heat maps)"
 }
 
 # Draws two phantom tasks, learns the first, and transfers what was learnt to the second.
 phantom_job() {
   local out=$1
-  say "drawing synthetic slices"
-  "$bin/dura-phantom" --task pretext --images 5200 --size 64 --seed 2 --out "$out/pretraining_data"
-  "$bin/dura-phantom" --task tumour --patients 1500 --val 0.15 --test 0.12 --seed 1 --out "$out/data"
   say "pretraining the backbone on another task"
-  "$bin/dura-train" --data "$out/pretraining_data" --out "$out/pretraining" --config "$root/configs/phantom_pretraining.toml"
+  phantom_pretrain "$out"
+  say "drawing synthetic slices, training (head first, then the last half of the layers), evaluating"
+  phantom_draw "$out" 1
+  phantom_transfer "$out" 1 "$out/pretraining/model.safetensors"
   # At 128 px layer4 has 4x4 places, too few to point at a tumour.
-  train_and_report "$out/data" "$out/transfer" layer3 --weights "$out/pretraining/model.safetensors" --config "$root/configs/phantom.toml"
+  finish "$out/transfer" "$out/data" layer3
 }
 
 real_job() {
   local data=$1 weights=$2 out=$3
   mkdir -p "$out"
   say "preparing $data"
-  "$bin/dura-prepare" "$data" --classes Menin=meningioma Glioma --out "$out/manifest.csv"
   manifest=$out/manifest.csv
-  train_and_report "$data" "$out" layer4 --manifest "$out/manifest.csv" --weights "$weights" --config "$root/configs/mission.toml"
+  "$bin/dura-prepare" "$data" --classes "${classes[@]}" --out "$manifest"
+  say "training: head first, then the last half of the layers"
+  "$bin/dura-train" --data "$data" --out "$out" --classes "${classes[@]}" --manifest "$manifest" --weights "$weights" --config "$root/configs/mission.toml"
+  say "evaluating on the test set"
+  "$bin/dura-evaluate" --data "$data" --model "$out/model.safetensors" --split test --out "$out" --classes "${classes[@]}" --manifest "$manifest"
+  finish "$out" "$data" layer4
 }
 
 ensure_packages

@@ -38,7 +38,7 @@ Lesion::Lesion(uint64_t key, LesionKind kind, const Head& head)
   place_ = static_cast<LesionPlace>(pick(random, smooth ? meningioma_places : glioma_places));
   if (smooth) {
     constexpr std::array<Look, 3> looks = {Look::even, Look::cystic, Look::faint};
-    look_ = looks[pick(random, std::array{0.78, 0.10, 0.12})];
+    look_ = looks[pick(random, std::array{0.89, 0.05, 0.06})];
     long_axis_ = size_ * draw(random, 0.95, 1.2), short_axis_ = size_ * draw(random, 0.75, 1.0);
     roughness_ = 0, lobes_ = draw(random, 0.03, 0.16), softness_ = draw(random, 1.0, 1.6);
     brightness_ = look_ == Look::faint ? draw(random, 1.1, 1.2) : draw(random, 1.2, 1.62);
@@ -60,7 +60,7 @@ Lesion::Lesion(uint64_t key, LesionKind kind, const Head& head)
   turn_ = draw(random, 0, pi);
   pocket_ = {draw(random, -0.4, 0.4) * long_axis_, draw(random, -0.3, 0.3) * short_axis_},
   pocket_radius_ = draw(random, 0.25, 0.4) * short_axis_;
-  speck_ = random.chance(0.3) ? draw(random, 0.5, 0.75) : 0;
+  speck_ = random.chance(0.25) ? draw(random, 0.6, 0.8) : 0;
   choose_place(key, head);
 }
 

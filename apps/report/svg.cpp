@@ -234,7 +234,9 @@ std::string svg_line_plot(const LinePlot& plot) {
   for (const PlotMark& mark : plot.marks) {
     if (!(mark.x >= f.x_low && mark.x <= f.x_high)) continue;
     out += line_between(f.x(mark.x), f.top, f.x(mark.x), f.bottom, "stroke=\"#888\" stroke-dasharray=\"2 3\"");
-    out += text_at(f.x(mark.x), f.top - 4, "middle", mark.text, " fill=\"#666\"");
+    // Beside its line and inside the plot: centred on the left edge it would touch the axis' topmost number.
+    const bool room = f.x(mark.x) < 0.8 * f.right;
+    out += text_at(f.x(mark.x) + (room ? 3 : -3), f.top - 4, room ? "start" : "end", mark.text, " fill=\"#666\"");
   }
   for (size_t i = 0; i < plot.series.size(); ++i) draw_series(out, f, plot.series[i], color_of(i));
   if (empty) draw_no_data(out, f);

@@ -1,0 +1,42 @@
+// The ladder of a study: from a baseline that takes none of the measures to the optimised configuration, one measure added per row, all
+// else equal: the same split, weights, size and epochs. A row is what it changes in dura-train's options; rows are cumulative.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace dura {
+
+using StudySettings = std::map<std::string, std::vector<std::string>>;  // dura-train's option without dashes -> its values
+
+struct StudyRow {
+  std::string name;        // "class weights"
+  std::string slug;        // its folder: "1-class-weights"
+  StudySettings settings;  // all of them, those of the rows above included
+};
+
+// `rare`: name of the class that the measures are for; it weighs 4, the others 1, as in the mission.
+std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare);
+
+// What one run of a row showed. Rare class, untouched test set.
+struct StudyRun {
+  std::string run;  // its folder
+  int64_t seed = 0;
+  double f1 = 0, recall = 0, precision = 0;
+  double f1_low = 0, f1_high = 0;   // 95 % bootstrap interval over patients; NaN where it is not known
+  double train_f1 = 0, val_f1 = 0;  // of the final model, nothing augmented or dropped
+  double epoch_seconds = 0;         // median of phase 2's epochs, of all where it has none
+  double peak_memory_mib = 0;       // of the training process
+  double gap() const { return train_f1 - val_f1; }
+};
+
+// Reads what dura-train and dura-evaluate left in the folder `run`. Error where a file is missing or damaged.
+StudyRun read_study_run(const std::string& run, int64_t seed, const std::string& rare);
+
+struct StudyFigure {
+  double median = 0, low = 0, high = 0;  // over the runs
+};
+StudyFigure study_figure(const std::vector<StudyRun>& runs, double (*value)(const StudyRun&));
+
+}  // namespace dura
