@@ -1,5 +1,6 @@
 // dura-study: what does each measure bring? Trains a ladder of configurations on the same split, one measure more in each row, and makes
 // the before/after table. Every run is dura-train and dura-evaluate in a folder of its own; a study that was stopped goes on where it was.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -48,6 +49,12 @@ std::vector<std::string> data_arguments(const StudyOptions& o) {
   return arguments;
 }
 
+std::string last_line(const fs::path& log) {
+  std::string text = read_text_file(log, uint64_t{64} << 20);
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text.substr(text.rfind('\n') + 1);
+}
+
 class Runner {
  public:
   Runner(const StudyOptions& options, const StopRequest& stop) : options_(options), stop_(stop) {}
@@ -67,12 +74,12 @@ class Runner {
     for (const auto& [option, values] : row.settings) append(train, option, values);
     if (fs::exists(folder / "run.json")) train.push_back("--resume");
     if (!fs::exists(folder / "model.safetensors") && !program("dura-train", train, folder)) return false;
-    for (const char* split : {"train", "test"}) {
+    for (const char* split : {"train", "val", "test"}) {
       std::vector<std::string> evaluate = data_arguments(options_);
       append(evaluate, "model", {(folder / "model.safetensors").string()});
       append(evaluate, "split", {split});
       append(evaluate, "out", {folder.string()});
-      if (!fs::exists(folder / concat("evaluation_", split, ".json")) && !program("dura-evaluate", evaluate, folder)) return false;
+      if (!fs::exists(folder / concat("predictions_", split, ".csv")) && !program("dura-evaluate", evaluate, folder)) return false;
     }
     return true;
   }
@@ -82,8 +89,8 @@ class Runner {
     const fs::path log = folder / "log.txt";
     const int code = run_child_program(program_folder() / name, arguments, log, stop_);
     if (stop_.received()) return false;
-    DURA_CHECK(code == 0, name, " ended with exit code ", code, "; the last lines of ", log.string(),
-               " say why. Put it right and run the study again: finished runs are kept.");
+    DURA_CHECK(code == 0, name, " ended with exit code ", code, ": ", last_line(log), " (all of it: ", log.string(),
+               "). Put it right and run the study again: finished runs are kept.");
     return true;
   }
 

@@ -12,13 +12,14 @@ namespace {
 constexpr const char* style = R"(
 body { font: 15px/1.5 Helvetica, Arial, sans-serif; color: #222; background: #fff; max-width: 1060px; margin: 24px auto; padding: 0 16px; }
 h1 { font-size: 26px; } h2 { font-size: 20px; margin-top: 36px; border-bottom: 1px solid #ccc; }
-table { border-collapse: collapse; margin: 12px 0; } caption { text-align: left; color: #555; padding-bottom: 4px; }
+div.wide { overflow-x: auto; } table { border-collapse: collapse; margin: 12px 0; } caption { text-align: left; color: #555; padding-bottom: 4px; }
 th, td { border: 1px solid #ccc; padding: 3px 10px; text-align: left; } th { background: #f2f2f2; } td.number { text-align: right; }
 pre { background: #f6f6f6; padding: 10px; overflow-x: auto; font-size: 13px; }
 p.note { border-left: 4px solid #d55e00; background: #fdf3ec; padding: 8px 12px; }
 figure { margin: 12px 0; } figcaption { color: #555; font-size: 13px; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } div.gallery { display: flex; flex-wrap: wrap; gap: 14px; }
 div.gallery figure { margin: 0; } img { image-rendering: auto; max-width: 100%; }
+@media print { body { margin: 0; max-width: none; } table, figure { break-inside: avoid; } h2 { break-after: avoid; } }
 )";
 
 bool is_number(const std::string& cell) {
@@ -50,7 +51,7 @@ void HtmlPage::preformatted(const std::string& text) { body_ += "<pre>" + escape
 
 void HtmlPage::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows,
                      const std::string& caption) {
-  body_ += "<table>\n";
+  body_ += "<div class=\"wide\"><table>\n";  // wider than a phone: the table scrolls, not the page
   if (!caption.empty()) body_ += "<caption>" + escape_markup(caption) + "</caption>\n";
   body_ += "<tr>";
   for (const std::string& cell : header) body_ += "<th>" + escape_markup(cell) + "</th>";
@@ -61,7 +62,7 @@ void HtmlPage::table(const std::vector<std::string>& header, const std::vector<s
     for (const std::string& cell : row) body_ += (is_number(cell) ? "<td class=\"number\">" : "<td>") + escape_markup(cell) + "</td>";
     body_ += "</tr>\n";
   }
-  body_ += "</table>\n";
+  body_ += "</table></div>\n";
 }
 
 void HtmlPage::svg(const std::string& plot, const std::string& caption) {

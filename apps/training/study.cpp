@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "apps/training/metrics.h"
 #include "data/csv.h"
 #include "engine/check.h"
 #include "engine/file.h"
@@ -33,6 +33,27 @@ std::string slug_of(size_t number, const std::string& name) {
     else if (slug.back() != '-')
       slug += '-';
   return slug;
+}
+
+size_t column_of(const CsvTable& table, const std::string& name, const std::string& file) {
+  const auto found = std::find(table.header.begin(), table.header.end(), name);
+  DURA_CHECK(found != table.header.end(), file, " has no column '", name, "'. Remove the run's folder and run the study again.");
+  return static_cast<size_t>(found - table.header.begin());
+}
+
+CsvTable read_table(const fs::path& file) { return parse_csv(read_text_file(file, max_bytes), file.string()); }
+
+struct RareScores {
+  double precision = 0, recall = 0, f1 = 0;
+};
+
+// From the predictions themselves (label, predicted).
+RareScores scores_of(const fs::path& file, const std::string& rare) {
+  const CsvTable table = read_table(file);
+  const size_t label = column_of(table, "label", file.string()), predicted = column_of(table, "predicted", file.string());
+  Confusion confusion(2);
+  for (const CsvRow& row : table.rows) confusion.add(row.fields[label] == rare ? 0 : 1, row.fields[predicted] == rare ? 0 : 1);
+  return {confusion.precision(0), confusion.recall(0), confusion.f1(0)};
 }
 
 }  // namespace
@@ -67,22 +88,23 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
 
 StudyRun read_study_run(const std::string& run, int64_t seed, const std::string& rare) {
   StudyRun result{.run = run, .seed = seed};
-  const std::string history_name = (fs::path(run) / "history.csv").string();
-  const CsvTable history = parse_csv(read_text_file(history_name, max_bytes), history_name);
-  const auto cells = [&](const std::string& column, const std::string& phase) {
+  const fs::path history_file = fs::path(run) / "history.csv";
+  const CsvTable history = read_table(history_file);
+  const auto cells = [&](const std::string& name, const std::string& phase) {
+    const size_t column = column_of(history, name, history_file.string());
     std::vector<double> values;
-    const auto found = std::find(history.header.begin(), history.header.end(), column);
-    DURA_CHECK(found != history.header.end(), history_name, " has no column '", column,
-               "'. Remove the run's folder and run the study again.");
     for (const CsvRow& row : history.rows)
-      if (phase.empty() || row.fields[0] == phase)
-        values.push_back(std::strtod(row.fields[static_cast<size_t>(found - history.header.begin())].c_str(), nullptr));
+      if (phase.empty() || row.fields[0] == phase) values.push_back(std::strtod(row.fields[column].c_str(), nullptr));
     return values;
   };
   const std::vector<double> phase2 = cells("seconds", "phase2"), memory = cells("peak_memory_mib", "");
   result.epoch_seconds = median(phase2.empty() ? cells("seconds", "") : phase2);
   result.peak_memory_mib = memory.empty() ? nan : *std::max_element(memory.begin(), memory.end());
 
+  const RareScores test = scores_of(fs::path(run) / "predictions_test.csv", rare);
+  result.f1 = test.f1, result.recall = test.recall, result.precision = test.precision;
+  result.train_f1 = scores_of(fs::path(run) / "predictions_train.csv", rare).f1;
+  result.val_f1 = scores_of(fs::path(run) / "predictions_val.csv", rare).f1;
   return result;
 }
 

@@ -1,0 +1,121 @@
+// dura-study from outside: a short ladder on a data set that a network learns in seconds.
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/training/study.h"
+#include "data/csv.h"
+#include "engine/file.h"
+#include "tests/run_program.h"
+#include "tests/running_program.h"
+#include "tests/texture_data.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> study_arguments(const TextureData& data, const std::string& out) {
+  return {"--data",          data.path(), "--out",       out,    "--depth", "18", "--size", "32",         "--phase1-epochs", "1",
+          "--phase2-epochs", "1",         "--phase2-lr", "1e-3", "--seeds", "2",  "--rows", "0-baseline", "1-class-weights"};
+}
+
+CsvTable table_of(const std::string& file) { return parse_csv(read_text_file(file, 1 << 22), file); }
+
+std::set<std::string> run_folders(const std::string& out) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(out))
+    if (entry.is_directory()) names.insert(entry.path().filename().string());
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("a study's ladder begins without any measure and keeps each measure in the rows below", "[apps][study]") {
+  const std::vector<StudyRow> rows = study_ladder({"rare", "usual"}, "rare");
+  REQUIRE(rows.size() >= 6);
+  CHECK(rows[0].name == "baseline");
+  CHECK(rows[0].settings.count("class-weight") == 0);
+  CHECK(rows[0].settings.at("dropout") == std::vector<std::string>{"0"});
+  for (size_t i = 1; i < rows.size(); ++i) {
+    CAPTURE(rows[i].name);
+    CHECK(rows[i].settings != rows[i - 1].settings);
+    CHECK(rows[i].settings.at("class-weight") == std::vector<std::string>{"rare=4", "usual=1"});
+    for (const auto& [option, values] : rows[i - 1].settings) CHECK(rows[i].settings.count(option) == 1);
+  }
+  CHECK_THROWS_WITH(study_ladder({"rare", "usual"}, "other"), Contains("rare class 'other'"));
+}
+
+TEST_CASE("a study trains its rows, tabulates them, and runs nothing twice", "[apps][study]") {
+  const TextureData data({.train = 36});  // more than the baseline's batch of 32
+  const TemporaryFolder folder;
+  const std::string out = folder / "study";
+  const ProgramRun first = run_program("dura-study", study_arguments(data, out));
+  INFO(first.output);
+  REQUIRE(first.code == 0);
+  CHECK(run_folders(out) ==
+        std::set<std::string>{"0-baseline-seed0", "0-baseline-seed1", "1-class-weights-seed0", "1-class-weights-seed1"});
+  CHECK_THAT(first.output, Contains("+ class weights"));
+
+  const CsvTable table = table_of(out + "/study.csv");
+  REQUIRE(table.rows.size() == 4);
+  const nlohmann::json json = nlohmann::json::parse(read_text_file(out + "/study.json", 1 << 22));
+  REQUIRE(json["rows"].size() == 2);
+  CHECK(json["rows"][0]["runs"].size() == 2);
+  CHECK(json["rows"][1]["settings"]["class-weight"] == std::vector<std::string>{"rare=4", "usual=1"});
+  // The figure is the run's own: its predictions say the same.
+  const std::string run = json["rows"][1]["runs"][0]["run"];
+  CHECK(read_study_run(run, 0, "rare").f1 == Approx(json["rows"][1]["runs"][0]["f1"].get<double>()));
+  CHECK(json["rows"][1]["runs"][0]["peak_memory_mib"].get<double>() > 1);
+  const std::string page = read_text_file(out + "/study.html", 1 << 24);
+  CHECK_THAT(page, Contains("class weights") && Contains("<svg"));
+
+  const auto written = fs::last_write_time(fs::path(run) / "model.safetensors");
+  const std::string log = read_text_file(fs::path(run) / "log.txt", 1 << 22);
+  REQUIRE(run_program("dura-study", study_arguments(data, out)).code == 0);
+  CHECK(fs::last_write_time(fs::path(run) / "model.safetensors") == written);
+  CHECK(read_text_file(fs::path(run) / "log.txt", 1 << 22) == log);
+
+  SECTION("a run that was damaged is named") {
+    fs::remove(fs::path(run) / "history.csv");
+    const ProgramRun damaged = run_program("dura-study", study_arguments(data, out));
+    CHECK(damaged.code == 1);
+    CHECK_THAT(damaged.output, Contains("history.csv"));
+  }
+}
+
+TEST_CASE("a study that was stopped goes on where it was", "[apps][study]") {
+  const TextureData data({.train = 36});  // more than the baseline's batch of 32
+  const TemporaryFolder folder;
+  const std::string out = folder / "study", log = folder / "log";
+  RunningProgram program("dura-study", study_arguments(data, out), log);
+  program.run_until([&] { return fs::exists(out + "/0-baseline-seed0/history.csv"); });
+  program.interrupt(SIGTERM);
+  CHECK(program.wait() == 128 + SIGTERM);
+  CHECK_THAT(read_text_file(log, 1 << 22), Contains("goes on from here"));
+  const ProgramRun second = run_program("dura-study", study_arguments(data, out));
+  INFO(second.output);
+  REQUIRE(second.code == 0);
+  CHECK(table_of(out + "/study.csv").rows.size() == 4);
+}
+
+TEST_CASE("a study refuses rows that it does not have and stops at its budget", "[apps][study]") {
+  const TextureData data({.train = 36});  // more than the baseline's batch of 32
+  const TemporaryFolder folder;
+  std::vector<std::string> wrong = study_arguments(data, folder / "a");
+  wrong.push_back("9-magic");
+  const ProgramRun refused = run_program("dura-study", wrong);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.output, Contains("9-magic") && Contains("0-baseline"));
+
+  std::vector<std::string> short_of_time = study_arguments(data, folder / "b");
+  short_of_time.insert(short_of_time.end(), {"--budget", "1e-9"});
+  const ProgramRun stopped = run_program("dura-study", short_of_time);
+  INFO(stopped.output);
+  CHECK(stopped.code == 0);
+  CHECK_THAT(stopped.output, Contains("budget") && Contains("4 of 4 runs are left"));
+}
