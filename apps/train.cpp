@@ -30,7 +30,7 @@ struct TrainOptions {
 
 void declare(Program& program, TrainOptions& o) {
   o.data.declare(program);
-  program.integer("--size", o.preprocessing.size, "Height and width that pictures are resized to", {.min = 32, .max = 2048});
+  o.preprocessing.declare(program);
   program.heading("Network");
   program.text("--weights", o.weights, "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained from the first phase on");
   program.integer("--depth", o.depth, "ResNet-18, 34, 50 or 101");

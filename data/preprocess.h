@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/clahe.h"
 #include "data/image.h"
 
 namespace dura {
@@ -16,6 +17,10 @@ struct PreprocessStep {
 };
 
 PreprocessStep resize_step(int64_t height, int64_t width);  // antialiased for slices, nearest pixel for masks
+
+PreprocessStep clahe_step(const ClaheOptions& options);  // data/clahe.h
+PreprocessStep median_step(int64_t width);               // data/median.h
+PreprocessStep salt_and_pepper_step();                   // data/salt_and_pepper.h
 
 class Preprocessing {
  public:

@@ -80,8 +80,8 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
                       {"dura.variant", name_of(o.backbone.variant)},
                       {"dura.stem_pool", name_of(o.backbone.stem_pool)},
                       {"dura.input", name_of(o.input)},
-                      {"dura.size", std::to_string(preprocessing.size)},
                       {"dura.dropout", concat(o.dropout)}};
+  state.metadata().merge(preprocessing.metadata());
   write_safetensors(file, state);
 }
 
@@ -103,7 +103,7 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
              joined(expected_classes, ", "), " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
   ModelFile result;
   result.model = std::make_unique<Classifier>(o, Initialise::no);
-  result.preprocessing.size = static_cast<int64_t>(number(state, "dura.size", 32, 8192, name));
+  result.preprocessing = PreprocessingOptions::from_metadata(state.metadata(), name);
   load_state(*result.model, state, Strict::yes, name);
   result.sha256 = sha256_file_hex(file);
   return result;

@@ -6,17 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "data/preprocess.h"
+#include "apps/training/preprocessing_options.h"
 #include "models/classifier.h"
 #include "weights/load.h"
 
 namespace dura {
-
-// What a picture goes through before the network.
-struct PreprocessingOptions {
-  int64_t size = 224;  // height and width
-  Preprocessing steps() const { return Preprocessing({resize_step(size, size)}); }
-};
 
 struct ModelFile {
   std::unique_ptr<Classifier> model;
@@ -24,7 +18,7 @@ struct ModelFile {
   std::string sha256;  // of the file
 };
 
-// Metadata: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input, dura.size, dura.dropout.
+// Metadata: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input, dura.dropout, and those of the preprocessing.
 void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing);
 // Throws Error for a file that dura-train did not write, naming what is missing; "the file has 2 classes" where `expected_classes` differ in number, name or order.
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes = {});
