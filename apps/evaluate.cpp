@@ -1,11 +1,12 @@
 // dura-evaluate: how good is a model on a split? Nothing is shuffled, every prediction is written beside its file.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
+#include "apps/evaluation/split_evaluation.h"
 #include "apps/program.h"
 #include "apps/report/run_report.h"
 #include "apps/training/data_options.h"
-#include "apps/training/evaluation.h"
 #include "engine/file.h"
 #include "engine/log.h"
 
@@ -15,42 +16,118 @@ using namespace dura;
 
 struct EvaluateOptions {
   DataOptions data;
-  std::string model, split = "test", out;
-  int64_t batch = 16;
+  std::string model, split = "test", out, rare, threshold = "argmax", temperature = "off";
+  int64_t batch = 16, seed = 0;
   bool balanced = false;
 };
 
-// The rare class brought up to the size of the largest by augmented copies.
-Predictions predict_balanced(Classifier& model, const Dataset& dataset, const EvaluateOptions& o) {
-  size_t rare = 0;
-  for (size_t c = 1; c < dataset.class_counts().size(); ++c)
-    if (dataset.class_counts()[c] < dataset.class_counts()[rare]) rare = c;
+// The class that --rare-class names, else the one with the fewest pictures in training, or in the evaluated split where the manifest has no
+// training pictures.
+int64_t rare_class(const EvaluateOptions& o, const DataSplits& data, Split split) {
+  if (!o.rare.empty()) {
+    const std::optional<int32_t> found = data.classes.find(o.rare);
+    if (!found) fail_usage("--rare-class ", o.rare, ": the classes are ", data.classes.list());
+    return *found;
+  }
+  const std::vector<int64_t>& rows = data.rows[Split::train].empty() ? data.rows[split] : data.rows[Split::train];
+  std::vector<int64_t> counts(static_cast<size_t>(data.classes.size()));
+  for (const int32_t c : class_indices(data.manifest, rows, data.classes, false)) ++counts[static_cast<size_t>(c)];
+  return std::min_element(counts.begin(), counts.end()) - counts.begin();
+}
+
+Predictions predict_untouched(Classifier& model, const Dataset& dataset, const EvaluateOptions& o) {
+  Loader loader(dataset, {.batch_size = o.batch, .policies = {}, .items = {}});
+  return predict(model, loader);
+}
+
+// The smaller classes brought up to the size of the largest by augmented copies.
+Predictions predict_balanced(Classifier& model, const Dataset& dataset, int64_t rare, const EvaluateOptions& o) {
   std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
-  policies[rare] = strong_augmentation();
+  policies[static_cast<size_t>(rare)] = strong_augmentation();
   Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = balanced_items(dataset)});
   return predict(model, loader);
+}
+
+TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after) {
+  return {.split = split,
+          .log_loss_before = log_loss(before.labels, before.logits, before.classes),
+          .log_loss_after = log_loss(after.labels, after.logits, after.classes),
+          .calibration_error_before = expected_calibration_error(confidence_bins(before)),
+          .calibration_error_after = expected_calibration_error(confidence_bins(after))};
+}
+
+// Everything that is fitted, on validation and before the split is opened.
+void choose_on_validation(SplitEvaluation& s, Classifier& model, const ModelFile& file, const DataSplits& data, const EvaluateOptions& o) {
+  const std::unique_ptr<Dataset> dataset = data.open(Split::val, o.data, file.preprocessing, false);
+  Predictions p = predict_untouched(model, *dataset, o);
+  if (o.temperature == "fit") {
+    s.temperature = fit_temperature(p.labels, p.logits, p.classes);
+    const Predictions after = with_temperature(p, s.temperature->value);
+    s.temperature_effects.push_back(temperature_effect("val", p, after));
+    p = after;
+  }
+  const ThresholdRule rule = parse_threshold_rule(o.threshold);
+  if (rule.kind == ThresholdRule::Kind::argmax) return;
+  std::vector<bool> positive;
+  std::vector<double> score;
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    positive.push_back(p.labels[i] == s.rare);
+    score.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(s.rare)]);
+  }
+  s.decision = {.argmax = false, .rare = s.rare, .threshold = choose_threshold(rule, ScoreCurve(positive, score))};
+  const Confusion c = confusion_of(p.labels, s.decision.classes(p.probabilities, p.classes), p.classes);
+  s.validation = {.pictures = c.total(), .precision = c.precision(s.rare), .recall = c.recall(s.rare), .f1 = c.f1(s.rare)};
 }
 
 int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const std::optional<Split> split = parse_split(o.split);
   if (!split) fail_usage("--split ", o.split, ": use train, val or test");
+  const bool needs_validation = parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit";
   std::filesystem::create_directories(o.out);
+  const std::filesystem::path out = o.out, json = out / ("evaluation_" + o.split + ".json");
   ModelFile file = read_model(o.model, {.device = program.device()});
-  const DataSplits data = open_splits(o.data, file.model->classes());
+  const std::vector<std::string>& classes = file.model->classes();
+  const DataSplits data = open_splits(o.data, classes);
+  SplitEvaluation s;
+  s.split = o.split;
+  s.model = o.model, s.model_sha256 = file.sha256;
+  s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
+  s.classes = classes;
+  s.rare = rare_class(o, data, *split);
+  s.threshold_rule = o.threshold;
+  s.bootstrap.seed = static_cast<uint64_t>(o.seed);
+  if (needs_validation) {
+    choose_on_validation(s, *file.model, file, data, o);
+    // On disk before the split is opened: what is chosen cannot depend on it.
+    write_file_atomically(json, split_evaluation_json(s));
+    if (o.split == "val")
+      log_warning("threshold and temperature were chosen on validation: scores on validation with them are too good. Use --split test.");
+  }
+
   const std::unique_ptr<Dataset> dataset = data.open(*split, o.data, file.preprocessing, false);
+  const auto score = [&](const Predictions& p, const std::string& title) {
+    const BootstrapUnits units = bootstrap_units(p, *dataset, data.manifest);
+    const Bootstrap bootstrap(units.names, s.bootstrap);
+    s.units = units.kind;
+    s.unit_count = bootstrap.units();
+    s.results.push_back(evaluate(p, classes, title, s.decision, bootstrap));
+  };
+  const double temperature = s.temperature ? s.temperature->value : 1;
+  const Predictions raw = predict_untouched(*file.model, *dataset, o), predictions = with_temperature(raw, temperature);
+  if (s.temperature && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, raw, predictions));
+  score(predictions, "untouched");
+  if (o.balanced) score(with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature), "rare class augmented");
+  std::cout << split_evaluation_text(s) << "\n" << std::flush;
 
-  Loader loader(*dataset, {.batch_size = o.batch, .policies = {}, .items = {}});
-  const Predictions predictions = predict(*file.model, loader);
-  std::vector<Evaluation> evaluations = {evaluate(predictions, file.model->classes(), o.split + ", untouched")};
-  if (o.balanced) evaluations.push_back(evaluate(predict_balanced(*file.model, *dataset, o), file.model->classes(), o.split + ", balanced with augmented copies of the rare class"));
-  for (const Evaluation& e : evaluations) std::cout << evaluation_text(e) << "\n";
-  std::cout << std::flush;
-
-  const std::filesystem::path out = o.out;
-  write_file_atomically(out / ("predictions_" + o.split + ".csv"), predictions_csv(predictions, *dataset, data.manifest, file.model->classes()));
-  write_file_atomically(out / ("evaluation_" + o.split + ".json"), evaluation_json(evaluations));
-  write_run_report(out / "report.html", {.run = std::filesystem::path(o.model).parent_path(), .model_sha256 = file.sha256, .manifest = data.manifest.name,
-                                         .manifest_sha256 = data.manifest_sha256, .bad_images = dataset->bad_images(), .evaluations = evaluations});
+  write_file_atomically(out / ("predictions_" + o.split + ".csv"),
+                        predictions_csv(predictions, s.decision, *dataset, data.manifest, classes));
+  write_file_atomically(json, split_evaluation_json(s));
+  write_run_report(out / "report.html", {.run = std::filesystem::path(o.model).parent_path(),
+                                         .model_sha256 = file.sha256,
+                                         .manifest = data.manifest.name,
+                                         .manifest_sha256 = data.manifest_sha256,
+                                         .bad_images = dataset->bad_images(),
+                                         .evaluations = s.results});
   log_info("wrote ", (out / "report.html").string(), ", evaluation_", o.split, ".json and predictions_", o.split, ".csv beside it");
   return 0;
 }
@@ -59,9 +136,10 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
 
 int main(int argc, char** argv) {
   EvaluateOptions options;
-  Program program({.name = "dura-evaluate",
-                   .summary = "Scores a model on a split: precision, recall, F1, AUC, confusion matrix, predictions per file.",
-                   .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced"}});
+  Program program(
+      {.name = "dura-evaluate",
+       .summary = "Scores a model on a split: precision, recall, F1, AUC with intervals, curves, calibration, predictions per file.",
+       .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced"}});
   options.data.declare(program);
   program.heading("Evaluation");
   program.text("--model", options.model, "Model written by dura-train", {.required = true});
@@ -69,5 +147,13 @@ int main(int argc, char** argv) {
   program.text("--out", options.out, "Folder for the report", {.required = true});
   program.integer("--batch", options.batch, "Images at a time", {.min = 1, .max = 4096});
   program.flag("--balanced", options.balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
+  program.text("--rare-class", options.rare,
+               "The class that thresholds and errors are about (default: the one with the fewest training images)");
+  program.text(
+      "--threshold", options.threshold,
+      "argmax: the most probable class; f1, youden or recall=0.9: the rare class from a probability on that is chosen on validation");
+  program.text("--temperature", options.temperature, "fit: probabilities as sure of themselves as validation says they may be",
+               {.choices = {"off", "fit"}});
+  program.integer("--seed", options.seed, "For the resamples of the intervals", {.min = 0});
   return program.run(argc, argv, [&] { return evaluate_split(program, options); });
 }

@@ -103,12 +103,13 @@ TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][
     right += same;
   }
   const auto json = nlohmann::json::parse(read_text_file(run + "/evaluation_test.json", 1 << 20));
-  REQUIRE(json.size() == 2);
-  CHECK(json[0]["accuracy"].get<double>() == Approx(static_cast<double>(right) / 8));
-  CHECK(json[0]["pictures"] == 8);
-  CHECK_THAT(json[0]["title"].get<std::string>(), Contains("untouched"));
-  CHECK_THAT(json[1]["title"].get<std::string>(), Contains("balanced"));
-  CHECK(json[1]["classes"][0]["pictures"] == json[1]["classes"][1]["pictures"]);
+  const auto& results = json["results"];
+  REQUIRE(results.size() == 2);
+  CHECK(results[0]["accuracy"]["value"].get<double>() == Approx(static_cast<double>(right) / 8));
+  CHECK(results[0]["pictures"] == 8);
+  CHECK(results[0]["title"] == "untouched");
+  CHECK(results[1]["title"] == "rare class augmented");
+  CHECK(results[1]["classes"][0]["pictures"] == results[1]["classes"][1]["pictures"]);
   CHECK_THAT(read_text_file(run + "/report.html", 1 << 22), Contains("<svg") && Contains("untouched"));
 
   // Prediction, one file at a time.

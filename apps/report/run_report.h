@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/training/evaluation.h"
+#include "apps/evaluation/evaluation.h"
 
 namespace dura {
 

@@ -10,6 +10,7 @@
 #include "apps/training/process_memory.h"
 #include "apps/training/progress.h"
 #include "apps/training/training_state.h"
+#include "apps/training/score_curve.h"
 #include "engine/log.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"

@@ -12,19 +12,6 @@ namespace {
 
 double ratio(int64_t a, int64_t b) { return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b); }
 
-// Indices by falling score.
-std::vector<size_t> by_falling_score(const std::vector<double>& score) {
-  std::vector<size_t> order(score.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score[a] > score[b]; });
-  return order;
-}
-
-// A network that has diverged answers NaN, which has no rank among scores.
-bool any_nan(const std::vector<double>& score) {
-  return std::any_of(score.begin(), score.end(), [](double v) { return std::isnan(v); });
-}
-
 constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
@@ -80,42 +67,6 @@ Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int
   Confusion c(classes);
   for (size_t i = 0; i < labels.size(); ++i) c.add(labels[i], predicted[i]);
   return c;
-}
-
-double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score) {
-  DURA_CHECK(positive.size() == score.size(), "AUC: ", positive.size(), " labels and ", score.size(), " scores");
-  if (any_nan(score)) return not_defined;
-  const std::vector<size_t> order = by_falling_score(score);
-  double area = 0, positives = 0, negatives = 0;
-  for (size_t i = 0; i < order.size();) {
-    double p = 0, n = 0;
-    const double value = score[order[i]];
-    for (; i < order.size() && score[order[i]] == value; ++i) (positive[order[i]] ? p : n) += 1;
-    area += n * (positives + p / 2);
-    positives += p;
-    negatives += n;
-  }
-  return positives == 0 || negatives == 0 ? not_defined : area / (positives * negatives);
-}
-
-double average_precision(const std::vector<bool>& positive, const std::vector<double>& score) {
-  DURA_CHECK(positive.size() == score.size(), "average precision: ", positive.size(), " labels and ", score.size(), " scores");
-  if (any_nan(score)) return not_defined;
-  const std::vector<size_t> order = by_falling_score(score);
-  const auto total = static_cast<double>(std::count(positive.begin(), positive.end(), true));
-  if (total == 0) return not_defined;
-  double sum = 0, seen = 0, found = 0;
-  for (size_t i = 0; i < order.size();) {
-    double p = 0;
-    const double value = score[order[i]];
-    for (; i < order.size() && score[order[i]] == value; ++i) {
-      p += positive[order[i]];
-      seen += 1;
-    }
-    found += p;
-    sum += p / total * (found / seen);
-  }
-  return sum;
 }
 
 double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes, const std::vector<double>& weights) {

@@ -35,13 +35,6 @@ class Confusion {
 std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t classes);
 Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int32_t>& predicted, int64_t classes);
 
-// Area under the ROC curve: the chance that a positive scores higher than a negative, ties counted half (Mann and Whitney). NaN where one kind is missing or a
-// score is NaN.
-double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score);
-// Average precision: sum over thresholds of (recall step) * precision; equal scores are one threshold. NaN where no positive is there or a score is
-// NaN.
-double average_precision(const std::vector<bool>& positive, const std::vector<double>& score);
-
 // Mean of -log softmax(logits)[label], times weights[label] where weights are given (normalised by the number of rows).
 double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes, const std::vector<double>& weights = {});
 

@@ -1,0 +1,46 @@
+// How far would a score move with other patients? Slices of one patient resemble each other, so whole patients are drawn, not slices
+// (cluster bootstrap, Field and Welsh 2007).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace dura {
+
+struct Interval {
+  double low = 0, high = 0;  // both NaN where there is none
+};
+
+struct BootstrapOptions {
+  int64_t resamples = 2000;
+  uint64_t seed = 0;
+  double level = 0.95;
+};
+
+class Bootstrap {
+ public:
+  // `units[i]` names whom row i belongs to.
+  explicit Bootstrap(const std::vector<std::string>& units, const BootstrapOptions& options = {});
+
+  int64_t units() const { return units_; }
+  const BootstrapOptions& options() const { return options_; }
+
+  // Percentile intervals of several scores over the same resamples: `scores` gets how often each row was drawn and returns one value per
+  // score, NaN where it is not defined for that draw. Such draws are left out; a score that is defined in less than half of them, or fewer
+  // than two units, has no interval. The same for any number of threads.
+  std::vector<Interval> intervals(size_t scores, const std::function<std::vector<double>(const std::vector<double>& counts)>& values) const;
+
+  // The values themselves: one row per resample.
+  std::vector<std::vector<double>> draw(const std::function<std::vector<double>(const std::vector<double>& counts)>& values) const;
+
+ private:
+  BootstrapOptions options_;
+  int64_t units_ = 0;
+  std::vector<size_t> unit_of_row_;
+};
+
+// The `level` in the middle of the values that are numbers, by linear interpolation as NumPy's quantile; none where fewer than half are.
+Interval percentile_interval(std::vector<double> values, double level);
+
+}  // namespace dura

@@ -1,0 +1,54 @@
+// What predictions say about a model: scores of each class with 95 % intervals, curves, calibration. Every prediction stays tied to its
+// file.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/evaluation/bootstrap.h"
+#include "apps/evaluation/calibration.h"
+#include "apps/evaluation/decision.h"
+#include "apps/training/metrics.h"
+#include "apps/training/prediction.h"
+#include "data/dataset.h"
+
+namespace dura {
+
+// One class against the rest.
+struct ClassScores {
+  std::string name;
+  int64_t support = 0;                                                      // pictures of this class
+  double precision = 0, recall = 0, f1 = 0;                                 // of the decisions; 0 where the denominator is 0
+  double auc = 0, average_precision = 0, brier = 0;                         // of the probabilities; NaN where one side is empty
+  Interval precision_interval, recall_interval, f1_interval, auc_interval;  // NaN where there is none
+  ScoreCurve curve = ScoreCurve({}, {});                                    // ROC and precision-recall
+  std::vector<ReliabilityBin> reliability;                                  // of this class' probability
+};
+
+struct Evaluation {
+  std::string title;  // "untouched"
+  std::vector<ClassScores> classes;
+  Confusion confusion = Confusion(0);
+  double accuracy = 0, balanced_accuracy = 0, log_loss = 0;
+  double calibration_error = 0;  // of the most probable class' probability, whatever the decision; see calibration.h
+  Interval accuracy_interval;
+  std::vector<ReliabilityBin> reliability;  // what the calibration error is made of
+};
+
+// Whom the rows of predictions belong to, for bootstrap: the patient, where that is not known the group, else each picture stands alone.
+struct BootstrapUnits {
+  std::vector<std::string> names;  // one per row
+  std::string kind;                // "patients", "groups", "pictures", or a mixture: "patients and pictures"
+};
+BootstrapUnits bootstrap_units(const Predictions& predictions, const Dataset& dataset, const Manifest& manifest);
+
+// The probability of the most probable class against how often that class is right: what the calibration error is made of.
+std::vector<ReliabilityBin> confidence_bins(const Predictions& predictions);
+
+Evaluation evaluate(const Predictions& predictions, const std::vector<std::string>& classes, const std::string& title,
+                    const Decision& decision, const Bootstrap& bootstrap);
+
+// file,label,predicted,correct,p_<class>...,patient: one row per picture in the data set's order; `predicted` is the decision.
+std::string predictions_csv(const Predictions& predictions, const Decision& decision, const Dataset& dataset, const Manifest& manifest,
+                            const std::vector<std::string>& classes);
+
+}  // namespace dura

@@ -1,0 +1,126 @@
+// evaluation_<split>.json. What is not a number is null. docs/formats.md describes the fields.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/evaluation/split_evaluation.h"
+
+namespace dura {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t max_points = 400;
+
+Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
+Json with_interval(double v, const Interval& i) { return {{"value", number(v)}, {"low", number(i.low)}, {"high", number(i.high)}}; }
+
+// At most max_points of `count` places, evenly spread, the first and last among them.
+std::vector<size_t> thinned(size_t count) {
+  std::vector<size_t> places;
+  const size_t kept = std::min(count, max_points);
+  for (size_t i = 0; i < kept; ++i) places.push_back(kept < 2 ? 0 : i * (count - 1) / (kept - 1));
+  return places;
+}
+
+Json curve_json(const ScoreCurve& curve) {
+  Json threshold = Json::array(), recall = Json::array(), false_positive_rate = Json::array(), precision = Json::array();
+  for (const size_t i : thinned(curve.points().size())) {
+    const CurvePoint& p = curve.points()[i];
+    threshold.push_back(number(p.threshold));
+    recall.push_back(number(curve.true_positive_rate(p)));
+    false_positive_rate.push_back(number(curve.false_positive_rate(p)));
+    precision.push_back(number(curve.precision(p)));
+  }
+  return {{"points", curve.points().size()},
+          {"threshold", threshold},
+          {"recall", recall},
+          {"false_positive_rate", false_positive_rate},
+          {"precision", precision}};
+}
+
+Json reliability_json(const std::vector<ReliabilityBin>& bins) {
+  Json all = Json::array();
+  for (const ReliabilityBin& b : bins)
+    all.push_back({{"low", b.low},
+                   {"high", b.high},
+                   {"pictures", b.count},
+                   {"mean_probability", number(b.mean_probability)},
+                   {"share_positive", number(b.share_positive)}});
+  return all;
+}
+
+Json result_json(const Evaluation& e) {
+  Json j = {{"title", e.title},
+            {"pictures", e.confusion.total()},
+            {"accuracy", with_interval(e.accuracy, e.accuracy_interval)},
+            {"balanced_accuracy", number(e.balanced_accuracy)},
+            {"log_loss", number(e.log_loss)},
+            {"calibration_error", number(e.calibration_error)},
+            {"reliability", reliability_json(e.reliability)}};
+  for (size_t i = 0; i < e.classes.size(); ++i) {
+    const ClassScores& c = e.classes[i];
+    Json row = {{"name", c.name},
+                {"pictures", c.support},
+                {"precision", with_interval(c.precision, c.precision_interval)},
+                {"recall", with_interval(c.recall, c.recall_interval)},
+                {"f1", with_interval(c.f1, c.f1_interval)},
+                {"auc", with_interval(c.auc, c.auc_interval)},
+                {"average_precision", number(c.average_precision)},
+                {"brier", number(c.brier)}};
+    for (size_t k = 0; k < e.classes.size(); ++k)
+      row["predicted"][e.classes[k].name] = e.confusion.count(static_cast<int64_t>(i), static_cast<int64_t>(k));
+    row["curve"] = curve_json(c.curve);
+    row["reliability"] = reliability_json(c.reliability);
+    j["classes"].push_back(std::move(row));
+  }
+  return j;
+}
+
+Json decision_json(const SplitEvaluation& s) {
+  Json j = {{"rule", s.threshold_rule},
+            {"class", s.classes[static_cast<size_t>(s.rare)]},
+            {"threshold", s.decision.argmax ? Json(nullptr) : number(s.decision.threshold)}};
+  if (s.validation)
+    j["validation"] = {{"pictures", s.validation->pictures},
+                       {"precision", number(s.validation->precision)},
+                       {"recall", number(s.validation->recall)},
+                       {"f1", number(s.validation->f1)}};
+  return j;
+}
+
+Json temperature_json(const SplitEvaluation& s) {
+  Json j = {{"value", s.temperature->value}, {"at_bound", s.temperature->at_bound}, {"effects", Json::array()}};
+  for (const TemperatureEffect& e : s.temperature_effects)
+    j["effects"].push_back({{"split", e.split},
+                            {"log_loss_before", number(e.log_loss_before)},
+                            {"log_loss_after", number(e.log_loss_after)},
+                            {"calibration_error_before", number(e.calibration_error_before)},
+                            {"calibration_error_after", number(e.calibration_error_after)}});
+  return j;
+}
+
+}  // namespace
+
+std::string split_evaluation_json(const SplitEvaluation& s) {
+  Json j = {{"format", "dura evaluation 1"},
+            {"complete", s.complete()},
+            {"split", s.split},
+            {"model", {{"file", s.model}, {"sha256", s.model_sha256}}},
+            {"manifest", {{"file", s.manifest}, {"sha256", s.manifest_sha256}}},
+            {"classes", s.classes},
+            {"rare_class", s.classes[static_cast<size_t>(s.rare)]},
+            {"decision", decision_json(s)},
+            {"temperature", s.temperature ? temperature_json(s) : Json(nullptr)}};
+  if (s.complete()) {
+    j["bootstrap"] = {{"units", s.units},
+                      {"count", s.unit_count},
+                      {"resamples", s.bootstrap.resamples},
+                      {"seed", s.bootstrap.seed},
+                      {"level", s.bootstrap.level}};
+    for (const Evaluation& e : s.results) j["results"].push_back(result_json(e));
+  }
+  return j.dump(1) + "\n";
+}
+
+}  // namespace dura

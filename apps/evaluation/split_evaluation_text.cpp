@@ -1,0 +1,107 @@
+// What dura-evaluate prints: tables that explain themselves.
+#include <cmath>
+
+#include "apps/evaluation/split_evaluation.h"
+#include "apps/evaluation/text_table.h"
+#include "engine/check.h"
+
+namespace dura {
+namespace {
+
+using Lines = std::vector<std::vector<std::string>>;
+
+std::string with_interval(double v, const Interval& i) {
+  return std::isfinite(i.low) ? concat(fixed(v, 3), " [", fixed(i.low, 3), ", ", fixed(i.high, 3), "]") : fixed(v, 3);
+}
+
+std::string decision_text(const SplitEvaluation& s) {
+  const std::string& rare = s.classes[static_cast<size_t>(s.rare)];
+  std::string text;
+  if (s.decision.argmax) {
+    text = "Decision: the most probable class.\n";
+  } else {
+    text = concat("Decision: ", rare, " where its probability is at least ", fixed(s.decision.threshold, 6),
+                  ", otherwise the most probable other class.\n  Threshold by the rule ", s.threshold_rule, " on validation");
+    text += s.validation ? concat(" (", s.validation->pictures, " pictures; there precision ", fixed(s.validation->precision, 3),
+                                  ", recall ", fixed(s.validation->recall, 3), ", F1 ", fixed(s.validation->f1, 3), "), frozen before the ",
+                                  s.split, " pictures were opened.\n")
+                         : std::string(".\n");
+  }
+  if (s.temperature) {
+    text += concat("Temperature ", fixed(s.temperature->value, 3),
+                   ", fitted on validation; it moves no decision for the most probable class.\n");
+    if (s.temperature->at_bound)
+      text += "  The best temperature lies outside of 0.05 to 20: validation is too easy or too small to fit one. Do not use it.\n";
+    Lines lines = {{"", "log loss before", "after", "ECE before", "after"}};
+    for (const TemperatureEffect& e : s.temperature_effects)
+      lines.push_back({e.split, fixed(e.log_loss_before, 4), fixed(e.log_loss_after, 4), fixed(e.calibration_error_before, 4),
+                       fixed(e.calibration_error_after, 4)});
+    text += text_table(lines);
+  }
+  return text;
+}
+
+// One column for each version of the split, so that no version stands alone.
+std::string scores_text(const std::vector<Evaluation>& results) {
+  Lines lines = {{"", ""}};
+  for (const Evaluation& e : results) lines[0].push_back(e.title);
+  const auto add = [&](const std::string& group, const std::string& name, auto value) {
+    lines.push_back({group, name});
+    for (const Evaluation& e : results) lines.back().push_back(value(e));
+  };
+  add("all", "pictures", [](const Evaluation& e) { return std::to_string(e.confusion.total()); });
+  add("", "accuracy", [](const Evaluation& e) { return with_interval(e.accuracy, e.accuracy_interval); });
+  add("", "balanced accuracy", [](const Evaluation& e) { return fixed(e.balanced_accuracy, 3); });
+  add("", "log loss", [](const Evaluation& e) { return fixed(e.log_loss, 3); });
+  add("", "calibration error (ECE)", [](const Evaluation& e) { return fixed(e.calibration_error, 3); });
+  for (size_t c = 0; c < results[0].classes.size(); ++c) {
+    const auto of = [c](const Evaluation& e) -> const ClassScores& { return e.classes[c]; };
+    add(results[0].classes[c].name, "pictures", [&](const Evaluation& e) { return std::to_string(of(e).support); });
+    add("", "precision", [&](const Evaluation& e) { return with_interval(of(e).precision, of(e).precision_interval); });
+    add("", "recall", [&](const Evaluation& e) { return with_interval(of(e).recall, of(e).recall_interval); });
+    add("", "F1", [&](const Evaluation& e) { return with_interval(of(e).f1, of(e).f1_interval); });
+    add("", "ROC AUC", [&](const Evaluation& e) { return with_interval(of(e).auc, of(e).auc_interval); });
+    add("", "average precision", [&](const Evaluation& e) { return fixed(of(e).average_precision, 3); });
+    add("", "Brier score", [&](const Evaluation& e) { return fixed(of(e).brier, 3); });
+  }
+  return text_table(lines);
+}
+
+std::string confusion_text(const Evaluation& e) {
+  Lines lines = {{"true class"}};
+  for (const ClassScores& c : e.classes) lines[0].push_back("decided " + c.name);
+  for (size_t i = 0; i < e.classes.size(); ++i) {
+    lines.push_back({e.classes[i].name});
+    for (size_t k = 0; k < e.classes.size(); ++k)
+      lines.back().push_back(std::to_string(e.confusion.count(static_cast<int64_t>(i), static_cast<int64_t>(k))));
+  }
+  return concat("Confusion matrix, ", e.title, ":\n", text_table(lines));
+}
+
+std::string reliability_text(const ClassScores& c, const std::string& title) {
+  Lines lines = {{"probability of " + c.name, "pictures", "mean probability", "share that is " + c.name}};
+  for (const ReliabilityBin& b : c.reliability)
+    if (b.count > 0)
+      lines.push_back({concat(fixed(b.low, 1), " to ", fixed(b.high, 1)), std::to_string(b.count), fixed(b.mean_probability, 3),
+                       fixed(b.share_positive, 3)});
+  return concat("Reliability, ", title, " (the last two columns should agree; empty bins left out):\n", text_table(lines));
+}
+
+}  // namespace
+
+std::string split_evaluation_text(const SplitEvaluation& s) {
+  std::string text = decision_text(s);
+  if (!s.complete()) return text;
+  text += concat("\nScores on ", s.split, ", rare class ", s.classes[static_cast<size_t>(s.rare)], ":\n", scores_text(s.results));
+  text += s.unit_count < 2 ? concat("  No intervals: they are drawn over ", s.units, ", and there is one only.\n")
+                           : concat("  [low, high]: 95 % interval, ", s.bootstrap.resamples, " bootstrap resamples of the ", s.unit_count,
+                                    " ", s.units, ". -: not defined.\n");
+  if (s.unit_count >= 2 && s.unit_count < 20)
+    text += concat("  With ", s.unit_count, " ", s.units, " these intervals are rough, and rather too narrow.\n");
+  text += s.results.size() == 1 ? std::string("  --balanced adds a column in which the rare class is augmented.\n") : std::string();
+  for (const Evaluation& e : s.results) text += "\n" + confusion_text(e);
+  text += "\n" + reliability_text(s.results[0].classes[static_cast<size_t>(s.rare)], s.results[0].title);
+  return text;
+}
+
+}  // namespace dura

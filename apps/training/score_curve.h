@@ -1,0 +1,46 @@
+// What every possible threshold on a score would do: the ROC curve, the precision-recall curve, and the areas under them. Exact: equal
+// scores are one threshold, nothing is binned. The same numbers as scikit-learn's roc_curve, precision_recall_curve, roc_auc_score and
+// average_precision_score.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace dura {
+
+// What "positive where score >= threshold" finds.
+struct CurvePoint {
+  double threshold = 0;  // a score that occurs; infinity for the first point, where nothing is called positive
+  double true_positives = 0, false_positives = 0;
+};
+
+class ScoreCurve {
+ public:
+  // Points by falling threshold, one for each distinct score, after the one at infinity. Empty where a score is NaN: a network that has
+  // diverged ranks nothing. `counts`: how often each row counts (a bootstrap's resample); empty: once.
+  ScoreCurve(const std::vector<bool>& positive, const std::vector<double>& score, const std::vector<double>& counts = {});
+
+  const std::vector<CurvePoint>& points() const { return points_; }
+  double positives() const { return positives_; }
+  double negatives() const { return negatives_; }
+
+  // NaN where its denominator is 0.
+  double true_positive_rate(const CurvePoint& p) const;   // recall, sensitivity
+  double false_positive_rate(const CurvePoint& p) const;  // 1 - specificity
+  double precision(const CurvePoint& p) const;            // 1 at the first point, as scikit-learn closes its curve
+  double f1(const CurvePoint& p) const;
+
+  // Area under the ROC curve: the chance that a positive scores higher than a negative, ties counted half (Mann and Whitney). NaN where one
+  // kind is missing.
+  double roc_auc() const;
+  // Sum over thresholds of (step of recall) * precision. NaN where there is no positive.
+  double average_precision() const;
+
+ private:
+  std::vector<CurvePoint> points_;
+  double positives_ = 0, negatives_ = 0;
+};
+
+double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score);
+double average_precision(const std::vector<bool>& positive, const std::vector<double>& score);
+
+}  // namespace dura

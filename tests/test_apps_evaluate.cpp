@@ -1,0 +1,106 @@
+// dura-evaluate from outside: what is chosen on validation, what is written, what is refused.
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "data/csv.h"
+#include "engine/file.h"
+#include "tests/run_program.h"
+#include "tests/texture_data.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+nlohmann::json json_of(const std::string& file) { return nlohmann::json::parse(read_text_file(file, 1 << 22)); }
+
+// Validation gets its second class away: nothing can be chosen there.
+std::string manifest_without_rare_validation(const TextureData& data) {
+  std::string text = read_text_file(data.manifest(), 1 << 20), kept;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    const std::string line = text.substr(begin, end - begin);
+    if (line.find(",rare,val,") == std::string::npos) kept += line + "\n";
+    begin = end + 1;
+  }
+  data.folder.write("one_class.csv", kept);
+  return data.folder / "one_class.csv";
+}
+
+}  // namespace
+
+TEST_CASE("threshold and temperature come from validation, are told, and decide the test set", "[apps][evaluate]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const auto evaluate = [&](const std::string& to, const std::vector<std::string>& more) {
+    const ProgramRun run = run_program("dura-evaluate", joined({"--data", data.path(), "--model", model, "--out", to}, more));
+    INFO(run.output);
+    REQUIRE(run.code == 0);
+    return run.output;
+  };
+  CHECK_THAT(evaluate(out / "plain", {}),
+             Contains("Decision: the most probable class") && Contains("rare class rare") && Contains("untouched"));
+  const auto plain = json_of(out / "plain/evaluation_test.json");
+  CHECK(plain["format"] == "dura evaluation 1");
+  CHECK(plain["complete"] == true);
+  CHECK(plain["decision"]["threshold"].is_null());
+  CHECK(plain["temperature"].is_null());
+  CHECK(plain["bootstrap"]["units"] == "patients");
+  CHECK(plain["bootstrap"]["count"] == 8);
+
+  const std::string text = evaluate(out / "chosen", {"--threshold", "recall=1", "--temperature", "fit", "--balanced"});
+  CHECK_THAT(text, Contains("Threshold by the rule recall=1 on validation (8 pictures; there precision") &&
+                       Contains("frozen before the test pictures were opened") && Contains("rare class augmented") &&
+                       Contains("Temperature"));
+  const auto chosen = json_of(out / "chosen/evaluation_test.json");
+  CHECK(chosen["decision"]["rule"] == "recall=1");
+  CHECK(chosen["decision"]["validation"]["recall"] == 1);
+  CHECK(chosen["temperature"]["effects"].size() == 2);
+  CHECK(chosen["temperature"]["effects"][0]["split"] == "val");
+  CHECK(chosen["temperature"]["effects"][0]["log_loss_after"] <= chosen["temperature"]["effects"][0]["log_loss_before"]);
+  CHECK(chosen["results"][0]["classes"][0]["auc"] == plain["results"][0]["classes"][0]["auc"]);  // neither changes the order of pictures
+
+  // The threshold that is told is the one that decides.
+  const double threshold = chosen["decision"]["threshold"].get<double>();
+  const CsvTable predictions = parse_csv(read_text_file(out / "chosen/predictions_test.csv", 1 << 20), "predictions");
+  CHECK(predictions.header == std::vector<std::string>{"file", "label", "predicted", "correct", "p_rare", "p_usual", "patient"});
+  for (const CsvRow& row : predictions.rows) CHECK((row.fields[2] == "rare") == (std::stod(row.fields[4]) >= threshold));
+}
+
+TEST_CASE("what was chosen is on disk before the test set is opened", "[apps][evaluate]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  for (int i = 32; i < 40; ++i) std::filesystem::remove(data.folder / concat("p", i, ".png"));  // the test pictures
+  const ProgramRun run =
+      run_program("dura-evaluate", {"--data", data.path(), "--model", model, "--out", out / "run", "--threshold", "youden"});
+  CHECK(run.code == 1);
+  const auto json = json_of(out / "run/evaluation_test.json");
+  CHECK(json["complete"] == false);
+  CHECK(json["decision"]["threshold"].is_number());
+  CHECK_FALSE(json.contains("results"));
+}
+
+TEST_CASE("dura-evaluate refuses rules it does not know, and validation that cannot choose", "[apps][evaluate]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const auto run = [&](const std::vector<std::string>& more) {
+    return run_program("dura-evaluate", joined({"--data", data.path(), "--model", model, "--out", out / "run"}, more));
+  };
+  const ProgramRun rule = run({"--threshold", "best"});
+  CHECK(rule.code == 2);
+  CHECK_THAT(rule.output, Contains("--threshold best") && Contains("youden"));
+  const ProgramRun rare = run({"--rare-class", "other"});
+  CHECK(rare.code == 2);
+  CHECK_THAT(rare.output, Contains("the classes are rare, usual"));
+  const std::string manifest = manifest_without_rare_validation(data);
+  const ProgramRun one_class = run({"--manifest", manifest, "--threshold", "f1"});
+  CHECK(one_class.code == 1);
+  CHECK_THAT(one_class.output, Contains("validation has 0 pictures of the rare class"));
+  CHECK(run({"--manifest", manifest}).code == 0);  // argmax needs no validation
+}
