@@ -1,0 +1,115 @@
+// A plain description of what one call of cuDNN computes: tensors and the operations between them. It has three readers: the builder that
+// hands it to cuDNN, the check of plans for a card that is not there, and the interpreter of the simulated device.
+//
+// A tensor that is virtual never reaches memory: its values are not rounded to a storage type in between (it is f32, unless an engine asks
+// for less), and the engine may fuse over it. All arithmetic is in f32.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/dtype.h"
+
+namespace dura::cuda {
+
+// Extents in cuDNN's order, whatever the order in memory: images N,C,H,W, filters K,C,R,S, values per channel 1,C,1,1. Strides in elements.
+struct GraphTensor {
+  std::string name;
+  std::array<int64_t, 4> extents{}, strides{};
+  DType dtype = DType::f32;
+  bool is_virtual = false;
+  // A mask: one bit for each element, eight in a byte, and `dtype` is u8. Only graphs write and read it, so which bit is whose is theirs.
+  bool bits = false;
+
+  int64_t numel() const { return extents[0] * extents[1] * extents[2] * extents[3]; }
+  size_t bytes() const { return bits ? (static_cast<size_t>(numel()) + 7) / 8 : static_cast<size_t>(numel()) * dtype_size(dtype); }
+  bool operator==(const GraphTensor&) const = default;
+};
+
+enum class Operation : uint8_t {
+  conv_forward,          // inputs x, w; output y
+  conv_backward_data,    // inputs dy, w; output dx
+  conv_backward_filter,  // inputs x, dy; output dw
+  add,                   // inputs a, b (b may have one value per channel); output y
+  relu,                  // input x; output y
+  greater_than_zero,     // input x; output y (bits): set where x > 0
+  select,                // inputs x, mask (bits); output y = x where the mask is set, else 0
+  // inputs x, gamma, beta, or also running mean, running variance; outputs y, mean, invstd, and then also the new running mean and variance
+  // (PyTorch's rule: the unbiased variance enters with weight `momentum`)
+  batch_norm_training,
+  // inputs dy, x, gamma, mean, invstd; outputs dx, dgamma, dbeta
+  batch_norm_backward,
+};
+const char* operation_name(Operation operation);
+
+// Indices are into Graph::tensors.
+struct GraphNode {
+  Operation operation = Operation::add;
+  std::vector<int> inputs, outputs;
+  int64_t stride = 1, padding = 0;   // convolutions, both directions
+  bool accumulate = false;           // backward convolutions: the output's old values are added (cuDNN's beta = 1)
+  double epsilon = 0, momentum = 0;  // batch_norm_training; its graphs without running statistics have no momentum
+  bool operator==(const GraphNode&) const = default;
+};
+
+struct Graph {
+  std::string name;  // for messages: "conv_forward f16 (16,56,56,64) * (64,1,1,64) stride 1 padding 0"
+  std::vector<GraphTensor> tensors;
+  std::vector<GraphNode> nodes;  // in an order in which they can be computed
+  bool tf32 = false;             // f32 factors of a product may be rounded to TF32's 10 bits of mantissa
+
+  int add_tensor(GraphTensor tensor) {
+    tensors.push_back(std::move(tensor));
+    return static_cast<int>(tensors.size()) - 1;
+  }
+  bool operator==(const Graph&) const = default;
+};
+
+// For caches of plans: std::unordered_map<Graph, ..., GraphHash>.
+struct GraphHash {
+  size_t operator()(const Graph& graph) const;
+};
+
+// Several lines: the name, then each tensor with its type, extents and strides, then each node. For messages and for reading.
+std::string describe(const Graph& graph);
+
+// ---- tensors as dura stores them ----
+GraphTensor image_tensor(const std::string& name, int64_t N, int64_t H, int64_t W, int64_t C, DType dtype);   // (N,H,W,C)
+GraphTensor filter_tensor(const std::string& name, int64_t K, int64_t R, int64_t S, int64_t C, DType dtype);  // (K,R,S,C)
+GraphTensor channel_tensor(const std::string& name, int64_t C, DType dtype);                                  // (C)
+GraphTensor mask_tensor(const std::string& name, int64_t N, int64_t H, int64_t W, int64_t C);                 // (N,H,W,C), bits
+
+// Throws a message that names the graph, the node and the tensor when an index, extent or count does not fit. Every reader calls it.
+void check_graph(const Graph& graph);
+
+// ---- the graphs that dura emits; the first line of a comment gives the order of the tensors that are not virtual ----
+struct ConvEpilogueKind {
+  bool residual = false, bias = false, relu = false;
+};
+// x, w, [residual], [bias], y
+// y = relu(conv(x, w) + residual + bias); a BatchNorm's scale is folded into w before. The order of the additions is the one for which
+// cuDNN has precompiled engines; for the same reason the bias is stored as `dtype`, not as [stat].
+Graph conv_forward_graph(const ConvGeometry& g, DType dtype, const ConvEpilogueKind& epilogue);
+// dy, w, dx
+Graph conv_backward_data_graph(const ConvGeometry& g, DType dtype, bool accumulate);
+// x, dy, dw
+// dw is stored as `dtype`: engines that write it as f32 beside 16-bit images do not exist.
+Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumulate);
+
+struct BatchNormKind {
+  bool running = false;  // the graph also moves the running statistics
+  bool residual = false, relu = false;
+  double epsilon = 1e-5, momentum = 0.1;
+};
+// x, gamma, beta, [running mean, running variance], [residual], y, [mask], mean, invstd, [new running mean, new running variance]
+// y = relu(batch_norm(x) + residual) with the statistics of this batch; x is (N,H,W,C), values per channel are f32. The mask is there with
+// relu and says where y > 0.
+Graph batch_norm_training_graph(const Shape& x, DType dtype, const BatchNormKind& kind);
+// dy, [mask], x, gamma, mean, invstd, [g], dx, dgamma, dbeta
+// The gradients behind batch_norm_training_graph. With `relu`, g = dy where the mask is set (0 elsewhere) enters instead of dy; it is
+// written where `write_g` (it is the residual's gradient) and virtual elsewhere.
+Graph batch_norm_backward_graph(const Shape& x, DType dtype, bool relu, bool write_g);
+
+}  // namespace dura::cuda
