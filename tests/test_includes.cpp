@@ -28,8 +28,8 @@ const std::map<std::string, std::vector<std::string>> project_includes = {
     {"layers", {"engine/", "layers/"}},
     {"models", {"engine/", "layers/", "models/"}},
     {"data",
-     {"engine/backend.h", "engine/check.h", "engine/crc32.h", "engine/dtype.h", "engine/file.h", "engine/formula.h", "engine/log.h", "engine/parallel.h",
-      "engine/random.h", "engine/sha256.h", "engine/shape.h", "engine/tensor.h", "data/"}},
+     {"engine/backend.h", "engine/check.h", "engine/crc32.h", "engine/dtype.h", "engine/file.h", "engine/formula.h", "engine/log.h",
+      "engine/parallel.h", "engine/random.h", "engine/sha256.h", "engine/shape.h", "engine/tensor.h", "data/"}},
     {"weights", {"engine/", "layers/module.h", "weights/"}},
     {"apps", {"engine/", "layers/", "models/", "data/", "weights/", "apps/"}},
     {"tests", {"engine/", "layers/", "models/", "data/", "weights/", "apps/", "tests/"}},
@@ -114,6 +114,22 @@ TEST_CASE("every #include keeps to the table of folders and dependencies", "[inc
     if (i.quoted && !fs::exists(fs::path(DURA_SOURCE_DIR) / i.header))
       FAIL_CHECK(i.file << " includes " << i.header << ", which is not a path from the project's root");
   }
+}
+
+TEST_CASE("nothing outside of engine/cuda sees a header of CUDA, not even through another header", "[includes]") {
+  const std::vector<Include> all = all_includes();
+  const auto is_cuda = [](const std::string& header) {
+    return starts_with(header, "cuda") || starts_with(header, "cudnn") || starts_with(header, "cublas");
+  };
+  std::set<std::string> tainted;  // files that bring in a header of CUDA
+  for (size_t before = tainted.size() + 1; before != tainted.size();) {
+    before = tainted.size();
+    for (const Include& i : all)
+      if (i.quoted ? tainted.count(i.header) != 0 : is_cuda(i.header)) tainted.insert(i.file);
+  }
+  CHECK(tainted.count("engine/cuda/card/cudnn_library.h") == 1);  // the search finds what is there
+  for (const std::string& file : tainted)
+    if (!starts_with(file, "engine/cuda/")) FAIL_CHECK(file << " brings in a header of CUDA");
 }
 
 TEST_CASE("files compiled for a SIMD instruction set include nothing that could leave wide code in other files", "[includes]") {

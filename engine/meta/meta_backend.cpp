@@ -17,9 +17,10 @@ size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass 
   return device_backend(target_).conv_workspace(g, dtype, pass);
 }
 
-void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g) {
+void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g,
+                       const KernelForm& form) {
   if (!DryRun::active(device_)) return;  // a model on the meta device outside of a dry run: nobody listens
-  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, macs});
+  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, form, macs});
 }
 
 DryRun::DryRun(Device device)

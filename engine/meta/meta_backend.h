@@ -8,12 +8,20 @@
 
 namespace dura {
 
+// What a kernel was given besides its main tensors, where a device may have another kernel for it.
+struct KernelForm {
+  bool bias = false, residual = false, relu = false;  // of an epilogue
+  bool accumulate = false;                            // adds into its GradTarget
+  bool writes_g = false;                              // batch_norm_backward_sums writes the gradient behind the activation
+};
+
 struct KernelCall {
   std::string kernel;  // "conv_forward", "mask_and_sum", ...
   std::string label;   // of the module at work
   Shape output;
   DType dtype = DType::f32;
-  ConvGeometry geometry;  // convolutions and pooling only
+  ConvGeometry geometry;  // convolutions and pooling; dense layers as 1x1 convolutions
+  KernelForm form;        // convolutions, dense layers and BatchNorm only
   int64_t macs = 0;       // multiply-accumulates; 0 where the kernel is bound by memory
 };
 
@@ -36,14 +44,14 @@ class MetaBackend final : public Backend {
   void relu_backward(const Tensor&, const Tensor&, GradTarget dx) override { call("relu_backward", dx.tensor); }
   void dropout(const Tensor&, double, uint64_t, const Tensor&, GradTarget y) override { call("dropout", y.tensor); }
   size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) override;
-  void conv_forward(const ConvGeometry& g, const Tensor&, const Weight&, const ConvEpilogue&, const Tensor&, const Tensor& y) override {
-    call("conv_forward", y, g.macs(), g);
+  void conv_forward(const ConvGeometry& g, const Tensor&, const Weight&, const ConvEpilogue& e, const Tensor&, const Tensor& y) override {
+    call("conv_forward", y, g.macs(), g, form_of(e));
   }
   void conv_backward_data(const ConvGeometry& g, const Tensor&, const Weight&, const FoldedScale&, const Tensor&, GradTarget dx) override {
-    call("conv_backward_data", dx.tensor, g.macs(), g);
+    call("conv_backward_data", dx.tensor, g.macs(), g, {.accumulate = dx.accumulate});
   }
   void conv_backward_filter(const ConvGeometry& g, const Tensor&, const Tensor&, const Tensor&, GradTarget dw) override {
-    call("conv_backward_filter", dw.tensor, g.macs(), g);
+    call("conv_backward_filter", dw.tensor, g.macs(), g, {.accumulate = dw.accumulate});
   }
   void channel_statistics(const Tensor&, const Tensor& mean, const Tensor&) override { call("channel_statistics", mean); }
   void update_running_statistics(const Tensor&, const Tensor&, int64_t, double, bool, const Tensor& running_mean, const Tensor&) override {
@@ -53,10 +61,12 @@ class MetaBackend final : public Backend {
                        const Tensor&) override {
     call("fold_batch_norm", scale);
   }
-  void scale_shift_act(const Tensor&, const ConvEpilogue&, const Tensor& y) override { call("scale_shift_act", y); }
-  void batch_norm_backward_sums(const Tensor& dy, const Tensor&, const Tensor&, const ConvEpilogue&, const Tensor&, const Tensor&,
-                                const Tensor&, const Tensor&, const Tensor&) override {
-    call("batch_norm_backward_sums", dy);
+  void scale_shift_act(const Tensor&, const ConvEpilogue& e, const Tensor& y) override { call("scale_shift_act", y, 0, {}, form_of(e)); }
+  void batch_norm_backward_sums(const Tensor& dy, const Tensor&, const Tensor&, const ConvEpilogue& e, const Tensor&, const Tensor&,
+                                const Tensor&, const Tensor&, const Tensor& g) override {
+    KernelForm form = form_of(e);
+    form.writes_g = g.defined();
+    call("batch_norm_backward_sums", dy, 0, {}, form);
   }
   void batch_norm_backward_data(const Tensor&, const Tensor&, const Tensor&, const ConvEpilogue&, const Tensor&, const Tensor&,
                                 const Tensor&, const Tensor&, GradTarget dx) override {
@@ -76,14 +86,17 @@ class MetaBackend final : public Backend {
   }
   void global_mean_forward(const Tensor&, const Tensor& y) override { call("global_mean_forward", y); }
   void global_mean_backward(const Tensor&, GradTarget dx) override { call("global_mean_backward", dx.tensor); }
-  void linear_forward(const Tensor& x, const Tensor& w, const Tensor&, const Tensor& y) override {
-    call("linear_forward", y, x.shape()[0] * w.numel());
+  void linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) override {
+    const ConvGeometry g = dense_geometry(x.shape()[0], w);
+    call("linear_forward", y, g.macs(), g, {.bias = b.defined()});
   }
   void linear_backward_data(const Tensor& dy, const Tensor& w, GradTarget dx) override {
-    call("linear_backward_data", dx.tensor, dy.shape()[0] * w.numel());
+    const ConvGeometry g = dense_geometry(dy.shape()[0], w);
+    call("linear_backward_data", dx.tensor, g.macs(), g, {.accumulate = dx.accumulate});
   }
   void linear_backward_weight(const Tensor&, const Tensor& dy, GradTarget dw, GradTarget) override {
-    call("linear_backward_weight", dw.wanted() ? dw.tensor : dy, dw.wanted() ? dy.shape()[0] * dw.tensor.numel() : 0);
+    const ConvGeometry g = dw.wanted() ? dense_geometry(dy.shape()[0], dw.tensor) : ConvGeometry{};
+    call("linear_backward_weight", dw.wanted() ? dw.tensor : dy, g.macs(), g, {.accumulate = dw.accumulate});
   }
   void softmax(const Tensor&, const Tensor& p) override { call("softmax", p); }
   void cross_entropy_forward(const Tensor&, const Tensor&, const Tensor&, ClassWeightNorm, const Tensor&, const Tensor& loss) override {
@@ -106,7 +119,12 @@ class MetaBackend final : public Backend {
   void weighted_channel_sum(const Tensor&, const Tensor&, bool, const Tensor& y) override { call("weighted_channel_sum", y); }
 
  private:
-  void call(const char* kernel, const Tensor& output, int64_t macs = 0, const ConvGeometry& g = {});
+  void call(const char* kernel, const Tensor& output, int64_t macs = 0, const ConvGeometry& g = {}, const KernelForm& form = {});
+  static KernelForm form_of(const ConvEpilogue& e) { return {.bias = e.bias.defined(), .residual = e.residual.defined(), .relu = e.relu}; }
+  // w: (K,C)
+  static ConvGeometry dense_geometry(int64_t N, const Tensor& w) {
+    return {.N = N, .H = 1, .W = 1, .C = w.shape()[1], .K = w.shape()[0], .R = 1, .S = 1, .P = 1, .Q = 1, .stride = 1, .padding = 0};
+  }
 
   Device device_, target_;
   std::vector<KernelCall> calls_;

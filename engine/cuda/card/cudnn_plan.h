@@ -1,0 +1,92 @@
+// A plan is one engine of cuDNN with its settings, ready to compute a graph. Which engines fit is asked of cuDNN's heuristics; engines
+// whose results can differ from run to run, or that compute in less than the graph says, are never taken. No CUDA header is included here.
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/cuda/graph.h"
+
+namespace dura::cuda {
+
+class CudnnDescriptor;
+class CudnnGraph;
+
+// Of the library that is opened by the first call; both throw Error where there is none.
+size_t cudnn_version();  // 91900 is 9.19.0
+const std::string& cudnn_path();
+
+// Bytes of workspace that a plan may need; engines that want more are passed over.
+inline constexpr size_t plan_workspace_cap = size_t{256} << 20;
+
+// The card that plans are made for.
+class PlanTarget {
+ public:
+  // The card that a cudnnHandle_t belongs to; plans can run.
+  static PlanTarget of_handle(void* handle);
+  // A card described by cuDNN's JSON of device properties; it need not be here, and plans cannot run. Throws Error where this cuDNN does
+  // not accept the description.
+  static PlanTarget of_description(const std::string& json);
+
+  void* handle() const { return handle_; }
+  const CudnnDescriptor* properties() const { return properties_.get(); }
+
+ private:
+  void* handle_ = nullptr;
+  std::shared_ptr<CudnnDescriptor> properties_;
+};
+
+// Enough to make the same plan again: an engine and its settings.
+struct PlanChoice {
+  int64_t engine = -1;
+  std::vector<std::pair<int64_t, int64_t>> knobs;  // type and value, by type
+  bool operator==(const PlanChoice&) const = default;
+};
+std::string describe(const PlanChoice& choice);  // "engine 38, knobs 2=14 13=32"
+
+// What cuDNN's heuristics offer, best first, with what an engine says of itself.
+struct EngineOffer {
+  PlanChoice choice;
+  bool nondeterministic = false;
+  bool reduced_precision = false;  // rounds inputs or partial sums to less than the graph says
+  bool tensor_core = false;        // for f32: factors are rounded to TF32
+  bool runtime_compiled = false;   // its code is made when the plan is
+  size_t workspace = 0;            // bytes
+};
+std::vector<EngineOffer> offered_engines(const Graph& graph, const PlanTarget& target);
+
+// Why an engine is not for this graph; "" where it is.
+std::string unfit(const EngineOffer& offer, const Graph& graph, size_t workspace_cap);
+
+class CudnnPlan {
+ public:
+  // The first fitting engine that cuDNN can make a plan of, with at most `workspace_cap` bytes of workspace. Throws Error with the graph
+  // and what became of each engine where there is none.
+  static CudnnPlan best(const Graph& graph, const PlanTarget& target, size_t workspace_cap);
+  // The plan that a choice stands for; throws where cuDNN refuses it.
+  CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice);
+  ~CudnnPlan();
+  CudnnPlan(CudnnPlan&&) noexcept;
+
+  const PlanChoice& choice() const { return choice_; }
+  size_t workspace_bytes() const { return workspace_; }
+
+  // Puts the work into the stream of `handle`. Addresses as for Driver::run; `workspace` has workspace_bytes().
+  void run(void* handle, const std::vector<void*>& addresses, void* workspace) const;
+
+ private:
+  std::unique_ptr<CudnnGraph> graph_;
+  std::unique_ptr<CudnnDescriptor> plan_;
+  PlanChoice choice_;
+  size_t workspace_ = 0;
+};
+
+// Thrown where a plan is complete but for its last step, loading freshly compiled code onto a card that is not there: with the toolkit's
+// stub of the driver, that is as far as a check without a card can get.
+class NoCardToLoad : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace dura::cuda

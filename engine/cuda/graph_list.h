@@ -1,0 +1,23 @@
+// The graphs that a step needs, from the record of a dry run of it (engine/meta): no list of layers is kept by hand.
+#pragma once
+#include <vector>
+
+#include "engine/cuda/graph.h"
+#include "engine/meta/meta_backend.h"
+
+namespace dura::cuda {
+
+struct GraphList {
+  std::vector<Graph> convolutions;  // forward with their epilogues, backward data, backward filter
+  std::vector<Graph> batch_norms;   // training forward with residual, ReLU and mask; backward with the mask
+  std::vector<Graph> dense;         // dense layers as 1x1 convolutions
+};
+
+// Each graph once, in the order of first need. `tf32`: f32 products may use TF32.
+GraphList graphs_of(const std::vector<KernelCall>& calls, bool tf32);
+
+// The number of channels that images and filters of so many channels are stored with for a convolution: without padding, the first layer's
+// three channels cost cuDNN more than 100 MB of workspace. f16: a multiple of 4; bf16: of 8; f32: as it is.
+int64_t padded_channels(int64_t channels, DType dtype);
+
+}  // namespace dura::cuda
