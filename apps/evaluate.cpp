@@ -5,7 +5,6 @@
 
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/program.h"
-#include "apps/report/run_report.h"
 #include "apps/training/data_options.h"
 #include "engine/file.h"
 #include "engine/log.h"
@@ -122,13 +121,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   write_file_atomically(out / ("predictions_" + o.split + ".csv"),
                         predictions_csv(predictions, s.decision, *dataset, data.manifest, classes));
   write_file_atomically(json, split_evaluation_json(s));
-  write_run_report(out / "report.html", {.run = std::filesystem::path(o.model).parent_path(),
-                                         .model_sha256 = file.sha256,
-                                         .manifest = data.manifest.name,
-                                         .manifest_sha256 = data.manifest_sha256,
-                                         .bad_images = dataset->bad_images(),
-                                         .evaluations = s.results});
-  log_info("wrote ", (out / "report.html").string(), ", evaluation_", o.split, ".json and predictions_", o.split, ".csv beside it");
+  log_info("wrote ", json.string(), " and predictions_", o.split, ".csv beside it; dura-report --run makes a page of a run");
   return 0;
 }
 

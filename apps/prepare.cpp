@@ -15,7 +15,7 @@ namespace {
 using namespace dura;
 
 struct PrepareOptions {
-  std::string folder, manifest, out, json, split = "auto";
+  std::string folder, manifest, out, json, copies, split = "auto";
   std::vector<std::string> classes, columns, balance;
   int64_t seed = 0;
   double test = 0.2, val = 0.1, allowed_bad_share = 0.01;
@@ -38,18 +38,6 @@ ClassNames choose_classes(const PrepareOptions& options, const Manifest& manifes
   for (const ManifestRow& row : manifest.rows) labels.insert(row.label);
   DURA_CHECK(labels.size() >= 2, manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
   return ClassNames({labels.begin(), labels.end()});
-}
-
-// Slices that are one file stored twice must not be divided: they share a group, like copies that were known before.
-void group_copies(Manifest& manifest, const DataSurvey& survey) {
-  for (const std::vector<int64_t>& same : survey.copies) {
-    std::string group;
-    for (int64_t row : same)
-      if (group.empty()) group = manifest.rows[static_cast<size_t>(row)].group;
-    if (group.empty()) group = concat("copies of ", manifest.rows[static_cast<size_t>(same.front())].file);
-    for (int64_t row : same)
-      if (std::string& mine = manifest.rows[static_cast<size_t>(row)].group; mine.empty()) mine = group;
-  }
 }
 
 // The rows to divide: those of the classes that can be read and whose `split` is empty or one of ours.
@@ -83,7 +71,7 @@ int prepare(const PrepareOptions& options) {
   check_bad_files(survey, options.allowed_bad_share);
   // A file that cannot be read stays in the table, under a split of its own that nothing uses.
   for (int64_t row : survey.bad_rows) manifest.rows[static_cast<size_t>(row)].split = "bad";
-  group_copies(manifest, survey);
+  if (const int64_t grouped = group_copies(manifest, survey)) log_info(grouped, " rows share a group with a copy of their picture from here on");
 
   const SplitRows before = rows_by_split(manifest);
   const bool has_split = std::any_of(before.rows.begin(), before.rows.end(), [](const auto& rows) { return !rows.empty(); });
@@ -98,6 +86,7 @@ int prepare(const PrepareOptions& options) {
   std::cout << survey_text(survey, manifest);
   if (splits_anew) std::cout << "\n" << split_text(report);
   std::cout << std::flush;
+  if (!options.copies.empty()) write_file_atomically(options.copies, copies_csv(survey, manifest));
   if (!options.json.empty()) write_file_atomically(options.json, survey_json(survey, manifest, splits_anew ? &report : nullptr));
   check_splits(manifest, classes, options.allow_leak);
   if (options.out.empty()) return 0;
@@ -123,6 +112,7 @@ int main(int argc, char** argv) {
   program.list("--classes", options.classes, "Class names, with aliases as in Menin=meningioma; default: the labels found");
   program.text("--out", options.out, "Manifest to write; without it, nothing is written");
   program.text("--json", options.json, "Write the report as JSON, too");
+  program.text("--copies", options.copies, "Write the pairs of slices that are copies of each other as CSV");
   program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
   program.heading("Split");
   program.text("--split", options.split, "new: divide anew; keep: as the table says; auto: divide where there is no split yet",

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "data/disjoint_sets.h"
 #include "engine/check.h"
 #include "engine/random.h"
 
@@ -22,19 +23,6 @@ struct Unit {
   std::vector<int64_t> rows;                      // indices into the manifest
   std::string name;                               // its smallest file name: the order of units must not depend on the order of rows
   std::vector<std::pair<size_t, double>> counts;  // stratum, rows in it
-};
-
-class DisjointSets {
- public:
-  explicit DisjointSets(size_t count) : parent_(count) { std::iota(parent_.begin(), parent_.end(), size_t{0}); }
-  size_t find(size_t i) {
-    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
-    return i;
-  }
-  void join(size_t a, size_t b) { parent_[find(a)] = find(b); }
-
- private:
-  std::vector<size_t> parent_;
 };
 
 std::vector<Unit> make_units(const Manifest& manifest, const std::vector<int64_t>& rows) {

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <numeric>
 #include <set>
+#include <unordered_map>
 
+#include "data/disjoint_sets.h"
 #include "data/image_codec.h"
 #include "data/lesion.h"
 #include "engine/file.h"
@@ -22,6 +24,7 @@ struct RowSurvey {
   std::string digest, slice_error, mask_error;
   bool has_mask = false;
   LesionSize lesion;
+  Fingerprint fingerprint;
 };
 
 RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder) {
@@ -33,6 +36,7 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
     const Image image = to_gray(decode_image(bytes, path));
     found.height = image.height, found.width = image.width;
     for (uint8_t v : image.pixels) ++found.histogram[v];
+    found.fingerprint = fingerprint_of(image);
   } catch (const Error& e) {
     found.slice_error = e.what();
     return found;
@@ -105,6 +109,47 @@ void DataSurvey::recount(const Manifest& manifest, const ClassNames& classes_of_
     for (size_t s = 0; s < 3; ++s) classes[c].patients[s] = static_cast<int64_t>(patients[c][s].size());
 }
 
+int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
+  DisjointSets sets(manifest.rows.size());
+  std::unordered_map<std::string, size_t> first_of_group;
+  for (size_t i = 0; i < manifest.rows.size(); ++i)
+    if (const std::string& group = manifest.rows[i].group; !group.empty()) sets.join(i, first_of_group.emplace(group, i).first->second);
+  for (const std::vector<int64_t>& same : survey.copies)
+    for (int64_t row : same) sets.join(static_cast<size_t>(row), static_cast<size_t>(same.front()));
+  for (const SimilarRows& pair : survey.similar) sets.join(static_cast<size_t>(pair.first), static_cast<size_t>(pair.second));
+
+  std::unordered_map<size_t, std::vector<size_t>> members;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) members[sets.find(i)].push_back(i);
+  int64_t changed = 0;
+  for (const auto& [root, rows] : members) {
+    if (rows.size() < 2) continue;
+    std::string name;
+    for (size_t row : rows)
+      if (const std::string& group = manifest.rows[row].group; !group.empty() && (name.empty() || group < name)) name = group;
+    if (name.empty()) name = concat("copies of ", manifest.rows[rows.front()].file);
+    for (size_t row : rows)
+      if (manifest.rows[row].group != name) manifest.rows[row].group = name, ++changed;
+  }
+  return changed;
+}
+
+namespace {
+// One row per file: what is byte for byte the same need not be compared.
+std::vector<SimilarRows> similar_rows(const std::vector<int64_t>& rows, std::vector<RowSurvey>& found) {
+  std::set<std::string> seen;
+  std::vector<int64_t> distinct;
+  std::vector<Fingerprint> fingerprints;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (found[i].slice_error.empty() && seen.insert(found[i].digest).second)
+      distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
+  std::vector<SimilarRows> similar;
+  for (const NearCopy& pair : find_near_copies(fingerprints))
+    similar.push_back(
+        {distinct[static_cast<size_t>(pair.first)], distinct[static_cast<size_t>(pair.second)], pair.placement, pair.likeness});
+  return similar;
+}
+}  // namespace
+
 DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder) {
   DataSurvey survey;
   for (const std::string& name : classes.names()) survey.classes.push_back({.name = name});
@@ -145,6 +190,7 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
   for (auto& [digest, same] : by_digest)
     if (same.size() > 1) survey.copies.push_back(std::move(same));
   std::sort(survey.copies.begin(), survey.copies.end());
+  survey.similar = similar_rows(rows, found);
   survey.recount(manifest, classes);
   return survey;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/leak_audit.h"
 #include "data/manifest.h"
 
 namespace dura {
@@ -26,6 +27,13 @@ struct ClassSurvey {
   int level_percentile(double share) const;  // smallest level with at least this share of the pixels at or below it
 };
 
+// Two slices that show the same picture though their files differ (data/leak_audit.h).
+struct SimilarRows {
+  int64_t first = 0, second = 0;  // rows of the manifest, first < second
+  Placement placement;            // how the second lies upon the first
+  double likeness = 0;
+};
+
 struct DataSurvey {
   std::vector<ClassSurvey> classes;                        // in class order
   std::map<std::string, int64_t> left_out;                 // value of `split` -> rows of the classes
@@ -34,11 +42,17 @@ struct DataSurvey {
   std::vector<BadImage> bad;                               // slices and masks that cannot be used
   std::vector<int64_t> bad_rows;                           // of the slices among them, ascending
   std::vector<std::vector<int64_t>> copies;                // rows whose files are byte for byte the same, by first row
+  std::vector<SimilarRows> similar;                        // of one row per file; mirrored, turned or changed copies
   int64_t slices = 0;                                      // read, bad ones included
 
   // Counts slices, patients and left_out again after `split` has changed; everything else does not depend on it.
   void recount(const Manifest& manifest, const ClassNames& classes_of_manifest);
 };
+
+// Copies must not be divided: rows of `copies` and `similar` share a group from here on, and so does everything that shared one with them.
+// Their groups' first name in alphabetical order stays, "copies of FILE" where they had none. Returns the number of rows whose group is
+// new.
+int64_t group_copies(Manifest& manifest, const DataSurvey& survey);
 
 // Reads every slice and mask of the classes once, on all threads. `manifest` is left as it is.
 DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder);

@@ -110,7 +110,8 @@ TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][
   CHECK(results[0]["title"] == "untouched");
   CHECK(results[1]["title"] == "rare class augmented");
   CHECK(results[1]["classes"][0]["pictures"] == results[1]["classes"][1]["pictures"]);
-  CHECK_THAT(read_text_file(run + "/report.html", 1 << 22), Contains("<svg") && Contains("untouched"));
+  must_run("dura-report", {"--run", run});
+  CHECK_THAT(read_text_file(run + "/report.html", 1 << 22), Contains("<svg") && Contains("untouched") && Contains("rare class augmented"));
 
   // Prediction, one file at a time.
   std::vector<std::string> arguments = {"--model", model};

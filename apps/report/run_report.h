@@ -1,18 +1,12 @@
-// The page about one run: what was run, how training went, how good the model is.
+// The page about one run: everything that its programs left in its folder, from the data to where the network looked.
 #pragma once
 #include <filesystem>
-#include <string>
-#include <vector>
-
-#include "apps/evaluation/evaluation.h"
 
 namespace dura {
 
 struct RunReport {
-  std::filesystem::path run;  // its history.csv, config.toml and run.json go in where they are there
-  std::string model_sha256, manifest, manifest_sha256;
-  std::vector<BadImage> bad_images;
-  std::vector<Evaluation> evaluations;
+  std::filesystem::path run;          // config.toml, run.json, history.csv, evaluation_<split>.json, heat_maps/: what is there goes in
+  std::filesystem::path preparation;  // prepare.json of dura-prepare; empty: run/prepare.json
 };
 
 void write_run_report(const std::filesystem::path& file, const RunReport& report);

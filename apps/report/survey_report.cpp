@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "data/csv.h"
+
 namespace dura {
 namespace {
 
@@ -77,6 +79,12 @@ std::string lesions_text(const DataSurvey& survey) {
   return text;
 }
 
+// Both are used, in different splits.
+bool are_divided(const Manifest& manifest, const SimilarRows& pair) {
+  const auto a = parse_split(manifest.rows[static_cast<size_t>(pair.first)].split), b = parse_split(manifest.rows[static_cast<size_t>(pair.second)].split);
+  return a && b && *a != *b;
+}
+
 std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
   std::string text = concat("files that cannot be used: ", survey.bad.size(), "\n");
   for (size_t i = 0; i < std::min(most_examples, survey.bad.size()); ++i) text += concat("  ", survey.bad[i].reason, "\n");
@@ -87,10 +95,30 @@ std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
     for (int64_t row : survey.copies[i]) text.append(" ").append(file_of(manifest, row));
     text += "\n";
   }
+  int64_t divided = 0;
+  for (const SimilarRows& pair : survey.similar) divided += are_divided(manifest, pair);
+  text += concat("pairs of slices that show the same picture (mirrored, turned, slightly rotated, brighter or darker): ", survey.similar.size(), ", ", divided,
+                 " of them in two splits\n");
+  for (size_t i = 0; i < std::min(most_examples, survey.similar.size()); ++i) {
+    const SimilarRows& pair = survey.similar[i];
+    text += concat("  ", file_of(manifest, pair.first), " and ", file_of(manifest, pair.second), ", ", pair.placement.name(), line(", likeness %.4f\n", pair.likeness));
+  }
   return text;
 }
 
 }  // namespace
+
+std::string copies_csv(const DataSurvey& survey, const Manifest& manifest) {
+  std::string text = format_csv_row({"first", "second", "first_split", "second_split", "how", "likeness"});
+  const auto add = [&](int64_t first, int64_t second, const std::string& how, double likeness) {
+    const ManifestRow &a = manifest.rows[static_cast<size_t>(first)], &b = manifest.rows[static_cast<size_t>(second)];
+    text += format_csv_row({a.file, b.file, a.split, b.split, how, line("%.4f", likeness)});
+  };
+  for (const std::vector<int64_t>& same : survey.copies)
+    for (size_t i = 1; i < same.size(); ++i) add(same[0], same[i], "the same bytes", 1);
+  for (const SimilarRows& pair : survey.similar) add(pair.first, pair.second, pair.placement.name(), pair.likeness);
+  return text;
+}
 
 std::string survey_text(const DataSurvey& survey, const Manifest& manifest) {
   std::string text;
@@ -152,6 +180,13 @@ std::string survey_json(const DataSurvey& survey, const Manifest& manifest, cons
     for (int64_t row : same) files.push_back(file_of(manifest, row));
     out["copies"].push_back(files);
   }
+  out["similar"] = json::array();
+  for (const SimilarRows& pair : survey.similar)
+    out["similar"].push_back({{"first", file_of(manifest, pair.first)},
+                              {"second", file_of(manifest, pair.second)},
+                              {"how", pair.placement.name()},
+                              {"likeness", pair.likeness},
+                              {"divided", are_divided(manifest, pair)}});
   if (split) {
     json strata = json::array();
     for (const StratumReport& s : split->strata) strata.push_back({{"name", s.name}, {"rows", s.rows}, {"wanted", s.wanted}});

@@ -12,8 +12,12 @@ std::string survey_text(const DataSurvey& survey, const Manifest& manifest);
 std::string split_text(const SplitReport& report);
 
 // Keys: slices, classes[{name, splits{train{slices,patients}...}, left_out, grey_levels{mean,deviation,p1,p50,p99}, masks, empty_masks,
-// lesion_mm{count,min,q1,median,q3,max}}], left_out, other_labels, extents[{height,width,slices}], bad[{file,reason}], copies[[file]].
+// lesion_mm{count,min,q1,median,q3,max}}], left_out, other_labels, extents[{height,width,slices}], bad[{file,reason}], copies[[file]],
+// similar[{first,second,how,likeness,divided}].
 // `split`, where not null, adds units, largest_class_deviation and strata[{name,rows,wanted}].
 std::string survey_json(const DataSurvey& survey, const Manifest& manifest, const SplitReport* split);
+
+// Every pair of copies: first,second,first_split,second_split,how,likeness.
+std::string copies_csv(const DataSurvey& survey, const Manifest& manifest);
 
 }  // namespace dura

@@ -1,0 +1,29 @@
+// Numbers of JSON files as the pages show them; for .cpp files of reports.
+#pragma once
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace dura {
+
+// null, as dura's programs write what is no number: NaN
+inline double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() : std::numeric_limits<double>::quiet_NaN(); }
+
+inline std::vector<double> numbers(const nlohmann::json& list) {
+  std::vector<double> values;
+  for (const nlohmann::json& j : list) values.push_back(number(j));
+  return values;
+}
+
+// "-" for what is no number
+inline std::string fixed(double v, int digits = 3) {
+  if (!std::isfinite(v)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, v);
+  return text;
+}
+
+}  // namespace dura

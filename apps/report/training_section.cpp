@@ -1,0 +1,90 @@
+// How training went, from history.csv: what phase 1 is watched by, precision and recall, and what phase 2 is stopped by, the losses.
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <set>
+
+#include "apps/report/sections.h"
+#include "apps/report/svg.h"
+#include "data/csv.h"
+#include "engine/file.h"
+
+namespace dura {
+namespace {
+
+double parse(const std::string& text) {
+  return text == "NA" ? std::numeric_limits<double>::quiet_NaN() : std::strtod(text.c_str(), nullptr);
+}
+
+class Curves {
+ public:
+  explicit Curves(CsvTable table) : table_(std::move(table)) {}
+
+  std::vector<std::string> phases() const {
+    std::vector<std::string> names;
+    for (const CsvRow& row : table_.rows)
+      if (names.empty() || names.back() != row.fields[0]) names.push_back(row.fields[0]);
+    return names;
+  }
+  // Class names, from the columns val_f1_<class>.
+  std::vector<std::string> classes() const {
+    std::vector<std::string> names;
+    for (const std::string& h : table_.header)
+      if (h.rfind("val_f1_", 0) == 0) names.push_back(h.substr(7));
+    return names;
+  }
+  LineSeries series(const std::string& phase, const std::string& name, const std::string& column, bool dashed = false) const {
+    LineSeries s{.name = name, .dashed = dashed};
+    for (size_t c = 0; c < table_.header.size(); ++c) {
+      if (table_.header[c] != column) continue;
+      for (const CsvRow& row : table_.rows)
+        if (row.fields[0] == phase) s.x.push_back(static_cast<double>(s.x.size() + 1)), s.y.push_back(parse(row.fields[c]));
+    }
+    return s;
+  }
+  double last(const std::string& column) const {
+    for (size_t c = 0; c < table_.header.size(); ++c)
+      if (table_.header[c] == column && !table_.rows.empty()) return parse(table_.rows.back().fields[c]);
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+ private:
+  CsvTable table_;
+};
+
+}  // namespace
+
+void add_training(HtmlPage& page, const std::filesystem::path& history) {
+  if (!std::filesystem::exists(history)) return;
+  const Curves curves(parse_csv(read_text_file(history, uint64_t{16} << 20), history.string()));
+  if (curves.phases().empty()) return;
+  page.section("Training");
+  page.paragraph(
+      "Losses are without class weights, so that training and validation can be compared. Training values are means over the epoch, while "
+      "weights change and dropout is on.");
+  for (const std::string& phase : curves.phases()) {
+    LinePlot scores{.title = phase + ": precision and recall on validation",
+                    .x_label = "epoch",
+                    .y_label = "",
+                    .series = {},
+                    .whole_x = true,
+                    .y_min = 0.0,
+                    .y_max = 1.0};
+    for (const std::string& c : curves.classes()) {
+      scores.series.push_back(curves.series(phase, c + " precision", "val_precision_" + c));
+      scores.series.push_back(curves.series(phase, c + " recall", "val_recall_" + c, true));
+    }
+    if (curves.classes().size() <= 4) page.svg(svg_line_plot(scores));
+    page.svg(
+        svg_line_plot({.title = phase + ": loss",
+                       .x_label = "epoch",
+                       .y_label = "mean cross-entropy",
+                       .series = {curves.series(phase, "training", "train_loss"), curves.series(phase, "validation", "val_loss", true)},
+                       .whole_x = true,
+                       .y_min = 0.0}));
+  }
+  page.paragraph(concat("Peak memory of the training process: ", std::llround(curves.last("peak_memory_mib")),
+                        " MiB. Steps skipped because a gradient was not finite: ", std::llround(curves.last("skipped_steps")), "."));
+}
+
+}  // namespace dura
