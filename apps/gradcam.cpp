@@ -18,7 +18,7 @@ namespace {
 
 using namespace dura;
 
-struct GradCamOptions {
+struct ExplainOptions {
   DataOptions data;
   std::string model, split = "test", stage = "layer4", explain = "predicted", out;
   std::vector<std::string> files;
@@ -45,12 +45,12 @@ void explain(Classifier& model, Classifier* random_model, const Tensor& images, 
   const Tensor on_device = Tensor::empty(images.shape(), DType::u8, model.options().backbone.tensors.device, "images");
   backend(on_device.device()).upload(images.raw(), on_device);
   const Tensor x = model.normalize(on_device);
-  const GradCam result = grad_cam(model, x, stage, fixed_classes);
+  const GradCam result = grad_cam(model, x, {.stage = stage, .classes = fixed_classes});
   const auto K = static_cast<int64_t>(model.classes().size());
   const std::vector<double> p = softmax_rows(download_as_double(result.logits), K);
   const std::vector<int32_t> predicted = argmax_rows(p, K);
   const std::vector<HeatMap> maps = host_maps(result.maps);
-  const std::vector<HeatMap> random_maps = random_model ? host_maps(grad_cam(*random_model, x, stage, result.classes).maps) : std::vector<HeatMap>(maps.size());
+  const std::vector<HeatMap> random_maps = random_model ? host_maps(grad_cam(*random_model, x, {.stage = stage, .classes = result.classes}).maps) : std::vector<HeatMap>(maps.size());
   for (size_t i = 0; i < items.size(); ++i) {
     items[i]->predicted = predicted[i];
     items[i]->explained = result.classes[i];
@@ -118,7 +118,7 @@ class Output {
   int64_t maps_ = 0, without_evidence_ = 0;
 };
 
-int32_t class_to_explain(const GradCamOptions& o, const ClassNames& classes) {
+int32_t class_to_explain(const ExplainOptions& o, const ClassNames& classes) {
   if (o.explain == "predicted") return -1;
   const auto found = classes.find(o.explain);
   if (!found) fail_usage("--explain ", o.explain, ": the model's classes are ", classes.list(), "; or say predicted");
@@ -132,7 +132,7 @@ std::string display_name(const std::string& path, const std::vector<std::string>
   return shared > 1 ? path : name(path);
 }
 
-int explain_files(const GradCamOptions& o, ModelFile& file, int stage) {
+int explain_files(const ExplainOptions& o, ModelFile& file, int stage) {
   const int64_t size = file.preprocessing.size;
   const int32_t fixed = class_to_explain(o, ClassNames(file.model->classes()));
   Output output(o.out, file.model->classes());
@@ -160,7 +160,7 @@ int explain_files(const GradCamOptions& o, ModelFile& file, int stage) {
 }
 
 // The brain's mask where the manifest has a column for it, else the head's outline found in the picture.
-Image region_of(const Image& gray, const Manifest& manifest, const ManifestRow& row, const GradCamOptions& o, const PreprocessingOptions& preprocessing) {
+Image region_of(const Image& gray, const Manifest& manifest, const ManifestRow& row, const ExplainOptions& o, const PreprocessingOptions& preprocessing) {
   const std::vector<std::string> extra = manifest.extra_columns();
   if (std::find(extra.begin(), extra.end(), "brain") != extra.end())
     if (const std::string brain = manifest.value(row, "brain"); !brain.empty())
@@ -168,7 +168,7 @@ Image region_of(const Image& gray, const Manifest& manifest, const ManifestRow& 
   return head_region(gray);
 }
 
-int explain_split(const Program& program, const GradCamOptions& o, ModelFile& file, int stage) {
+int explain_split(const Program& program, const ExplainOptions& o, ModelFile& file, int stage) {
   const std::optional<Split> split = parse_split(o.split);
   if (!split) fail_usage("--split ", o.split, ": use train, val or test");
   const DataSplits data = open_splits(o.data, file.model->classes());
@@ -228,7 +228,7 @@ int explain_split(const Program& program, const GradCamOptions& o, ModelFile& fi
 }  // namespace
 
 int main(int argc, char** argv) {
-  GradCamOptions o;
+  ExplainOptions o;
   Program program({.name = "dura-gradcam",
                    .summary = "Heat maps of what the network used for its answer (Grad-CAM); scores against lesion masks where there are any.",
                    .examples = {"dura-gradcam --model run/model.safetensors --out maps slice.png", "dura-gradcam --model run/model.safetensors --data brain --split test --out maps"}});

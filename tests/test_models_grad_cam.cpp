@@ -1,0 +1,149 @@
+// Heat maps of the Grad-CAM family: against float64 definitions elsewhere, against each other where theory says that they are equal, and
+// where a map must be empty.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "models/grad_cam.h"
+#include "tests/golden_values.h"
+#include "tests/hash_weights.h"
+
+using namespace dura;
+using namespace dura::golden;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// A hash-made tensor of torchvision's order in dura's: (K,C,R,S) -> (K,R,S,C).
+Tensor from_hash(const std::vector<double>& values, const Shape& ours, DType dtype) {
+  const Tensor wide = Tensor::empty(ours, DType::f64, Device::cpu), t = Tensor::empty(ours, dtype, Device::cpu);
+  if (ours.rank() < 4) {
+    std::copy(values.begin(), values.end(), wide.data<double>());
+  } else {
+    const int64_t K = ours[0], places = ours[1] * ours[2], C = ours[3];
+    for (int64_t k = 0; k < K; ++k)
+      for (int64_t i = 0; i < places; ++i)
+        for (int64_t c = 0; c < C; ++c)
+          wide.data<double>()[(k * places + i) * C + c] = values[static_cast<size_t>((k * C + c) * places + i)];
+  }
+  backend(Device::cpu).cast(wide, t);
+  return t;
+}
+
+// The network of tests/golden/make_heat_maps.py.
+struct HashNetwork {
+  explicit HashNetwork(DType compute)
+      : model({.backbone = {.depth = 18, .tensors = {.compute = compute}}, .classes = {"a", "b", "c"}}, Initialise::no),
+        x(from_hash(hash_images(5, 2, 64), {2, 64, 64, 3}, compute)) {
+    std::map<std::string, std::vector<double>> values;
+    for (const NamedShape& t : resnet_tensors(18, 3)) values[t.name] = hash_tensor(t, 18);
+    for (Parameter* p : model.parameters()) p->assign(from_hash(values.at(p->name()), p->shape(), stat_dtype(compute)));
+    for (const NamedBuffer& b : model.buffers()) {
+      const Tensor t = from_hash(values.at(b.name), b.tensor.shape(), b.tensor.dtype());
+      std::copy_n(static_cast<const char*>(t.raw()), t.bytes(), static_cast<char*>(b.tensor.raw()));
+    }
+    model.buffers_changed();
+  }
+
+  Classifier model;
+  Tensor x;
+};
+
+std::vector<double> to_doubles(const Tensor& t) {
+  const Tensor wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
+  backend(Device::cpu).cast(t, wide);
+  return {wide.data<double>(), wide.data<double>() + wide.numel()};
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0, scale = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::abs(a[i] - b[i]));
+    scale = std::max(scale, std::abs(b[i]));
+  }
+  REQUIRE(scale > 0);
+  return worst / scale;
+}
+
+}  // namespace
+
+TEST_CASE("the four heat map methods agree with their definitions in float64 and in float32", "[models][grad_cam]") {
+  const GoldenValues golden("heat_maps.txt");
+  for (const auto& [dtype, tolerance] : {std::pair{DType::f64, 1e-11}, std::pair{DType::f32, 2e-4}}) {
+    HashNetwork network(dtype);
+    for (const std::string& method : cam_method_names())
+      for (int stage : {2, 3, 4}) {
+        CAPTURE(dtype_name(dtype), method, stage);
+        const GradCam found = grad_cam(network.model, network.x, {.method = cam_method_by_name(method), .stage = stage, .classes = {2, 0}});
+        CHECK(found.maps.shape() == Shape{2, 32 >> stage, 32 >> stage});
+        CHECK(largest_difference(to_doubles(found.maps), golden[concat(method, "_layer", stage)]) < tolerance);
+      }
+  }
+}
+
+TEST_CASE("behind layer4, Grad-CAM and HiResCAM are the positive part of CAM over the number of places", "[models][grad_cam]") {
+  HashNetwork network(DType::f64);
+  const Tensor features = network.model.backbone().run(network.x).value();
+  const std::vector<int32_t> classes = {1, 2};
+  const int64_t places = features.shape()[1] * features.shape()[2], C = features.shape()[3];
+  std::vector<double> cam;
+  for (int64_t n = 0; n < 2; ++n)
+    for (int64_t i = 0; i < places; ++i) {
+      const double *a = features.data<double>() + (n * places + i) * C,
+                   *w = network.model.head().weight.master().data<double>() + classes[static_cast<size_t>(n)] * C;
+      cam.push_back(std::max(0.0, std::inner_product(a, a + C, w, 0.0) / static_cast<double>(places)));
+    }
+  for (CamMethod method : {CamMethod::grad_cam, CamMethod::hires_cam})
+    CHECK(largest_difference(to_doubles(grad_cam(network.model, network.x, {.method = method, .classes = classes}).maps), cam) < 1e-13);
+}
+
+TEST_CASE("without classes a map explains the predicted one", "[models][grad_cam]") {
+  HashNetwork network(DType::f64);
+  for (const std::string& name : cam_method_names()) {
+    const CamMethod method = cam_method_by_name(name);
+    const GradCam own = grad_cam(network.model, network.x, {.method = method, .stage = 3});
+    REQUIRE(own.classes.size() == 2);
+    for (size_t n = 0; n < 2; ++n) {
+      const double* row = own.logits.data<double>() + 3 * n;
+      CHECK(own.classes[n] == std::max_element(row, row + 3) - row);
+    }
+    const GradCam named = grad_cam(network.model, network.x, {.method = method, .stage = 3, .classes = own.classes});
+    CHECK(to_doubles(own.maps) == to_doubles(named.maps));
+  }
+}
+
+TEST_CASE("where every weight speaks against the class, every method's map at layer4 is zero", "[models][grad_cam]") {
+  HashNetwork network(DType::f32);
+  const Tensor against = Tensor::empty(network.model.head().weight.shape(), DType::f32, Device::cpu);
+  std::fill_n(against.data<float>(), against.numel(), -1.0f);
+  network.model.head().weight.assign(against);
+  for (const std::string& method : cam_method_names())
+    for (double v : to_doubles(grad_cam(network.model, network.x, {.method = cam_method_by_name(method)}).maps)) CHECK(v == 0);
+}
+
+TEST_CASE("heat maps see through frozen layers and do not touch parameter gradients", "[models][grad_cam]") {
+  HashNetwork network(DType::f32);
+  for (const std::string& method : cam_method_names())
+    for (int stage : {2, 4}) {
+      const GradCamOptions options = {.method = cam_method_by_name(method), .stage = stage, .classes = {0, 1}};
+      network.model.freeze_backbone();
+      const std::vector<double> frozen = to_doubles(grad_cam(network.model, network.x, options).maps);
+      network.model.unfreeze("all");
+      CHECK(frozen == to_doubles(grad_cam(network.model, network.x, options).maps));
+      CHECK(std::accumulate(frozen.begin(), frozen.end(), 0.0) > 0);
+      for (Parameter* p : network.model.parameters()) CHECK_FALSE(p->gradient()->written());
+    }
+}
+
+TEST_CASE("heat maps refuse unknown methods, stages, classes and a model that is being trained", "[models][grad_cam]") {
+  CHECK_THROWS_WITH(cam_method_by_name("scorecam"), Contains("no heat map method 'scorecam'") && Contains("layercam"));
+  HashNetwork network(DType::f32);
+  CHECK_THROWS_WITH(grad_cam(network.model, network.x, {.stage = 5}), Contains("stage 5 of 0"));
+  CHECK_THROWS_WITH(grad_cam(network.model, network.x, {.classes = {0}}), Contains("1 classes for 2 images"));
+  CHECK_THROWS_WITH(grad_cam(network.model, network.x, {.classes = {0, 3}}), Contains("class 3 of 3"));
+  network.model.set_training(true);
+  CHECK_THROWS_WITH(grad_cam(network.model, network.x), Contains("training mode"));
+}
