@@ -139,57 +139,6 @@ TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][
   CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("Not a medical device") && Contains("8 maps"));
 }
 
-TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradcam]") {
-  const TextureData data({.train = 0, .val = 0, .test = 6});
-  const TemporaryFolder out;
-  std::string manifest = "file,label,split,mask\n";
-  for (int64_t i = 0; i < 6; ++i) {
-    Image mask(32 + i % 9, 32 + i % 7, 1);
-    for (int64_t r = 4; r < 16; ++r) std::fill_n(mask.row(r) + 4, 12, uint8_t{255});
-    if (i < 5) write_picture(data.folder, concat("m", i, ".png"), mask);
-    manifest += concat("p", i, ".png,", i % 3 ? "usual" : "rare", ",test,", i < 5 ? concat("m", i, ".png") : "", "\n");
-  }
-  data.folder.write("manifest.csv", manifest);
-  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
-  const ProgramRun run = must_run("dura-gradcam", {"--model", model, "--data", data.path(), "--out", maps, "--explain", "usual"});
-  CHECK_THAT(run.output, Contains("heat maps on 5 pictures with a lesion") && Contains("random weights"));
-  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("heat maps on 5 pictures with a lesion"));
-}
-
-TEST_CASE("gradcam says plainly when a map has no positive evidence, and shows the picture as it is", "[apps][gradcam]") {
-  const TextureData data({.train = 0, .val = 0, .test = 2});
-  const TemporaryFolder out;
-  Classifier model({.backbone = {.depth = 18}, .classes = {"rare", "usual"}});
-  // Features are not negative, so nothing speaks for either class.
-  const Tensor against = Tensor::empty(model.head().weight.shape(), DType::f32, Device::cpu);
-  std::fill_n(against.data<float>(), against.numel(), -1.0f);
-  model.head().weight.assign(against);
-  const std::string file = out / "model.safetensors", maps = out / "maps";
-  write_model(file, model, {.size = 32});
-  const ProgramRun run = must_run("dura-gradcam", {"--model", file, "--out", maps, data.path() + "/p0.png", data.path() + "/p1.png"});
-  CHECK_THAT(run.output, Contains("p0.png") && Contains("no positive evidence") && Contains("2 maps, 2 without positive evidence"));
-  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("2 without positive evidence"));
-  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
-  REQUIRE(raw.contains("p0.png"));
-  for (int64_t i = 0; i < raw.at("p0.png").numel(); ++i) CHECK(raw.at("p0.png").value(i) == 0);
-  CHECK(std::filesystem::exists(maps + "/p0.png.png"));
-}
-
-TEST_CASE("gradcam keeps pictures of the same name in different folders apart", "[apps][gradcam]") {
-  const TextureData data({.train = 0, .val = 0, .test = 1});
-  const TemporaryFolder out;
-  for (const char* name : {"a/slice.png", "b/slice.png"}) write_picture(out, name, texture(name[0], name[0] == 'a', 32, 32));
-  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
-  must_run("dura-gradcam", {"--model", model, "--out", maps, out / "a/slice.png", out / "b/slice.png", data.path() + "/p0.png"});
-  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
-  CHECK(raw.size() == 3);
-  CHECK(raw.contains("p0.png"));
-  int64_t overlays = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(maps))
-    overlays += entry.path().string().find("slice.png.png") != std::string::npos;
-  CHECK(overlays == 2);
-}
-
 TEST_CASE("predict quotes file names that need it, and goes on after a bad picture", "[apps][predict]") {
   const TemporaryFolder out;
   write_picture(out, "a, b.png", texture(1, true, 33, 37));

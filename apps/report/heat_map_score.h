@@ -1,43 +1,65 @@
-// Do heat maps point at the lesion? Scored against masks, beside guesses that need no network.
+// Does a heat map point at the lesion? One picture's map against its mask, and beside it four guesses that know nothing of the lesion.
+// Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that extent.
 #pragma once
-#include <cstdint>
+#include <array>
 #include <string>
 #include <vector>
 
-#include "apps/report/overlay.h"
+#include "apps/report/heat_map.h"
 #include "data/image.h"
 
 namespace dura {
 
-// 255 where the head is: brighter than a tenth of the 99th percentile, and what lies between such pixels in its row and in its column.
-Image head_region(const Image& gray);
-
-struct Pixel {
-  int64_t row = 0, column = 0;
+// How far outside of the lesion a peak still counts as a hit.
+struct Tolerance {
+  double amount = 0;  // radius
+  bool millimetres = false;
+  std::string text() const;  // "0 px", "15 px", "5 mm"
 };
-Pixel centre_of(const Image& region);                                 // centre of mass
-Pixel brightest_smoothed(const Image& gray, const Image& region);     // largest mean of a window of a twelfth of the side, inside of the region
-Pixel peak_of(const HeatMap& map);                                    // of a map in the image's extent; the first of equals
+Tolerance parse_tolerance(const std::string& text);  // "0", "15px" or "5mm"; UsageError for anything else
 
-// One picture: what was hit. Everything in one extent.
-struct PointingRecord {
-  double lesion_share = 0;  // of the region's pixels
-  bool network = false, random_network = false, centre = false, brightest = false;
-  double energy = 0;        // share of the map inside of the lesion; 0 for a map without evidence
-  double overlap = 0;       // intersection over union of the lesion and the map above half of its largest value
+// Millimetres per pixel of the network's frame, which may differ in height and width; 0: not known.
+struct PixelPitch {
+  double row = 0, column = 0;
 };
-// A map without evidence hits nothing. The maps are resized to the picture.
-PointingRecord score_pointing(const Image& gray, const Image& mask, const Image& region, const HeatMap& map, const HeatMap& random_map);
+// The mask (not zero inside) grown by the tolerance. Throws Error for millimetres without a pitch.
+Image grow(const Image& mask, const Tolerance& tolerance, const PixelPitch& pitch = {});
 
-struct PointingSummary {
-  int64_t pictures = 0;
-  double lesion_share = 0, network = 0, random_network = 0, centre = 0, brightest = 0, energy = 0, overlap = 0;  // means
-  double p_value = 1;  // chance of at least so many hits by points drawn anywhere in the region: binomial with the mean share
-  std::string text() const;  // one line
+struct MapScore {
+  double pointing = 0;  // the peak is in the lesion or within the tolerance (Zhang et al. 2018, "pointing game"): 1 or 0
+  double energy = 0;    // the map's sum inside of the lesion over its whole sum
+  double iou_half = 0;  // intersection over union of the lesion and what is at least half of the map's largest value
+  double iou_otsu = 0;  // the same with what is above Otsu's threshold of the map
+  MapScore& operator+=(const MapScore& o);
+  MapScore operator/(double n) const;
 };
-PointingSummary summarise(const std::vector<PointingRecord>& records);
+// `near`: the mask grown by the tolerance. A map without evidence scores 0 everywhere.
+MapScore score_map(const HeatMap& map, const Image& mask, const Image& near);
 
-// P(X >= hits) for X ~ Binomial(trials, p), by summing logarithms of terms.
-double binomial_tail(int64_t trials, int64_t hits, double p);
+// Whose maps: the network's, the same architecture's with random weights (mean over networks), and guesses. A random point's scores are
+// expected values: the lesion's share of the region.
+enum class Guess : uint8_t { network, random_weights, brain_centre, random_point, brightest };
+constexpr size_t guesses = 5;
+const char* guess_name(Guess g);  // "network", "random weights", ...
+const char* guess_key(Guess g);   // for files: "network", "random_weights", "brain_centre", "random_point", "brightest"
+constexpr std::array<Guess, guesses> all_guesses = {Guess::network, Guess::random_weights, Guess::brain_centre, Guess::random_point,
+                                                    Guess::brightest};
+
+struct PictureScore {
+  std::array<MapScore, guesses> scores;
+  bool evidence = false;                 // the network's map has any
+  double random_maps_with_evidence = 0;  // share
+  MapScore& operator[](Guess g) { return scores[static_cast<size_t>(g)]; }
+  const MapScore& operator[](Guess g) const { return scores[static_cast<size_t>(g)]; }
+};
+
+struct ScoredSlice {
+  Image gray, mask, region;  // one channel, one extent; region: where the brain is
+  Tolerance tolerance = {};
+  PixelPitch pitch = {};
+};
+// Throws Error where extents differ or the mask is empty: a picture without a lesion cannot be scored. A lesion that sticks out of the
+// region widens it.
+PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const std::vector<HeatMap>& random_maps);
 
 }  // namespace dura

@@ -1,25 +1,14 @@
 // A heat map over the slice it explains: upscaled, coloured, blended; the lesion's outline where a mask is known.
 // Invariant: a map without any positive value never shows colour: it has no evidence to point at.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "apps/report/color_map.h"
+#include "apps/report/heat_map.h"
 #include "data/image.h"
 
 namespace dura {
-
-// One Grad-CAM map: raw values, rows from the top.
-struct HeatMap {
-  int64_t height = 0, width = 0;
-  std::vector<float> values;
-
-  bool has_evidence() const;  // some value is greater than 0
-};
-
-// Bilinear, the centres of the corner pixels' areas aligned and edges repeated: equal to OpenCV's resize with INTER_LINEAR.
-HeatMap resize(const HeatMap& map, int64_t height, int64_t width);
-// (v - min) / (1e-7 + max - min), as pytorch-grad-cam scales its maps for showing. Throws Error for values that are not finite.
-HeatMap normalise(const HeatMap& map);
 
 struct OverlayOptions {
   double opacity = 0.5;  // of the colours: out = opacity*colour + (1-opacity)*image

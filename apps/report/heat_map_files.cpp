@@ -1,0 +1,64 @@
+#include "apps/report/heat_map_files.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "data/csv.h"
+
+namespace dura {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const ScoreGroup& g) {
+  Json j = {{"group", g.name},
+            {"pictures", g.pictures},
+            {"without_evidence", g.without_evidence},
+            {"random_maps_with_evidence", g.random_maps_with_evidence},
+            {"p_value", g.p_value}};
+  for (Guess guess : all_guesses)
+    j["scores"][guess_key(guess)] = {
+        {"pointing", g[guess].pointing}, {"energy", g[guess].energy}, {"iou_half", g[guess].iou_half}, {"iou_otsu", g[guess].iou_otsu}};
+  return j;
+}
+
+std::string number(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", v);
+  return text;
+}
+
+}  // namespace
+
+std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups) {
+  Json j = {{"format", "dura heat maps 1"},
+            {"model_sha256", run.model_sha256},
+            {"split", run.split},
+            {"method", run.method},
+            {"stage", run.stage},
+            {"explain", run.explain},
+            {"tolerance", run.tolerance},
+            {"maps", run.maps},
+            {"without_evidence", run.without_evidence},
+            {"random_networks", run.random_networks},
+            {"groups", Json::array()}};
+  for (const ScoreGroup& g : groups) j["groups"].push_back(json_of(g));
+  return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string heat_maps_csv(const std::vector<ScoredPicture>& pictures) {
+  std::vector<std::string> header = {"file", "label", "predicted", "probability", "explained", "evidence"};
+  for (Guess g : all_guesses)
+    for (const char* score : {"pointing", "energy", "iou_half", "iou_otsu"}) header.push_back(concat(guess_key(g), "_", score));
+  std::string text = format_csv_row(header);
+  for (const ScoredPicture& p : pictures) {
+    std::vector<std::string> row = {p.file, p.label, p.predicted, number(p.probability), p.explained, p.score.evidence ? "1" : "0"};
+    for (Guess g : all_guesses)
+      for (double v : {p.score[g].pointing, p.score[g].energy, p.score[g].iou_half, p.score[g].iou_otsu}) row.push_back(number(v));
+    text += format_csv_row(row);
+  }
+  return text;
+}
+
+}  // namespace dura

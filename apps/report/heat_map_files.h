@@ -1,0 +1,21 @@
+// The scores of heat maps as files for other programs: heat_maps.json and heat_maps.csv (docs/formats.md).
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/report/heat_map_summary.h"
+
+namespace dura {
+
+// How the maps were made, for the head of the file.
+struct HeatMapRun {
+  std::string model_sha256, split, method, stage, explain, tolerance;
+  int64_t maps = 0, without_evidence = 0, random_networks = 0;
+};
+
+std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups);
+// One row per scored picture.
+std::string heat_maps_csv(const std::vector<ScoredPicture>& pictures);
+
+}  // namespace dura
