@@ -6,6 +6,7 @@
 #include "apps/program.h"
 #include "apps/report/heat_map_files.h"
 #include "apps/report/heat_map_page.h"
+#include "apps/report/map_checks.h"
 #include "apps/training/split_maps.h"
 #include "data/image_codec.h"
 #include "engine/file.h"
@@ -19,7 +20,7 @@ struct Options {
   DataOptions data;
   std::string model, split = "test", method = "gradcam", stage = "layer4", explain = "predicted", tolerance = "0", out;
   std::vector<std::string> files;
-  int64_t batch = 16, pictures = 48, limit = 0, random_networks = 3;
+  int64_t batch = 16, pictures = 48, limit = 0, random_networks = 3, sanity = 0, deletion = 0;
 
   ExplainOptions explanation(const ClassNames& classes) const {
     ExplainOptions o{.method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage)};
@@ -94,10 +95,22 @@ int explain_split(const Options& o, ModelFile& file) {
   const std::vector<ScoredPicture> scored = maps.score();
   const std::vector<ScoreGroup> groups = score_groups(scored, file.model->classes());
   if (!groups.empty()) {
-    const std::string title = "heat maps (" + o.method + " at " + o.stage + ", tolerance " + tolerance.text() + ")";
+    const std::string title = "Heat maps (" + o.method + " at " + o.stage + ", tolerance " + tolerance.text() + ")";
     std::cout << score_text(groups, title) << std::flush;
     page.add_scores(groups, title);
     write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
+  }
+  SanityCheck sanity;
+  if (o.sanity > 0) {
+    sanity = maps.sanity(o.sanity);
+    std::cout << sanity_text(sanity) << std::flush;
+    add_sanity(page.page(), sanity);
+  }
+  DeletionCurves deletion;
+  if (o.deletion > 0) {
+    deletion = maps.deletion(o.deletion);
+    std::cout << deletion_text(deletion) << std::endl;
+    add_deletion(page.page(), deletion);
   }
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json({.model_sha256 = file.sha256,
                                                                                          .split = o.split,
@@ -108,7 +121,7 @@ int explain_split(const Options& o, ModelFile& file) {
                                                                                          .maps = page.maps(),
                                                                                          .without_evidence = page.without_evidence(),
                                                                                          .random_networks = o.random_networks},
-                                                                                        groups));
+                                                                                        groups, sanity.steps, deletion));
   const std::vector<size_t> wrong = maps.wrong(o.pictures / 2);
   for (size_t i : wrong) page.add_picture("Wrong answers, the surest first", maps.picture(i));
   for (size_t i : maps.right_answers(o.pictures - static_cast<int64_t>(wrong.size())))
@@ -139,6 +152,10 @@ int main(int argc, char** argv) {
   program.integer("--limit", o.limit, "So many pictures, evenly spread over the split; 0: all", {.min = 0, .max = 1000000});
   program.integer("--pictures", o.pictures, "Overlays to write; maps are written and scored for all", {.min = 0, .max = 100000});
   program.text("--tolerance", o.tolerance, "How far from the lesion a peak still hits it: 0, 15px (of the network's input) or 5mm");
+  program.integer("--sanity", o.sanity, "Pictures on which to check that maps change when weights are made random; 0: no check",
+                  {.min = 0, .max = 100000});
+  program.integer("--deletion", o.deletion, "Pictures on which to follow the answer while marked pixels are blurred; 0: none",
+                  {.min = 0, .max = 100000});
   program.integer("--random-networks", o.random_networks, "Networks with random weights to compare with", {.min = 0, .max = 100});
   o.data.declare(program, false);
   return program.run(argc, argv, [&] {

@@ -51,14 +51,22 @@ TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradca
   const MaskedData masked(5);
   const TemporaryFolder out;
   const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
-  const ProgramRun run = must_run("dura-gradcam", masked.arguments(model, maps, {"--explain", "usual", "--method", "hirescam"}));
-  CHECK_THAT(run.output, Contains("(hirescam at layer4, tolerance 0 px) on 5 pictures with a lesion") && Contains("random weights"));
+  const ProgramRun run =
+      must_run("dura-gradcam",
+               masked.arguments(model, maps,
+                                {"--explain", "usual", "--method", "hirescam", "--stage", "layer2", "--sanity", "2", "--deletion", "2"}));
+  CHECK_THAT(run.output, Contains("(hirescam at layer2, tolerance 0 px) on 5 pictures with a lesion") && Contains("random weights"));
   CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("on 5 pictures with a lesion") && Contains("brightest point"));
   const nlohmann::json json = scores_of(maps);
   CHECK(json["maps"] == 6);
   CHECK(json["explain"] == "usual");
   CHECK(json["random_networks"] == 1);
   CHECK(json["groups"][0]["pictures"] == 5);
+  CHECK(json["sanity"].size() == 7);
+  CHECK(json["sanity"][0]["rank_correlation"].get<double>() == Approx(1));
+  CHECK(json["sanity"][6]["randomised"] == "stem");
+  CHECK(json["deletion"]["pictures"] == 2);
+  CHECK(json["deletion"]["insertion"]["probability"].size() == 21);
   CHECK(json["groups"][1]["group"] == "rare");
   CHECK(json["groups"][1]["pictures"] == 2);
   CHECK_THAT(read_text_file(maps + "/heat_maps.csv", 1 << 20), Contains("p0.png,rare,") && !Contains("p5.png"));

@@ -102,7 +102,10 @@ TEST_CASE("heat_maps.json and heat_maps.csv hold the scores", "[apps][heat_maps]
   CHECK(json["groups"][0]["scores"]["network"]["pointing"] == 0.4);
   CHECK(json["groups"][0]["scores"]["brightest"]["pointing"] == 0.05);
   CHECK(json["groups"][2]["scores"]["network"]["iou_otsu"] == 1);
-  CHECK(nlohmann::json::parse(heat_maps_json({}, {}))["groups"].empty());
+  const auto nothing = nlohmann::json::parse(heat_maps_json({}, {}));
+  CHECK(nothing["groups"].empty());
+  CHECK_FALSE(nothing.contains("sanity"));
+  CHECK_FALSE(nothing.contains("deletion"));
 
   const CsvTable csv = parse_csv(heat_maps_csv(pictures), "heat_maps.csv");
   REQUIRE(csv.rows.size() == 20);

@@ -218,6 +218,23 @@ TEST_CASE("heat maps are enlarged as OpenCV does", "[report]") {
   CHECK_THROWS(resize(HeatMap{2, 3, {1}}, 4, 4));
 }
 
+TEST_CASE("a cross marks its pixel and stays inside of the picture", "[report]") {
+  Image picture(30, 40, 3, 128);
+  draw_cross(picture, {.row = 15, .column = 20});
+  for (int64_t c = 0; c < 3; ++c) {
+    CHECK(picture.at(15, 20, c) == 255);
+    CHECK(picture.at(10, 20, c) == 255);
+    CHECK(picture.at(15, 25, c) == 255);
+    CHECK(picture.at(14, 19, c) == 0);
+    CHECK(picture.at(9, 20, c) == 0);
+    CHECK(picture.at(8, 20, c) == 128);
+    CHECK(picture.at(12, 17, c) == 128);
+  }
+  draw_cross(picture, {.row = 0, .column = 39});
+  CHECK(picture.at(0, 39, 0) == 255);
+  CHECK_THROWS(draw_cross(picture = Image(4, 4, 1), {}));
+}
+
 TEST_CASE("an overlay is warm where the map is high and plain where there is no evidence", "[report]") {
   const Image slice(32, 32, 1, 100);
   HeatMap map{2, 2, {0, 0, 0, 0.3f}};

@@ -23,6 +23,16 @@ Json json_of(const ScoreGroup& g) {
   return j;
 }
 
+Json json_of(const DeletionCurves& c) {
+  Json j = {{"pictures", c.pictures}, {"share", c.share}};
+  const std::pair<const char*, const ProbabilityLine*> lines[] = {{"deletion", &c.deletion},
+                                                                  {"insertion", &c.insertion},
+                                                                  {"random_deletion", &c.random_deletion},
+                                                                  {"random_insertion", &c.random_insertion}};
+  for (const auto& [name, line] : lines) j[name] = {{"area", line->area()}, {"probability", line->probability}};
+  return j;
+}
+
 std::string number(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", v);
@@ -31,7 +41,8 @@ std::string number(double v) {
 
 }  // namespace
 
-std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups) {
+std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups, const std::vector<SanityStep>& sanity,
+                           const DeletionCurves& deletion) {
   Json j = {{"format", "dura heat maps 1"},
             {"model_sha256", run.model_sha256},
             {"split", run.split},
@@ -44,6 +55,13 @@ std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>&
             {"random_networks", run.random_networks},
             {"groups", Json::array()}};
   for (const ScoreGroup& g : groups) j["groups"].push_back(json_of(g));
+  for (const SanityStep& step : sanity)
+    j["sanity"].push_back({{"randomised", step.randomised},
+                           {"rank_correlation", step.rank_correlation},
+                           {"ssim", step.structural_similarity},
+                           {"maps", step.maps},
+                           {"without_evidence", step.without_evidence}});
+  if (deletion.pictures > 0) j["deletion"] = json_of(deletion);
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -1,10 +1,11 @@
 // The scores of heat maps as files for other programs: heat_maps.json and heat_maps.csv (docs/formats.md).
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/report/heat_map_summary.h"
+#include "apps/training/deletion_curve.h"
+#include "apps/training/sanity_check.h"
 
 namespace dura {
 
@@ -14,7 +15,9 @@ struct HeatMapRun {
   int64_t maps = 0, without_evidence = 0, random_networks = 0;
 };
 
-std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups);
+// Checks that were not made (no steps, no pictures) are left out.
+std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups, const std::vector<SanityStep>& sanity = {},
+                           const DeletionCurves& deletion = {});
 // One row per scored picture.
 std::string heat_maps_csv(const std::vector<ScoredPicture>& pictures);
 

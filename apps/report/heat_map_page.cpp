@@ -38,8 +38,16 @@ Image draw(const HeatMapPicture& p, int64_t height) {
     if (!mask.empty()) mask = resize_nearest(mask, height, width);
   }
   Image hot = overlay(slice, p.map);
-  if (!mask.empty()) draw_outline(hot, mask, {255, 255, 255});
-  return with_caption(beside({slice, hot, color_bar(slice.height)}), p.caption());
+  std::string caption = p.caption();
+  if (!mask.empty()) {
+    draw_outline(hot, mask, {255, 255, 255});
+    caption += ", line: lesion";
+  }
+  if (p.map.has_evidence()) {
+    draw_cross(hot, peak_of(p.map, hot.height, hot.width));
+    caption += ", cross: highest";
+  }
+  return with_caption(beside({slice, hot, color_bar(slice.height)}), caption);
 }
 
 HeatMapPage::HeatMapPage(std::filesystem::path folder) : folder_(std::move(folder)), page_("dura: heat maps") {
@@ -81,7 +89,9 @@ void HeatMapPage::finish() {
   write_safetensors(folder_ / "maps.safetensors", raw_);
   if (!sheet_.empty()) write_png((folder_ / "sheet.png").string(), sheet(sheet_, 3));
   const std::string counts = concat(maps_, " maps, ", without_evidence_, " without positive evidence");
-  page_.paragraph(counts + ". Raw values: maps.safetensors. A white line is the border of the lesion in its mask.");
+  page_.paragraph(
+      counts +
+      ". Raw values: maps.safetensors. The cross is the map's highest point, the white line the border of the lesion in its mask.");
   for (const Section& s : sections_) {
     page_.section(s.title);
     page_.gallery(s.pictures);

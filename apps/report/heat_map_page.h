@@ -20,15 +20,16 @@ struct HeatMapPicture {
   bool right() const { return label == predicted; }
   std::string caption() const;  // "Glioma 0.93, wrong: is Menin, no positive evidence"
 };
-// The slice, and the slice under its map with the lesion's outline in white, and the scale of colours, below the caption. A mask of another
-// extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it, keeping its aspect; 0: as it is.
+// The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
+// below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
+// keeping its aspect; 0: as it is.
 Image draw(const HeatMapPicture& picture, int64_t height = 0);
 
 class HeatMapPage {
  public:
   explicit HeatMapPage(std::filesystem::path folder);
 
-  // Stands above the pictures.
+  HtmlPage& page() { return page_; }  // what is added to it stands above the pictures
   void add_scores(const std::vector<ScoreGroup>& groups, const std::string& title);
   void add_map(const std::string& file, const HeatMap& map);
   // Writes FILE.png, with '/' as '_'; the page shows it under its section, sections in the order of their first picture.

@@ -19,6 +19,7 @@ p.note { border-left: 4px solid #d55e00; background: #fdf3ec; padding: 8px 12px;
 figure { margin: 12px 0; } figcaption { color: #555; font-size: 13px; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } div.gallery { display: flex; flex-wrap: wrap; gap: 14px; }
 div.gallery figure { margin: 0; } img { image-rendering: auto; max-width: 100%; }
+@media (max-width: 600px) { th, td { padding: 2px 4px; font-size: 12px; } }
 @media print { body { margin: 0; max-width: none; } table, figure { break-inside: avoid; } h2 { break-after: avoid; } }
 )";
 

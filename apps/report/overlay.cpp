@@ -60,6 +60,21 @@ void draw_outline(Image& image, const Image& mask, Color color) {
       if (inside(y, x) && !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1))) put(image, y, x, color);
 }
 
+void draw_cross(Image& image, const Pixel& at) {
+  DURA_CHECK(image.channels == 3, "a cross is drawn into an RGB picture; this one has ", image.channels, " channel");
+  constexpr int64_t arm = 5;
+  const auto bar = [&](int64_t margin, Color color) {
+    for (int64_t y = -arm - margin; y <= arm + margin; ++y)
+      for (int64_t x = -arm - margin; x <= arm + margin; ++x) {
+        const int64_t row = at.row + y, column = at.column + x;
+        if (std::min(std::abs(y), std::abs(x)) > margin || row < 0 || column < 0 || row >= image.height || column >= image.width) continue;
+        put(image, row, column, color);
+      }
+  };
+  bar(1, {0, 0, 0});
+  bar(0, {255, 255, 255});
+}
+
 Image beside(const std::vector<Image>& images, int64_t gap) {
   DURA_CHECK(!images.empty(), "no pictures to put beside each other");
   int64_t height = 0, width = -gap;

@@ -22,6 +22,9 @@ Image colored(const HeatMap& map, int64_t height, int64_t width);
 // same extent with zero outside of the object.
 void draw_outline(Image& image, const Image& mask, Color color);
 
+// A white cross with a black edge around the pixel: where a map is highest, also for eyes that cannot tell its colours apart.
+void draw_cross(Image& image, const Pixel& at);
+
 // Pictures beside each other, aligned at the top, `gap` pixels apart, on white; gray ones become RGB.
 Image beside(const std::vector<Image>& images, int64_t gap = 4);
 // The picture below a white line of text.

@@ -90,6 +90,22 @@ std::vector<ScoredPicture> SplitMaps::score() {
   return scored;
 }
 
+SanityCheck SplitMaps::sanity(int64_t count) {
+  std::vector<int64_t> samples;
+  for (int64_t i : spread(std::ssize(samples_), count)) samples.push_back(samples_[static_cast<size_t>(i)]);
+  return sanity_check(model_, dataset_, samples, options_.batch, options_.explanation, std::max<int64_t>(1, options_.random_networks));
+}
+
+DeletionCurves SplitMaps::deletion(int64_t count) {
+  std::vector<int64_t> samples;
+  std::vector<Explanation> explanations;
+  for (int64_t i : spread(std::ssize(samples_), count)) {
+    samples.push_back(samples_[static_cast<size_t>(i)]);
+    explanations.push_back(explanations_[static_cast<size_t>(i)]);
+  }
+  return deletion_curves(model_, dataset_, samples, explanations, {.batch = options_.batch});
+}
+
 HeatMapPicture SplitMaps::picture(size_t i) const {
   const Sample& sample = dataset_.sample(samples_.at(i));
   const Explanation& e = explanation(i);

@@ -6,7 +6,9 @@
 #include "apps/report/heat_map_page.h"
 #include "apps/report/heat_map_summary.h"
 #include "apps/training/data_options.h"
+#include "apps/training/deletion_curve.h"
 #include "apps/training/explanation.h"
+#include "apps/training/sanity_check.h"
 
 namespace dura {
 
@@ -30,6 +32,9 @@ class SplitMaps {
 
   // Those whose masks hold a lesion. A mask that cannot be used (missing, damaged, of another extent) is named in the log and left out.
   std::vector<ScoredPicture> score();
+  // Of `count` pictures (0: of all), evenly spread: the two checks.
+  SanityCheck sanity(int64_t count);
+  DeletionCurves deletion(int64_t count);
   // With the picture and its mask as they are stored; a mask that cannot be read is left out with a warning.
   HeatMapPicture picture(size_t i) const;
   // At most `count` each: errors, the surest first, and right answers from the least sure on, half of them the least sure and half spread
