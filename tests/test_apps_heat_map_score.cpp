@@ -5,7 +5,7 @@
 
 #include "apps/report/brain_region.h"
 #include "apps/report/heat_map_score.h"
-#include "tests/golden_values.h"
+#include "tests/named_values.h"
 #include "tests/heat_map_pictures.h"
 
 using namespace dura;
@@ -27,9 +27,9 @@ PictureScore score(const Image& lesion, const HeatMap& map, const std::vector<He
 }  // namespace
 
 TEST_CASE("Otsu's threshold is OpenCV's", "[apps][heat_maps]") {
-  const golden::GoldenValues golden("heat_maps.txt");
-  const std::vector<double>& levels = golden["otsu_levels"];
-  const double expected = golden["otsu"][0];  // levels up to this one are in the lower class
+  const test::NamedValues golden = test::read_named_values("heat_maps.txt");
+  const std::vector<double>& levels = golden.at("otsu_levels");
+  const double expected = golden.at("otsu")[0];  // levels up to this one are in the lower class
   std::vector<float> values(levels.begin(), levels.end());
   CHECK(std::abs(otsu_threshold(values) - (expected + 0.5)) < 1e-9);
   for (float& v : values) v = 0.01f * v - 3;

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "models/grad_cam.h"
-#include "tests/golden_values.h"
+#include "tests/named_values.h"
 #include "tests/hash_weights.h"
 
 using namespace dura;
@@ -71,7 +71,7 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
 }  // namespace
 
 TEST_CASE("the four heat map methods agree with their definitions in float64 and in float32", "[models][grad_cam]") {
-  const GoldenValues golden("heat_maps.txt");
+  const test::NamedValues golden = test::read_named_values("heat_maps.txt");
   for (const auto& [dtype, tolerance] : {std::pair{DType::f64, 1e-11}, std::pair{DType::f32, 2e-4}}) {
     HashNetwork network(dtype);
     for (const std::string& method : cam_method_names())
@@ -79,7 +79,7 @@ TEST_CASE("the four heat map methods agree with their definitions in float64 and
         CAPTURE(dtype_name(dtype), method, stage);
         const GradCam found = grad_cam(network.model, network.x, {.method = cam_method_by_name(method), .stage = stage, .classes = {2, 0}});
         CHECK(found.maps.shape() == Shape{2, 32 >> stage, 32 >> stage});
-        CHECK(largest_difference(to_doubles(found.maps), golden[concat(method, "_layer", stage)]) < tolerance);
+        CHECK(largest_difference(to_doubles(found.maps), golden.at(concat(method, "_layer", stage))) < tolerance);
       }
   }
 }
