@@ -3,10 +3,13 @@
 #include <filesystem>
 
 #include "apps/program.h"
+#include "apps/report/input_sheet.h"
+#include "apps/training/augment_options.h"
 #include "apps/training/data_options.h"
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
 #include "apps/training/run_directory.h"
+#include "data/image_codec.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/log.h"
 #include "engine/random.h"
@@ -21,7 +24,8 @@ using namespace dura;
 struct TrainOptions {
   DataOptions data;
   PreprocessingOptions preprocessing;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", augment = "none", rare;
+  AugmentOptions augment;
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet;
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
@@ -39,7 +43,7 @@ void declare(Program& program, TrainOptions& o) {
   program.text("--stem-pool", o.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
   program.number("--dropout", o.dropout, "Share that is dropped before the dense layer", {.min = 0, .max = 0.99});
   program.heading("Training");
-  program.text("--out", o.run, "Run directory", {.required = true});
+  program.text("--out", o.run, "Run directory (required, except with --sheet)");
   program.flag("--resume", o.resume, "Go on with an interrupted run in --out");
   program.integer("--batch", o.batch, "Images in a step", {.min = 1, .max = 4096});
   program.integer("--phase1-epochs", o.phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
@@ -52,13 +56,14 @@ void declare(Program& program, TrainOptions& o) {
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1_CLASS, ...");
   program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1");
   program.text("--class-weight-norm", o.norm, "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
-  program.text("--augment", o.augment, "mission: strong for the rare class, light for the others; strong, light: the same for all", {.choices = {"none", "mission", "strong", "light"}});
-  program.text("--rare-class", o.rare, "The class that is augmented strongly (default: the one with the fewest training images)");
   program.number("--adam-eps", o.eps, "Adam's epsilon", {.min = 0, .above_min = true});
   program.text("--adam-eps-form", o.eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
   program.integer("--seed", o.seed, "Of everything random", {.min = 0});
   program.integer("--feature-budget", o.feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory", {.min = -1});
   program.flag("--exact-conv", o.exact, "No Winograd convolutions");
+  program.heading("Augmentation");
+  o.augment.declare(program);
+  program.text("--sheet", o.sheet, "Draw what the network would be fed, for some pictures of each class, into this PNG, and train nothing");
 }
 
 // The backbone as its weight file wants it, and the names of convolutions that the file lacks (all of them without a file).
@@ -91,24 +96,23 @@ std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<
   return model;
 }
 
-std::vector<AugmentPolicy> policies(const TrainOptions& o, const Dataset& train, const ClassNames& classes) {
-  if (o.augment == "none") return {};
-  if (o.augment != "mission") return std::vector<AugmentPolicy>(train.class_counts().size(), o.augment == "strong" ? strong_augmentation() : light_augmentation());
-  size_t rare = 0;
-  for (size_t c = 1; c < train.class_counts().size(); ++c)
-    if (train.class_counts()[c] < train.class_counts()[rare]) rare = c;
-  if (!o.rare.empty()) {
-    const auto found = classes.find(o.rare);
-    if (!found) fail_usage("--rare-class ", o.rare, ": the classes are ", classes.list());
-    rare = static_cast<size_t>(*found);
-  }
-  std::vector<AugmentPolicy> all(train.class_counts().size(), light_augmentation());
-  all[rare] = strong_augmentation();
-  log_info("augmentation: strong for ", classes[static_cast<int64_t>(rare)], ", light for the others");
-  return all;
+// --sheet: some training pictures of each class, so that settings can be looked at before a run.
+int draw_sheet(const TrainOptions& o) {
+  DataSplits data = open_splits(o.data);
+  std::vector<int64_t>& rows = data.rows.rows[static_cast<size_t>(Split::train)];
+  std::vector<int64_t> counts(static_cast<size_t>(data.classes.size()), 0);
+  for (int32_t label : class_indices(data.manifest, rows, data.classes, true)) ++counts[static_cast<size_t>(label)];
+  const std::vector<AugmentPolicy> policies = o.augment.policies(counts, data.classes);
+  log_info("augmentation: ", describe(policies, data.classes));
+  rows = rows_of_each_class(data.manifest, rows, data.classes, 3);
+  const std::unique_ptr<Dataset> pictures = data.open(Split::train, o.data, o.preprocessing, true);
+  write_png(o.sheet, input_sheet(*pictures, data.classes, {.folder = o.data.folder, .policies = policies, .seed = static_cast<uint64_t>(o.seed)}));
+  log_info("wrote ", o.sheet);
+  return 0;
 }
 
 int train(const Program& program, const TrainOptions& o) {
+  if (o.run.empty()) fail_usage("--out is required.");
   cpu::set_exact_conv(o.exact);
   if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
   const StopRequest stop;
@@ -121,7 +125,8 @@ int train(const Program& program, const TrainOptions& o) {
   std::vector<std::string> fresh;
   const std::unique_ptr<Classifier> model = make_model(o, data.classes.names(), program.device(), fresh);
   FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = {.eps = o.eps, .eps_form = o.eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch},
-                         .scaler = {}, .augment = policies(o, *training, data.classes), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
+                         .scaler = {}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
+  log_info("augmentation: ", describe(fit_options.augment, data.classes));
   fit_options.loss.class_weights = data.classes.weights(o.class_weights);
   fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
@@ -136,7 +141,7 @@ int train(const Program& program, const TrainOptions& o) {
 
   run.write("config.toml", program.resolved_configuration());
   run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
-                        {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}});
+                        {"augmentation", describe(fit_options.augment, data.classes)}, {"epoch_images", std::to_string(fit_options.items.size())}, {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}});
   const FitOutcome outcome = fit(*model, fresh, *training, *validation, fit_options, stop);
   if (outcome.interrupted) {
     log_warning("interrupted. Go on with the same command and --resume.");
@@ -155,7 +160,8 @@ int main(int argc, char** argv) {
   Program program({.name = "dura-train",
                    .summary = "Trains a classifier by transfer learning in two phases.",
                    .examples = {"dura-train --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --class-weight Menin=4 Glioma=1 --augment mission --out run",
+                                "dura-train --data brain --augment mission --augment-class Menin=rotation=30,zoom=0.8:1.2 --oversample 0.5 --sheet sheet.png",
                                 "dura-train --config run/config.toml --resume"}});
   declare(program, options);
-  return program.run(argc, argv, [&] { return train(program, options); });
+  return program.run(argc, argv, [&] { return options.sheet.empty() ? train(program, options) : draw_sheet(options); });
 }

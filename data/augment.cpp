@@ -7,39 +7,6 @@
 
 namespace dura {
 
-void AugmentPolicy::check(const std::string& who) const {
-  const auto in_range = [&](const char* what, double value, double low, double high) {
-    if (!(value >= low && value <= high)) fail_usage(who, ": ", what, " is ", value, ", it must be from ", low, " to ", high);
-  };
-  const auto ordered = [&](const char* what, double low, double high, double least, double most) {
-    in_range(what, low, least, most);
-    in_range(what, high, least, most);
-    if (low > high) fail_usage(who, ": the range of ", what, " is reversed, ", low, " to ", high);
-  };
-  in_range("rotation", rotation, 0, 180);
-  in_range("horizontal_flip", horizontal_flip, 0, 1);
-  in_range("vertical_flip", vertical_flip, 0, 1);
-  in_range("shift", shift, 0, 1);
-  ordered("zoom", zoom_low, zoom_high, 0.1, 10);
-  in_range("sharpness_probability", sharpness_probability, 0, 1);
-  ordered("sharpness", sharpness_low, sharpness_high, 0, 10);
-  ordered("brightness", brightness_low, brightness_high, 0, 10);
-  ordered("contrast", contrast_low, contrast_high, 0, 10);
-}
-
-AugmentPolicy strong_augmentation() {
-  return {.rotation = 20,
-          .horizontal_flip = 0.5,
-          .vertical_flip = 0.5,
-          .zoom_low = 0.8,
-          .zoom_high = 1.2,
-          .sharpness_low = 1,
-          .sharpness_high = 2,
-          .sharpness_probability = 0.5};
-}
-
-AugmentPolicy light_augmentation() { return {.rotation = 5, .horizontal_flip = 0.5, .zoom_low = 0.95, .zoom_high = 1.05}; }
-
 Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint64_t row_key, int64_t height, int64_t width) {
   Random random(random_key(seed, "augmentation"), row_key);
   const double angle = random.uniform(-policy.rotation, policy.rotation) * (3.14159265358979323846 / 180);

@@ -4,35 +4,11 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <string>
 
+#include "data/augment_policy.h"
 #include "data/image.h"
 
 namespace dura {
-
-// What one class undergoes. Ranges are uniform.
-struct AugmentPolicy {
-  double rotation = 0;                             // degrees, either way
-  double horizontal_flip = 0;                      // probability
-  double vertical_flip = 0;                        // probability
-  double zoom_low = 1, zoom_high = 1;              // magnification: above 1 shows less of the slice, larger
-  bool zoom_axes_apart = false;                    // height and width drawn independently, as Keras does: changes the shape of things
-  double shift = 0;                                // share of the side, either way
-  double sharpness_low = 1, sharpness_high = 1;    // 0 smoothed, 1 as it is, 2 sharpened
-  // Of drawing a sharpness at all. Below 1 where classes have different policies: if every slice of one class is sharpened and none of
-  // the others is, sharpening itself tells the classes apart.
-  double sharpness_probability = 1;
-  double brightness_low = 1, brightness_high = 1;  // factor
-  double contrast_low = 1, contrast_high = 1;      // factor about grey level 128
-
-  bool operator==(const AugmentPolicy&) const = default;
-  bool changes_nothing() const { return *this == AugmentPolicy{}; }
-  // Throws UsageError naming `who` and the value where a range is reversed or absurd (zoom 0, probability above 1).
-  void check(const std::string& who) const;
-};
-
-AugmentPolicy strong_augmentation();  // for the rare class: rotation 20, both flips, zoom 0.8 to 1.2, half of the slices sharpened by 1 to 2
-AugmentPolicy light_augmentation();   // for the others: rotation 5, horizontal flip, zoom 0.95 to 1.05
 
 // The parameters of one slice in one epoch.
 struct Augmentation {

@@ -1,6 +1,7 @@
 #include "data/loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -36,6 +37,26 @@ Image augment(Image image, const Augmentation& a) {
   return image;
 }
 
+std::vector<LoaderItem> each_once(const Dataset& dataset) {
+  std::vector<LoaderItem> items;
+  for (int64_t i = 0; i < dataset.size(); ++i) items.push_back({i, 0});
+  return items;
+}
+
+std::vector<int64_t> members_of(const Dataset& dataset, int32_t label) {
+  std::vector<int64_t> samples;
+  for (int64_t i = 0; i < dataset.size(); ++i)
+    if (dataset.sample(i).label == label) samples.push_back(i);
+  return samples;
+}
+
+// Versions 1, 2, ... of the samples in turn, until with version 0, which is there already, they are `target`.
+void add_versions(std::vector<LoaderItem>& items, const std::vector<int64_t>& samples, int64_t target) {
+  const int64_t count = static_cast<int64_t>(samples.size());
+  for (int64_t k = count; count > 0 && k < target; ++k)
+    items.push_back({samples[static_cast<size_t>(k % count)], static_cast<uint32_t>(k / count)});
+}
+
 void store_words(uint64_t key, int32_t* words) {
   const uint32_t halves[2] = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
   std::memcpy(words, halves, sizeof halves);
@@ -52,8 +73,7 @@ class BatchMaker {
     if (!options_.policies.empty() && options_.policies.size() != dataset.class_counts().size())
       fail_usage(options_.policies.size(), " augmentation policies for ", dataset.class_counts().size(), " classes");
     for (const AugmentPolicy& policy : options_.policies) policy.check("augmentation");
-    if (options_.items.empty())
-      for (int64_t i = 0; i < dataset.size(); ++i) options_.items.push_back({i, 0});
+    if (options_.items.empty()) options_.items = each_once(dataset);
     for (const LoaderItem& item : options_.items)
       DURA_CHECK(item.sample >= 0 && item.sample < dataset.size(), "loader: item ", item.sample, " of a data set of ", dataset.size());
     DURA_CHECK(batches() > 0, "a training batch needs ", options_.batch_size, " slices and there are ", options_.items.size(),
@@ -235,18 +255,21 @@ const Batch& Loader::batch() const {
 
 std::vector<LoaderItem> balanced_items(const Dataset& dataset) {
   const std::vector<int64_t>& counts = dataset.class_counts();
-  const int64_t largest = *std::max_element(counts.begin(), counts.end());
-  std::vector<LoaderItem> items;
-  std::vector<std::vector<int64_t>> members(counts.size());
-  for (int64_t i = 0; i < dataset.size(); ++i) {
-    items.push_back({i, 0});
-    members[static_cast<size_t>(dataset.sample(i).label)].push_back(i);
-  }
-  for (const std::vector<int64_t>& samples : members) {
-    const int64_t count = static_cast<int64_t>(samples.size());
-    for (int64_t k = count; count > 0 && k < largest; ++k)
-      items.push_back({samples[static_cast<size_t>(k % count)], static_cast<uint32_t>(k / count)});
-  }
+  std::vector<LoaderItem> items = each_once(dataset);
+  for (size_t c = 0; c < counts.size(); ++c)
+    add_versions(items, members_of(dataset, static_cast<int32_t>(c)), *std::max_element(counts.begin(), counts.end()));
+  return items;
+}
+
+std::vector<LoaderItem> oversampled_items(const Dataset& dataset, int32_t label, double share, uint64_t seed) {
+  DURA_CHECK(label >= 0 && static_cast<size_t>(label) < dataset.class_counts().size(), "oversampling: there is no class ", label);
+  if (!(share >= 0 && share < 1)) fail_usage("oversampling: a share of ", share, " of an epoch, it must be from 0 to below 1");
+  std::vector<int64_t> members = members_of(dataset, label);
+  const auto others = static_cast<double>(dataset.size() - static_cast<int64_t>(members.size()));
+  // Where the last round is not whole, chance decides whose turn it is, not the order of the table, which may be that of patients.
+  Random(random_key(seed, "oversampling")).shuffle(members);
+  std::vector<LoaderItem> items = each_once(dataset);
+  add_versions(items, members, std::llround(others * share / (1 - share)));
   return items;
 }
 

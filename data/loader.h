@@ -35,6 +35,11 @@ struct LoaderItem {
 // comparison, to be reported beside the untouched one and never in its place.
 std::vector<LoaderItem> balanced_items(const Dataset& dataset);
 
+// For training: every sample once, and further versions of the class `label` until it is `share` of the items, to the nearest whole number
+// (none where it is as much already). Which samples have one version more than others, where it does not come out even, depends on the
+// seed. UsageError for a share outside of [0,1).
+std::vector<LoaderItem> oversampled_items(const Dataset& dataset, int32_t label, double share, uint64_t seed);
+
 struct LoaderOptions {
   int64_t batch_size = 16;
   // Training: a new order each epoch, every item augmented, a short last batch dropped. Otherwise: the order of the items, the same in

@@ -29,6 +29,7 @@ class Preprocessing {
 
   Image slice(Image image) const;
   Image mask(Image mask) const;
+  const std::vector<PreprocessStep>& steps() const { return steps_; }
   std::string description() const;  // the names in order, "; " between them; "none"
 
  private:

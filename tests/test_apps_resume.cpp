@@ -116,13 +116,13 @@ void check_resume(const std::vector<std::string>& options) {
 
 }  // namespace
 
-TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached features, no augmentation", "[apps][train]") {
+TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached features, oversampling", "[apps][train]") {
   const TemporaryFolder folder;
-  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+"});
+  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample", "0.5"});
 }
 
-TEST_CASE("a resumed run is bit-equal: no weight file, batch statistics in phase 1, augmentation", "[apps][train][slow]") {
-  check_resume({"--augment", "mission", "--patience", "3", "--monitor", "val_auc"});
+TEST_CASE("a resumed run is bit-equal: no weight file, batch statistics in phase 1, augmentation, oversampling", "[apps][train][slow]") {
+  check_resume({"--augment", "mission", "--augment-class", "usual=contrast=0.2", "--oversample", "0.6", "--patience", "3", "--monitor", "val_auc"});
 }
 
 TEST_CASE("a run resumed with another monitor, other classes or without its phase is refused", "[apps][train]") {

@@ -116,23 +116,6 @@ TEST_CASE("a warped mask lands where the matrix says, and its area grows by the 
   }
 }
 
-TEST_CASE("absurd augmentation is refused by name and value", "[data][augment]") {
-  const auto error_of = [](AugmentPolicy policy) {
-    try {
-      policy.check("Menin");
-    } catch (const UsageError& e) {
-      return std::string(e.what());
-    }
-    return std::string();
-  };
-  CHECK(error_of(strong_augmentation()).empty());
-  CHECK_THAT(error_of({.rotation = -1}), Catch::Contains("Menin: rotation is -1"));
-  CHECK_THAT(error_of({.rotation = std::nan("")}), Catch::Contains("rotation"));
-  CHECK_THAT(error_of({.horizontal_flip = 1.5}), Catch::Contains("horizontal_flip"));
-  CHECK_THAT(error_of({.zoom_low = 0}), Catch::Contains("zoom is 0"));
-  CHECK_THAT(error_of({.zoom_low = 1.2, .zoom_high = 1.1}), Catch::Contains("reversed"));
-}
-
 TEST_CASE("a lesion's size follows from its mask and the size of a pixel", "[data][lesion]") {
   const LesionSize size = measure_lesion(disc(100, 40, 55, 20), 0.5);
   CHECK(size.diameter_mm == Approx(20).epsilon(0.01));

@@ -1,8 +1,10 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -188,6 +190,67 @@ TEST_CASE("the balanced set adds augmented versions of the smaller class, the sa
   REQUIRE(loader.next());
   Batch later = loader.batch();
   CHECK(fingerprint(first) == fingerprint(later));
+}
+
+TEST_CASE("oversampling lists the rare class again until it has its share, with other versions each time", "[data][loader]") {
+  const Slices slices(30);  // 8 Menin, 22 Glioma
+  const Dataset dataset = slices.dataset();
+  CHECK(dataset.class_counts() == std::vector<int64_t>{8, 22});
+  const auto listed = [&](double share, uint64_t seed) {
+    std::map<int64_t, std::set<uint32_t>> versions;
+    for (const LoaderItem& item : oversampled_items(dataset, 0, share, seed)) REQUIRE(versions[item.sample].insert(item.variant).second);
+    return versions;
+  };
+  const auto count = [&](const std::map<int64_t, std::set<uint32_t>>& versions, int32_t label) {
+    size_t sum = 0;
+    for (const auto& [sample, of_sample] : versions) sum += dataset.sample(sample).label == label ? of_sample.size() : 0;
+    return sum;
+  };
+  const auto half = listed(0.5, 1);
+  CHECK((half.size() == 30 && count(half, 0) == 22 && count(half, 1) == 22));
+  for (const auto& [sample, versions] : half) {
+    const size_t n = versions.size();
+    CHECK((dataset.sample(sample).label == 1 ? n == 1 : n == 2 || n == 3));  // 22 = 8 + 8 + 6
+    CHECK((*versions.begin() == 0 && *versions.rbegin() == n - 1));
+  }
+  CHECK(listed(0.5, 1) == half);
+  CHECK(listed(0.5, 2) != half);           // others have the third version
+  CHECK(count(listed(0.75, 1), 0) == 66);  // 66 of 88
+  for (double less : {0.0, 0.1, 8.0 / 30}) CHECK(oversampled_items(dataset, 0, less, 1).size() == 30);
+  for (double wrong : {-0.1, 1.0, std::nan("")}) CHECK_THROWS_AS(oversampled_items(dataset, 0, wrong, 1), UsageError);
+  CHECK_THROWS_WITH(oversampled_items(dataset, 2, 0.5, 1), Catch::Contains("no class 2"));
+}
+
+TEST_CASE("an oversampled epoch shows every listed version, augmented each its own way, with any number of threads", "[data][loader]") {
+  const Slices slices(30);
+  const Dataset dataset = slices.dataset();
+  const std::vector<LoaderItem> items = oversampled_items(dataset, 0, 0.5, 3);
+  std::vector<std::vector<uint64_t>> runs;
+  for (int workers : {0, 1, 8}) {
+    Loader loader(dataset, {.batch_size = 4, .training = true, .seed = 5, .workers = workers, .policies = policies, .items = items});
+    CHECK(loader.rows_per_epoch() == 44);
+    runs.push_back(epoch_fingerprints(loader, 0));
+    for (uint64_t print : epoch_fingerprints(loader, 1, 6)) runs.back().push_back(print);  // as a resumed run asks for them
+  }
+  CHECK(runs[0] == runs[1]);
+  CHECK(runs[0] == runs[2]);
+
+  Loader loader(dataset, {.batch_size = 4, .training = true, .seed = 5, .policies = policies, .items = items});
+  std::map<int32_t, int> labels;
+  std::set<uint64_t> keys;
+  std::map<int64_t, std::set<std::array<float, 6>>> looks;
+  for (loader.start_epoch(0); loader.next();)
+    for (size_t k = 0; k < 4; ++k) {
+      const Batch& batch = loader.batch();
+      const int32_t* words = batch.row_keys.data<int32_t>() + 2 * k;
+      ++labels[batch.labels.data<int32_t>()[k]];
+      keys.insert(formula::join_words(words[0], words[1]));
+      looks[batch.samples[k]].insert(batch.augmentations[k].matrix);
+    }
+  CHECK(labels == std::map<int32_t, int>{{0, 22}, {1, 22}});
+  CHECK(keys.size() == 44);  // dropout draws by them, too
+  for (const auto& [sample, of_sample] : looks)
+    CHECK(of_sample.size() == (dataset.sample(sample).label == 1 ? 1 : of_sample.size() == 3 ? 3 : 2));
 }
 
 TEST_CASE("bad images are named, counted and left out, and too many stop the run", "[data][loader]") {

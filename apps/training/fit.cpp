@@ -81,7 +81,7 @@ class Phase {
     adam_options.lr = plan.learning_rate;
     adam = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
     const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
-    train_loader_ = std::make_unique<Loader>(train, LoaderOptions{.batch_size = o.batch, .training = true, .seed = o.seed, .policies = o.augment, .items = {}});
+    train_loader_ = std::make_unique<Loader>(train, LoaderOptions{.batch_size = o.batch, .training = true, .seed = o.seed, .policies = o.augment, .items = o.items});
     val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.batch, .seed = o.seed, .policies = {}, .items = {}});
     if (o.feature_budget > 0) {
       val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);

@@ -34,6 +34,7 @@ struct FitOptions {
   AdamOptions adam;                    // its learning rate is the phase's
   LossScalerOptions scaler;
   std::vector<AugmentPolicy> augment;  // one per class; empty: none, and the features of the frozen part are computed once
+  std::vector<LoaderItem> items = {};  // of a training epoch; empty: every image once
   size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
   uint64_t seed = 0;
   bool resume = false;                 // go on from last.safetensors where there is one
