@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "apps/toml.h"
+#include "engine/cuda/cuda_devices.h"
 #include "engine/file.h"
 #include "engine/log.h"
 #include "engine/parallel.h"
@@ -99,7 +100,9 @@ class ScopedTrace {
 
 Device parse_device(const std::string& name) {
   if (name == "auto" || name == "cpu") return Device::cpu;
-  fail_usage("--device ", name, ": this build of dura has no CUDA backend. Use --device cpu.");
+  const Device device = name == "cuda" ? Device::cuda : Device::cuda_sim;
+  if (const std::string reason = cuda::why_not(device); !reason.empty()) fail_usage("--device ", name, ": ", reason, ".");
+  return device;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/backend.h"
 
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cuda/cuda_devices.h"
 #include "engine/meta/meta_backend.h"
 
 namespace dura {
@@ -15,9 +16,9 @@ Backend& device_backend(Device device) {
       return meta;
     case Device::cuda:
     case Device::cuda_sim:
-      break;
+      return cuda::backend_of(device);
   }
-  fail_usage("device ", device_name(device), " is not in this build. Use --device cpu.");
+  fail("device_backend: no such device");
 }
 
 Backend& backend(Device device) {

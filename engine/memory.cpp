@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
-#include <mutex>
 #include <numeric>
 
 #include "engine/check.h"
+#include "engine/cuda/cuda_devices.h"
 
 namespace dura {
 namespace {
@@ -15,57 +14,6 @@ constexpr size_t alignment = 64;  // one cache line, one AVX-512 register
 size_t round_up(size_t bytes) { return std::max(alignment, (bytes + alignment - 1) / alignment * alignment); }
 
 thread_local MemoryScope* innermost_scope = nullptr;
-
-// Caches freed blocks: fresh pages from the system cost a page fault per 4 KiB, which is slower than many of our kernels.
-class CpuPool : public MemorySource {
- public:
-  Block allocate(size_t bytes, const std::string& what) override {
-    bytes = round_up(bytes);
-    std::lock_guard lock(mutex_);
-    // A cached block may be a quarter larger than what is asked for: more would waste memory, less would miss too often.
-    const auto found = free_.lower_bound(bytes);
-    Block block;
-    if (found != free_.end() && found->first <= bytes + bytes / 4) {
-      block = {found->second, found->first, 0};
-      free_.erase(found);
-    } else {
-      block = {std::aligned_alloc(alignment, bytes), bytes, 0};
-      if (!block.data) trim(), block.data = std::aligned_alloc(alignment, bytes);
-      if (!block.data)
-        fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
-      statistics_.reserved += bytes;
-    }
-    statistics_.in_use += block.bytes;
-    statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
-    ++statistics_.allocations;
-    return block;
-  }
-  void release(const Block& block) override {
-    std::lock_guard lock(mutex_);
-    free_.emplace(block.bytes, block.data);
-    statistics_.in_use -= block.bytes;
-    // Blocks of the past must not pile up: a run changes shapes between phases, and between training and evaluation.
-    if (statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
-  }
-  MemoryStatistics statistics() const override {
-    std::lock_guard lock(mutex_);
-    return statistics_;
-  }
-  void reset_peak() override {
-    std::lock_guard lock(mutex_);
-    trim();
-    statistics_.peak = statistics_.in_use;
-  }
-
- private:
-  void trim() {
-    for (const auto& [bytes, data] : free_) std::free(data), statistics_.reserved -= bytes;
-    free_.clear();
-  }
-  mutable std::mutex mutex_;
-  std::multimap<size_t, void*> free_;
-  MemoryStatistics statistics_;
-};
 
 // Counts, and hands out no bytes: tensors on the meta device.
 class MetaPool : public MemorySource {
@@ -87,13 +35,63 @@ class MetaPool : public MemorySource {
 
 }  // namespace
 
+Block CachingPool::allocate(size_t bytes, const std::string& what) {
+  const size_t wanted = bytes;
+  bytes = round_up(bytes);
+  std::lock_guard lock(mutex_);
+  // A cached block may be a quarter larger than what is asked for: more would waste memory, less would miss too often.
+  const auto found = free_.lower_bound(bytes);
+  Block block;
+  if (found != free_.end() && found->first <= bytes + bytes / 4) {
+    block = {found->second, found->first, 0};
+    free_.erase(found);
+  } else {
+    block = {raw_.allocate(bytes), bytes, 0};
+    if (!block.data) trim(), block.data = raw_.allocate(bytes);
+    if (!block.data)
+      fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
+    statistics_.reserved += bytes;
+  }
+  statistics_.in_use += block.bytes;
+  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+  ++statistics_.allocations;
+  if (watcher_) watcher_->begins(block.data, wanted, block.bytes, what, false);
+  return block;
+}
+
+void CachingPool::release(const Block& block) {
+  std::lock_guard lock(mutex_);
+  if (watcher_) watcher_->ends(block.data);
+  free_.emplace(block.bytes, block.data);
+  statistics_.in_use -= block.bytes;
+  // Blocks of the past must not pile up: a run changes shapes between phases, and between training and evaluation.
+  if (statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
+}
+
+MemoryStatistics CachingPool::statistics() const {
+  std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+void CachingPool::reset_peak() {
+  std::lock_guard lock(mutex_);
+  trim();
+  statistics_.peak = statistics_.in_use;
+}
+
+void CachingPool::trim() {
+  for (const auto& [bytes, data] : free_) raw_.release(data), statistics_.reserved -= bytes;
+  free_.clear();
+}
+
 std::shared_ptr<MemorySource> device_pool(Device device) {
   // Never destroyed: buffers with static lifetime may outlive main().
-  static auto* cpu = new std::shared_ptr<MemorySource>(std::make_shared<CpuPool>());
+  static auto* cpu = new std::shared_ptr<MemorySource>(
+      std::make_shared<CachingPool>(RawMemory{[](size_t bytes) { return std::aligned_alloc(alignment, bytes); }, [](void* p) { std::free(p); }}));
   static auto* meta = new std::shared_ptr<MemorySource>(std::make_shared<MetaPool>());
   if (device == Device::cpu) return *cpu;
   if (device == Device::meta) return *meta;
-  fail("device ", device_name(device), " is not in this build. Use cpu.");
+  return cuda::memory_of(device);
 }
 
 std::shared_ptr<MemorySource> current_memory(Device device) {
@@ -164,7 +162,14 @@ MemoryPlan plan_memory(std::vector<Lifetime> lifetimes) {
 }
 
 Arena::Arena(Device device, MemoryPlan plan)
-    : device_(device), plan_(std::move(plan)), buffer_(device_pool(device), plan_.bytes, "arena of a captured step") {}
+    : device_(device),
+      plan_(std::move(plan)),
+      watcher_(device == Device::cuda || device == Device::cuda_sim ? cuda::watcher_of(device) : nullptr),
+      buffer_(device_pool(device), plan_.bytes, "arena of a captured step") {
+  if (!watcher_) return;
+  watcher_->ends(buffer_.data());
+  watcher_->begins(buffer_.data(), plan_.bytes, plan_.bytes, "arena of a captured step", true);
+}
 
 void Arena::rewind() {
   DURA_CHECK(statistics_.in_use == 0, "a captured step still holds ", statistics_.in_use,
@@ -179,6 +184,7 @@ void Arena::finish() const {
 }
 
 Block Arena::allocate(size_t bytes, const std::string& what) {
+  const size_t wanted = bytes;
   bytes = round_up(bytes);
   DURA_CHECK(next_ < plan_.lifetimes.size(), "captured step: ", what, " (", bytes, " bytes) is one allocation more than the planned ",
              plan_.lifetimes.size(), ". Every step must do the same work; plan it again after changing the model.");
@@ -191,9 +197,14 @@ Block Arena::allocate(size_t bytes, const std::string& what) {
   statistics_.reserved = plan_.bytes;
   ++statistics_.allocations;
   high_water_ = std::max(high_water_, offset + bytes);
-  return {static_cast<char*>(buffer_.data()) + offset, bytes, next_++};
+  const Block block{static_cast<char*>(buffer_.data()) + offset, bytes, next_++};
+  if (watcher_) watcher_->begins(block.data, wanted, bytes, what, false);
+  return block;
 }
 
-void Arena::release(const Block& block) { statistics_.in_use -= block.bytes; }
+void Arena::release(const Block& block) {
+  if (watcher_) watcher_->ends(block.data);
+  statistics_.in_use -= block.bytes;
+}
 
 }  // namespace dura

@@ -3,7 +3,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,40 @@ class MemorySource {
   virtual void release(const Block& block) = 0;
   virtual MemoryStatistics statistics() const = 0;
   virtual void reset_peak() = 0;
+};
+
+// Told which tensor lives where, by the sources of a device that checks how its memory is used (the simulated CUDA device). A tensor takes
+// the first `bytes` of a block of `capacity`; tensors overlap only where one is a container: an arena.
+class BlockWatcher {
+ public:
+  virtual ~BlockWatcher() = default;
+  virtual void begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) = 0;
+  virtual void ends(void* data) = 0;
+};
+
+// Where a pool gets its blocks from. `allocate` gives null when there is no memory left.
+struct RawMemory {
+  std::function<void*(size_t bytes)> allocate;
+  std::function<void(void*)> release;
+};
+
+// Keeps freed blocks for the next that asks: fresh pages from the system cost a page fault per 4 KiB, which is slower than many of our
+// kernels, and a card's allocation waits for all of its work.
+class CachingPool : public MemorySource {
+ public:
+  explicit CachingPool(RawMemory raw, BlockWatcher* watcher = nullptr) : raw_(std::move(raw)), watcher_(watcher) {}
+  Block allocate(size_t bytes, const std::string& what) override;
+  void release(const Block& block) override;
+  MemoryStatistics statistics() const override;
+  void reset_peak() override;
+
+ private:
+  void trim();
+  RawMemory raw_;
+  BlockWatcher* watcher_;
+  mutable std::mutex mutex_;
+  std::multimap<size_t, void*> free_;
+  MemoryStatistics statistics_;
 };
 
 // The general pool of a device; lives as long as the process.
@@ -121,6 +158,7 @@ class Arena : public MemorySource {
  private:
   Device device_;
   MemoryPlan plan_;
+  BlockWatcher* watcher_;  // null: nobody watches
   Buffer buffer_;
   size_t next_ = 0;
   size_t high_water_ = 0;

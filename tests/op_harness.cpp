@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/cpu/cpu_features.h"
+#include "engine/cuda/cuda_devices.h"
 #include "engine/parallel.h"
 
 namespace dura::optest {
@@ -96,6 +97,7 @@ std::vector<Column> columns() {
     for (const bool winograd : {false, true}) all.push_back({.dtype = DType::f32, .kernels = set, .winograd = winograd});
   all.push_back({.dtype = DType::f16});
   all.push_back({.dtype = DType::bf16});
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda_sim, .dtype = dtype});
   return all;
 }
 
@@ -104,7 +106,7 @@ std::map<std::string, std::string> missing_columns() {
   const std::vector<std::string> available = cpu::available_kernel_sets();
   for (const char* set : {"avx2", "avx512"})
     if (std::find(available.begin(), available.end(), set) == available.end()) missing[concat("cpu f32 ", set)] = "not on this processor";
-  for (const Device device : {Device::cuda, Device::cuda_sim}) missing[device_name(device)] = "not in this build";
+  if (const std::string reason = cuda::why_not(Device::cuda); !reason.empty()) missing[device_name(Device::cuda)] = reason;
   return missing;
 }
 

@@ -32,15 +32,22 @@ std::vector<double> reorder(const std::vector<double>& values, const Shape& ours
 }
 
 std::vector<double> to_doubles(const Tensor& t) {
-  const Tensor wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
-  backend(Device::cpu).cast(t, wide);
+  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu), wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
+  backend(t.device()).download(t, host.raw());
+  backend(Device::cpu).cast(host, wide);
   return std::vector<double>(wide.data<double>(), wide.data<double>() + wide.numel());
 }
 
-Tensor from_doubles(const Shape& shape, const std::vector<double>& values, DType dtype) {
+Tensor on_device(const Tensor& host, Device device) {
+  const Tensor t = Tensor::empty(host.shape(), host.dtype(), device);
+  backend(device).upload(host.raw(), t);
+  return t;
+}
+
+Tensor from_doubles(const Shape& shape, const std::vector<double>& values, DType dtype, Device device) {
   const Tensor t = Tensor::empty(shape, dtype, Device::cpu);
   backend(Device::cpu).cast(Tensor::of<double>(shape, values), t);
-  return t;
+  return on_device(t, device);
 }
 
 double largest(const std::vector<double>& v) {
@@ -59,13 +66,13 @@ double relative_difference(const std::vector<double>& found, const std::vector<d
 // One golden case as a network of ours.
 class GoldenNetwork {
  public:
-  GoldenNetwork(const GoldenCase& c, DType compute)
+  GoldenNetwork(const GoldenCase& c, DType compute, Device device = Device::cpu)
       : case_(c),
         compute_(compute),
         model_({.backbone = {.depth = static_cast<int>(c.integer("depth")),
                              .variant = c.integer("v1") ? ResNetVariant::v1 : ResNetVariant::v1_5,
                              .stem_pool = c.integer("v1") ? StemPool::ceil : StemPool::padded,
-                             .tensors = {.compute = compute}},
+                             .tensors = {.compute = compute, .device = device}},
                 .classes = std::vector<std::string>(static_cast<size_t>(c.integer("classes")), "class"),
                 .dropout = 0}) {
     load();
@@ -77,10 +84,10 @@ class GoldenNetwork {
       for (int64_t i = 0; i < size * size; ++i)
         for (int64_t ch = 0; ch < 3; ++ch)
           pixels[static_cast<size_t>((n * size * size + i) * 3 + ch)] = planes[static_cast<size_t>((n * 3 + ch) * size * size + i)];
-    images_ = from_doubles({N, size, size, 3}, pixels, compute);
-    labels_ = Tensor::of<int32_t>({N}, hash_labels(seed, N, c.integer("classes")));
+    images_ = from_doubles({N, size, size, 3}, pixels, compute, device);
+    labels_ = on_device(Tensor::of<int32_t>({N}, hash_labels(seed, N, c.integer("classes"))), device);
     const std::vector<double> weights = c.class_weights();
-    if (!weights.empty()) class_weights_ = from_doubles({static_cast<int64_t>(weights.size())}, weights, stat_dtype(compute));
+    if (!weights.empty()) class_weights_ = from_doubles({static_cast<int64_t>(weights.size())}, weights, stat_dtype(compute), device);
     choose_trainable();
   }
 
@@ -120,7 +127,8 @@ class GoldenNetwork {
     };
     for (Parameter* p : model_.parameters()) p->assign(Tensor::of<double>(p->shape(), values(p->name(), p->shape())));
     for (const NamedBuffer& b : model_.buffers())
-      backend(Device::cpu).cast(Tensor::of<double>(b.tensor.shape(), values(b.name, b.tensor.shape())), b.tensor);
+      backend(b.tensor.device())
+          .copy(from_doubles(b.tensor.shape(), values(b.name, b.tensor.shape()), b.tensor.dtype(), b.tensor.device()), b.tensor);
     model_.buffers_changed();
     CHECK(shapes.empty());  // a tensor of torchvision's that our network does not have
   }
@@ -212,8 +220,8 @@ struct Step {
   std::map<std::string, std::vector<double>> gradients;  // of what is trainable, in torchvision's order
 };
 
-Step run_step(const GoldenCase& c, DType compute) {
-  GoldenNetwork net(c, compute);
+Step run_step(const GoldenCase& c, DType compute, Device device = Device::cpu) {
+  GoldenNetwork net(c, compute, device);
   Step s{net.logits_in_evaluation(), {}};
   Adam adam(net.model().parameters(), {});
   net.train(adam);
@@ -262,12 +270,28 @@ void check_case_f32(const std::string& name, bool all_sets) {
   const Step exact = run_step(c, DType::f64);
   std::string first;
   for (const optest::Column& column : optest::columns()) {
-    if (column.dtype != DType::f32) continue;
+    if (column.dtype != DType::f32 || column.device != Device::cpu) continue;
     if (first.empty()) first = column.kernels;
     if (!all_sets && column.kernels != first) continue;
     INFO(name << " " << column.name());
     const optest::KernelChoice kernels(column);
     check_single_precision(c, run_step(c, DType::f32), exact, column.winograd);
+  }
+}
+
+// The CUDA backend on the simulated device. In 16 bits a ReLU is decided by rounding far more often, so only directions are compared.
+void check_case_simulated(const std::string& name, const std::vector<DType>& dtypes) {
+  const GoldenCase& c = golden_case(name);
+  const Step exact = run_step(c, DType::f64);
+  for (const DType dtype : dtypes) {
+    INFO(name << " " << dtype_name(dtype) << " on cuda-sim");
+    const Step found = run_step(c, dtype, Device::cuda_sim);
+    if (dtype == DType::f32) {
+      check_single_precision(c, found, exact, false);
+    } else {
+      CHECK(relative_difference(found.logits_eval, c.values.at("logits_eval")) <= (dtype == DType::f16 ? 0.02 : 0.15));
+      CHECK(cosine(found, exact) >= (dtype == DType::f16 ? 0.99 : 0.9));
+    }
   }
 }
 
@@ -282,6 +306,16 @@ TEST_CASE("golden ResNet-50, trained from layer3 on with frozen BatchNorm and cl
 TEST_CASE("golden ResNet-50 V1 with ceil-mode pooling and PyTorch's class weights", "[golden][models]") { check_case("resnet50_v1"); }
 TEST_CASE("golden ResNet-18, everything trained, odd image size", "[golden][models]") { check_case("resnet18_full"); }
 TEST_CASE("golden ResNet-18 with frozen BatchNorm and class weights", "[golden][models]") { check_case("resnet18_frozen_bn"); }
+
+TEST_CASE("golden ResNet-50 on the simulated CUDA device, everything trained", "[golden][models][cuda-sim][slow]") {
+  check_case_simulated("resnet50_full", {DType::f32});
+}
+TEST_CASE("golden ResNet-18 on the simulated CUDA device in f32, f16 and bf16", "[golden][models][cuda-sim]") {
+  check_case_simulated("resnet18_full", {DType::f32, DType::f16, DType::bf16});
+}
+TEST_CASE("golden ResNet-50 on the simulated CUDA device, from layer3 on with frozen BatchNorm", "[golden][models][cuda-sim][slow]") {
+  check_case_simulated("resnet50_frozen_bn", {DType::f32, DType::f16, DType::bf16});
+}
 
 TEST_CASE("golden ResNet-50 in f32, everything trained", "[golden][models]") { check_case_f32("resnet50_full", false); }
 TEST_CASE("golden ResNet-50 in f32, trained from layer3 on with frozen BatchNorm and class weights", "[golden][models]") {

@@ -1,0 +1,273 @@
+// Batch normalisation over the last dimension. x is M rows of K channels. Reductions are done in two stages: a thread sums one channel over
+// one tile of rows (neighbouring threads have neighbouring channels), then a thread for each channel merges the tiles in order, in double.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+struct Rows {
+  int64_t M, K, tile, tiles;
+  explicit Rows(const Tensor& x) : K(x.shape()[x.shape().rank() - 1]) {
+    constexpr int64_t most_partials = int64_t{1} << 18;  // of two floats each: 2 MiB
+    M = x.numel() / K;
+    tile = std::max<int64_t>(64, (M * K + most_partials - 1) / most_partials);
+    tiles = (M + tile - 1) / tile;
+  }
+  int64_t partials() const { return tiles * K; }
+};
+
+// ---- statistics ----
+
+template <class T>
+__global__ void tile_moments_kernel(const T* x, int64_t M, int64_t K, int64_t tile, float* tile_mean, float* tile_m2, int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t k = i % K, begin = i / K * tile, end = begin + tile < M ? begin + tile : M;
+  float sum = 0;
+  for (int64_t row = begin; row < end; ++row) sum += load(x[row * K + k]);
+  const float mean = sum / static_cast<float>(end - begin);
+  float m2 = 0;
+  for (int64_t row = begin; row < end; ++row) {
+    const float d = load(x[row * K + k]) - mean;
+    m2 += d * d;
+  }
+  tile_mean[i] = mean;
+  tile_m2[i] = m2;
+}
+
+// Chan's merge of tile means instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
+__global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m2, int64_t M, int64_t K, int64_t tile, int64_t tiles,
+                                     float* mean, float* variance) {
+  const int64_t k = thread_index();
+  if (k >= K) return;
+  double count = 0, m = 0, m2 = 0;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const double n = static_cast<double>(t + 1 < tiles ? tile : M - t * tile), d = static_cast<double>(tile_mean[t * K + k]) - m;
+    m2 += static_cast<double>(tile_m2[t * K + k]) + d * d * count * n / (count + n);
+    m += d * n / (count + n);
+    count += n;
+  }
+  mean[k] = static_cast<float>(m);
+  variance[k] = static_cast<float>(m2 / count);
+}
+
+__global__ void update_running_kernel(const float* batch, double share, double correction, float* running, int64_t K) {
+  const int64_t k = thread_index();
+  if (k < K)
+    running[k] = static_cast<float>((1 - share) * static_cast<double>(running[k]) + share * correction * static_cast<double>(batch[k]));
+}
+
+__global__ void fold_batch_norm_kernel(const float* gamma, const float* beta, const float* mean, const float* variance, double eps,
+                                       float* invstd, float* scale, float* shift, int64_t K) {
+  const int64_t k = thread_index();
+  if (k >= K) return;
+  const double inverse = 1 / sqrt(static_cast<double>(variance[k]) + eps), s = static_cast<double>(gamma[k]) * inverse;
+  invstd[k] = static_cast<float>(inverse);
+  scale[k] = static_cast<float>(s);
+  shift[k] = static_cast<float>(static_cast<double>(beta[k]) - static_cast<double>(mean[k]) * s);
+}
+
+// ---- forward ----
+
+template <class T>
+__global__ void scale_shift_act_kernel(const T* x, const float* scale, const float* shift, const T* residual, bool relu, int64_t K, T* y,
+                                       int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t k = i % K;
+  float v = load(x[i]);
+  if (scale) v *= scale[k];
+  if (shift) v += shift[k];
+  if (residual) v += load(residual[i]);
+  store(y + i, relu ? formula::relu(v) : v);
+}
+
+// ---- backward ----
+
+// Where the mask of a ReLU comes from; see Backend::batch_norm_backward_sums.
+enum class Mask : int { none, output, recomputed };
+
+Mask mask_of(bool relu, const Tensor& y) { return !relu ? Mask::none : y.defined() ? Mask::output : Mask::recomputed; }
+
+// The gradient behind the activation.
+template <class T>
+__device__ inline float masked(Mask mask, const T* dy, const T* x, const T* y, const float* scale, const float* shift, int64_t i,
+                               int64_t k) {
+  const float g = load(dy[i]);
+  if (mask == Mask::output) return load(y[i]) > 0 ? g : 0.0f;
+  if (mask == Mask::recomputed) return load(x[i]) * scale[k] + shift[k] > 0 ? g : 0.0f;
+  return g;
+}
+
+template <class T>
+__global__ void backward_tile_sums_kernel(Mask mask, const T* dy, const T* x, const T* y, const float* scale, const float* shift,
+                                          const float* mean, const float* invstd, int64_t M, int64_t K, int64_t tile, float* tile_g,
+                                          float* tile_gx, T* g, int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t k = i % K, begin = i / K * tile, end = begin + tile < M ? begin + tile : M;
+  float sum_g = 0, sum_gx = 0;
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t at = row * K + k;
+    const float v = masked(mask, dy, x, y, scale, shift, at, k);
+    sum_g += v;
+    if (tile_gx) sum_gx += v * ((load(x[at]) - mean[k]) * invstd[k]);
+    if (g) store(g + at, v);
+  }
+  if (tile_g) tile_g[i] = sum_g;
+  if (tile_gx) tile_gx[i] = sum_gx;
+}
+
+__global__ void merge_sums_kernel(const float* partial, int64_t K, int64_t tiles, float* sum) {
+  const int64_t k = thread_index();
+  if (k >= K) return;
+  double total = 0;
+  for (int64_t t = 0; t < tiles; ++t) total += static_cast<double>(partial[t * K + k]);
+  sum[k] = static_cast<float>(total);
+}
+
+// scale*(g - sg/M - xhat*sgx/M) = scale*g - slope*(x - mean) - offset
+__global__ void backward_constants_kernel(const float* scale, const float* invstd, const float* sum_g, const float* sum_gx, int64_t M,
+                                          int64_t K, float* slope, float* offset) {
+  const int64_t k = thread_index();
+  if (k >= K) return;
+  const double s = static_cast<double>(scale[k]), m = static_cast<double>(M);
+  slope[k] = static_cast<float>(s * static_cast<double>(invstd[k]) * static_cast<double>(sum_gx[k]) / m);
+  offset[k] = static_cast<float>(s * static_cast<double>(sum_g[k]) / m);
+}
+
+template <class T>
+__global__ void backward_data_kernel(Mask mask, const T* dy, const T* x, const T* y, const float* scale, const float* shift,
+                                     const float* mean, const float* slope, const float* offset, int64_t K, T* dx, bool accumulate,
+                                     int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t k = i % K;
+  const float g = masked(mask, dy, x, y, scale, shift, i, k);
+  put(dx + i, scale[k] * g - slope[k] * (load(x[i]) - mean[k]) - offset[k], accumulate);
+}
+
+template <class T>
+__global__ void mask_kernel(const T* dy, const T* y, T* g, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) store(g + i, load(y[i]) > 0 ? load(dy[i]) : 0.0f);
+}
+
+// A block for each filter k.
+template <class T>
+__global__ void frozen_grads_kernel(const T* raw, const T* w, int64_t width, const float* scale, const float* mean, const float* invstd,
+                                    const float* sum_g, T* dw, bool add_dw, float* dgamma, bool add_dgamma) {
+  const int64_t k = blockIdx.x;
+  double product = 0;
+  for (int64_t j = threadIdx.x; j < width; j += blockDim.x) {
+    const float v = load(raw[k * width + j]);
+    if (dgamma) product += static_cast<double>(v) * static_cast<double>(load(w[k * width + j]));
+    if (dw) put(dw + k * width + j, scale[k] * v, add_dw);
+  }
+  if (!dgamma) return;
+  product = block_sum(product);
+  if (threadIdx.x == 0)
+    put(dgamma + k,
+        static_cast<float>(static_cast<double>(invstd[k]) * (product - static_cast<double>(mean[k]) * static_cast<double>(sum_g[k]))),
+        add_dgamma);
+}
+
+}  // namespace
+
+void CudaBackend::channel_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+  const Rows r(x);
+  float* tile_mean = scratch<float>(2 * r.partials());
+  float* tile_m2 = tile_mean + r.partials();
+  dispatch("channel_statistics", x.dtype(), [&]<class T>(T) {
+    start("tile_moments", tile_moments_kernel<T>, grid_over(r.partials()), address<T>(x), r.M, r.K, r.tile, tile_mean, tile_m2,
+          r.partials());
+  });
+  start("merge_moments", merge_moments_kernel, grid_over(r.K), tile_mean, tile_m2, r.M, r.K, r.tile, r.tiles, address<float>(mean),
+        address<float>(variance));
+}
+
+void CudaBackend::update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased,
+                                            const Tensor& running_mean, const Tensor& running_variance) {
+  const double correction = unbiased && count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
+  const int64_t K = mean.numel();
+  start("update_running", update_running_kernel, grid_over(K), address<float>(mean), momentum, 1.0, address<float>(running_mean), K);
+  start("update_running", update_running_kernel, grid_over(K), address<float>(variance), momentum, correction,
+        address<float>(running_variance), K);
+}
+
+void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps,
+                                  const Tensor& invstd, const Tensor& scale, const Tensor& shift) {
+  start("fold_batch_norm", fold_batch_norm_kernel, grid_over(gamma.numel()), address<float>(gamma), address<float>(beta),
+        address<float>(mean), address<float>(variance), eps, address<float>(invstd), address<float>(scale), address<float>(shift),
+        gamma.numel());
+}
+
+void CudaBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
+  const Rows r(x);
+  dispatch("scale_shift_act", x.dtype(), [&]<class T>(T) {
+    start("scale_shift_act", scale_shift_act_kernel<T>, grid_over(x.numel()), address<T>(x), address<float>(e.scale),
+          address<float>(e.bias), address<T>(e.residual), e.relu, r.K, address<T>(y), x.numel());
+  });
+}
+
+void CudaBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                           const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) {
+  const Rows r(x);
+  float* tile_g = scratch<float>(2 * r.partials());
+  float* tile_gx = tile_g + r.partials();
+  dispatch("batch_norm_backward_sums", x.dtype(), [&]<class T>(T) {
+    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), mask_of(e.relu, y), address<T>(dy), address<T>(x),
+          address<T>(y), address<float>(e.scale), address<float>(e.bias), address<float>(mean), address<float>(invstd), r.M, r.K, r.tile,
+          tile_g, tile_gx, address<T>(g), r.partials());
+  });
+  start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
+  start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_gx, r.K, r.tiles, address<float>(sum_gx));
+}
+
+void CudaBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
+                                           const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) {
+  const Rows r(x);
+  float* slope = scratch<float>(2 * r.K);
+  float* offset = slope + r.K;
+  start("backward_constants", backward_constants_kernel, grid_over(r.K), address<float>(e.scale), address<float>(invstd),
+        address<float>(sum_g), address<float>(sum_gx), r.M, r.K, slope, offset);
+  dispatch("batch_norm_backward_data", x.dtype(), [&]<class T>(T) {
+    start("backward_data", backward_data_kernel<T>, grid_over(x.numel()), mask_of(e.relu, y), address<T>(dy), address<T>(x), address<T>(y),
+          address<float>(e.scale), address<float>(e.bias), address<float>(mean), slope, offset, r.K, address<T>(dx.tensor), dx.accumulate,
+          x.numel());
+  });
+}
+
+void CudaBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, const Tensor& g, const Tensor& sum_g) {
+  const Rows r(dy);
+  dispatch("mask_and_sum", dy.dtype(), [&]<class T>(T) {
+    if (!sum_g.defined()) {
+      if (relu)
+        start("mask", mask_kernel<T>, grid_over(dy.numel()), address<T>(dy), address<T>(y), address<T>(g), dy.numel());
+      else if (g.defined())
+        copy(dy, g);
+      return;
+    }
+    float* tile_g = scratch<float>(r.partials());
+    constexpr const float* none = nullptr;
+    constexpr const T* no_input = nullptr;
+    constexpr float* no_sum = nullptr;
+    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), relu ? Mask::output : Mask::none, address<T>(dy),
+          no_input, relu ? address<T>(y) : nullptr, none, none, none, none, r.M, r.K, r.tile, tile_g, no_sum, address<T>(g), r.partials());
+    start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
+  });
+}
+
+void CudaBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
+                                          const Tensor& sum_g, GradTarget dw, GradTarget dgamma) {
+  const int64_t K = scale.numel();
+  dispatch("frozen_batch_norm_grads", raw.dtype(), [&]<class T>(T) {
+    start("frozen_grads", frozen_grads_kernel<T>, {.blocks = K, .threads = 128, .barriers = true}, address<T>(raw), address<T>(w),
+          raw.numel() / K, address<float>(scale), address<float>(mean), address<float>(invstd), address<float>(sum_g),
+          address<T>(dw.tensor), dw.accumulate, address<float>(dgamma.tensor), dgamma.accumulate);
+  });
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda

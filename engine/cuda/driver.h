@@ -1,0 +1,123 @@
+// The narrow interface between the CUDA backend and a device: memory, copies, streams, events, capture and replay, kernels, convolution
+// graphs, matrix products. Two implementations: the card's (CUDA runtime, cuDNN, cublasLt) and the simulated one (sim/), which executes
+// everything on the CPU and is stricter than a card. Nothing above this line knows which one it has.
+//
+// Order: work is asynchronous and runs in the order of its stream; between streams only events order it. Host memory given to a copy must
+// stay until the copy is done, unless it is unpinned: then the copy has taken it when the call returns.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/check.h"
+#include "engine/cuda/graph.h"
+#include "engine/device.h"
+
+namespace dura::cuda {
+
+// The CUDA runtime's numbers, of which the simulated device uses these.
+enum class Status : int {
+  memory_allocation = 2,
+  launch_failure = 719,
+  illegal_address = 700,
+  invalid_value = 1,
+  capture_unsupported = 900,  // what a capturing stream forbids: allocation, synchronising, unpinned copies
+  capture_invalidated = 901,  // an earlier error has ended this capture
+  capture_unmatched = 903,
+  capture_unjoined = 904,   // the capture ends while a stream that it forked to was not joined again
+  capture_isolation = 905,  // a dependency on work outside of the capture
+  capture_implicit = 906,   // the legacy stream would wait for the capturing one
+  captured_event = 907,     // an event of a capture was waited for from outside
+};
+const char* status_name(Status status);  // "cudaErrorStreamCaptureUnsupported"
+
+class DriverError : public Error {
+ public:
+  DriverError(Status status, const std::string& message)
+      : Error(concat(message, " (CUDA error ", static_cast<int>(status), ", ", status_name(status), ")")), status_(status) {}
+  Status status() const { return status_; }
+
+ private:
+  Status status_;
+};
+
+struct Stream {
+  int id = 0;
+};
+// CUDA's default stream, which waits for every other stream; the backend never uses it.
+constexpr Stream legacy_stream{0};
+struct Event {
+  int id = -1;
+};
+struct CapturedWork {
+  int id = -1;
+};
+
+// A kernel and one set of arguments. Made by launch() in kernel.h alone.
+struct KernelLaunch {
+  const char* name = "";
+  int64_t blocks = 1;
+  int threads = 1;
+  bool barriers = false;                   // the kernel has __syncthreads or shuffles
+  const void* function = nullptr;          // card: what cudaLaunchKernel takes
+  void** arguments = nullptr;              // card: addresses of the arguments
+  std::function<void()> thread = {};       // simulated: what one thread does
+  std::vector<const void*> pointers = {};  // simulated: the arguments that are addresses, for checks
+};
+
+// c (m,n) = a (m,k) b (k,n) [+ bias (n)] [+ c], row after row, all of one dtype; sums in f32. A transposed factor is stored as (k,m) or
+// (n,k).
+struct Product {
+  int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false, accumulate = false;
+  DType dtype = DType::f32;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  const void* bias = nullptr;
+  void* c = nullptr;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual Device device() const = 0;
+
+  // ---- memory; not while a stream captures ----
+  virtual void* allocate(size_t bytes) = 0;  // null when the device is full
+  virtual void release(void* memory) = 0;
+  virtual void* allocate_pinned(size_t bytes) = 0;  // host memory that copies may read later
+  virtual void release_pinned(void* memory) = 0;
+  // For a device that checks how memory is used: a tensor lives in [data, data + bytes) of a block of `capacity` bytes, until it ends.
+  // Blocks may lie inside of a container (an arena), and otherwise never overlap.
+  virtual void tensor_begins(void*, size_t /*bytes*/, size_t /*capacity*/, const std::string& /*what*/, bool /*container*/) {}
+  virtual void tensor_ends(void*) {}
+
+  // ---- streams and events ----
+  virtual Stream create_stream() = 0;
+  virtual Event create_event() = 0;
+  virtual void record(Event event, Stream stream) = 0;  // done when all earlier work of the stream is
+  virtual void wait(Stream stream, Event event) = 0;    // later work of the stream waits for the last record before this call
+  virtual void synchronize(Stream stream) = 0;          // the host waits
+  virtual void synchronize(Event event) = 0;
+
+  // ---- copies ----
+  virtual void copy_to_device(void* device, const void* host, size_t bytes, Stream stream) = 0;
+  virtual void copy_to_host(void* host, const void* device, size_t bytes, Stream stream) = 0;  // unpinned: returns when done
+  virtual void copy_on_device(void* to, const void* from, size_t bytes, Stream stream) = 0;
+
+  // ---- capture: work put into the stream is kept instead of run, and run as a whole by replay ----
+  virtual void begin_capture(Stream stream) = 0;
+  virtual CapturedWork end_capture(Stream stream) = 0;
+  virtual void replay(CapturedWork work, Stream stream) = 0;
+  virtual void release(CapturedWork work) = 0;
+
+  // ---- arithmetic ----
+  virtual void launch(const KernelLaunch& kernel, Stream stream) = 0;
+  virtual size_t workspace_bytes(const Graph& graph) = 0;
+  // `addresses` of the graph's tensors that are not virtual, in their order.
+  virtual void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream stream) = 0;
+  virtual void product(const Product& product, Stream stream) = 0;
+};
+
+}  // namespace dura::cuda

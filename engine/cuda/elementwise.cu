@@ -1,0 +1,135 @@
+// Bytes, and element by element: one thread for each element.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+template <class T>
+__global__ void fill_kernel(T* y, T value, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) y[i] = value;
+}
+
+// From f64 to 16 bits by way of f32, as on the CPU.
+template <class T>
+__device__ inline void narrow(T* to, double v) {
+  store(to, static_cast<float>(v));
+}
+__device__ inline void narrow(double* to, double v) { *to = v; }
+
+template <class From, class To>
+__global__ void cast_kernel(const From* x, To* y, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) narrow(y + i, static_cast<double>(load(x[i])));
+}
+
+template <class T>
+__global__ void add_kernel(const T* a, const T* b, T* y, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) store(y + i, load(a[i]) + load(b[i]));
+}
+
+template <class T>
+__global__ void relu_forward_kernel(const T* x, T* y, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) store(y + i, formula::relu(load(x[i])));
+}
+
+template <class T>
+__global__ void relu_backward_kernel(const T* dy, const T* y, T* dx, bool accumulate, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) put(dx + i, load(y[i]) > 0 ? load(dy[i]) : 0.0f, accumulate);
+}
+
+template <class T>
+__global__ void dropout_kernel(const T* x, float p, float factor, uint64_t key, const int32_t* row_keys, int64_t width, T* y,
+                               bool accumulate, int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t n = i / width;
+  const uint64_t row = formula::join_words(row_keys[2 * n], row_keys[2 * n + 1]);
+  const bool keep = formula::dropout_keeps(key, row, static_cast<uint64_t>(i % width), p);
+  put(y + i, keep ? load(x[i]) * factor : 0.0f, accumulate);
+}
+
+// As dispatch(), and f64.
+template <class F>
+void dispatch_wide(const char* kernel, DType dtype, F&& f) {
+  if (dtype == DType::f64) return f(double{});
+  dispatch(kernel, dtype, f);
+}
+
+template <class T>
+T stored(double v) {
+  if constexpr (std::is_same_v<T, f16>) {
+    return formula::to_f16(static_cast<float>(v));
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    return formula::to_bf16(static_cast<float>(v));
+  } else {
+    return static_cast<T>(v);
+  }
+}
+
+}  // namespace
+
+void CudaBackend::fill(const Tensor& x, double value) {
+  const auto with = [&]<class T>(T) { start("fill", fill_kernel<T>, grid_over(x.numel()), address<T>(x), stored<T>(value), x.numel()); };
+  if (x.dtype() == DType::i32) return with(int32_t{});
+  if (x.dtype() == DType::u8) return with(uint8_t{});
+  dispatch_wide("fill", x.dtype(), with);
+}
+
+void CudaBackend::copy(const Tensor& x, const Tensor& y) {
+  if (x.bytes() > 0) driver_.copy_on_device(y.raw(), x.raw(), x.bytes(), stream_);
+}
+void CudaBackend::upload(const void* host, const Tensor& y) { driver_.copy_to_device(y.raw(), host, y.bytes(), stream_); }
+void CudaBackend::download(const Tensor& x, void* host) {
+  driver_.copy_to_host(host, x.raw(), x.bytes(), stream_);
+  driver_.synchronize(stream_);
+}
+
+void CudaBackend::cast(const Tensor& x, const Tensor& y) {
+  dispatch_wide("cast", x.dtype(), [&]<class From>(From) {
+    dispatch_wide("cast", y.dtype(), [&]<class To>(To) {
+      start("cast", cast_kernel<From, To>, grid_over(x.numel()), address<From>(x), address<To>(y), x.numel());
+    });
+  });
+}
+
+void CudaBackend::add(const Tensor& a, const Tensor& b, const Tensor& y) {
+  dispatch_wide("add", y.dtype(), [&]<class T>(T) {
+    start("add", add_kernel<T>, grid_over(y.numel()), address<T>(a), address<T>(b), address<T>(y), y.numel());
+  });
+}
+
+void CudaBackend::relu_forward(const Tensor& x, const Tensor& y) {
+  dispatch("relu_forward", y.dtype(), [&]<class T>(T) {
+    start("relu_forward", relu_forward_kernel<T>, grid_over(y.numel()), address<T>(x), address<T>(y), y.numel());
+  });
+}
+
+void CudaBackend::relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) {
+  dispatch("relu_backward", y.dtype(), [&]<class T>(T) {
+    start("relu_backward", relu_backward_kernel<T>, grid_over(y.numel()), address<T>(dy), address<T>(y), address<T>(dx.tensor),
+          dx.accumulate, y.numel());
+  });
+}
+
+void CudaBackend::dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) {
+  const int64_t width = x.numel() / x.shape()[0];
+  dispatch("dropout", x.dtype(), [&]<class T>(T) {
+    start("dropout", dropout_kernel<T>, grid_over(x.numel()), address<T>(x), static_cast<float>(p), static_cast<float>(1 / (1 - p)), key,
+          address<int32_t>(row_keys), width, address<T>(y.tensor), y.accumulate, x.numel());
+  });
+}
+
+void CudaBackend::write_or_add(const Tensor& x, GradTarget y) {
+  if (y.accumulate)
+    add(y.tensor, x, y.tensor);
+  else
+    copy(x, y.tensor);
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda

@@ -1,0 +1,93 @@
+// Kernels on u8 images (N,H,W,C), one thread for each pixel or element, with the formulas that the CPU uses.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+struct ChannelConstants {
+  float mean[3], std[3];
+};
+
+template <class T>
+__global__ void normalize_kernel(const uint8_t* x, ChannelConstants constants, bool bgr, T* y, int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t c = i % 3, from = bgr ? i - c + 2 - c : i;
+  store(y + i, (static_cast<float>(x[from]) - constants.mean[c]) / constants.std[c]);
+}
+
+struct WarpShape {
+  int32_t height, width, channels, out_height, out_width;
+};
+
+__global__ void warp_kernel(const uint8_t* x, const float* matrices, WarpShape s, uint8_t* y, int64_t count) {
+  const int64_t index = thread_index();
+  if (index >= count) return;
+  const int64_t n = index / (int64_t{s.out_height} * s.out_width);
+  const float i = static_cast<float>(index / s.out_width % s.out_height), j = static_cast<float>(index % s.out_width);
+  const float* m = matrices + 6 * n;
+  const formula::LinearTap r = formula::linear_tap(m[0] * i + m[1] * j + m[2], s.height);
+  const formula::LinearTap c = formula::linear_tap(m[3] * i + m[4] * j + m[5], s.width);
+  const int64_t row = int64_t{s.width} * s.channels;
+  const uint8_t* image = x + n * s.height * row;
+  const uint8_t *upper = image + r.low * row, *lower = image + r.high * row;
+  for (int32_t k = 0; k < s.channels; ++k) {
+    const int32_t left = c.low * s.channels + k, right = c.high * s.channels + k;
+    const float up = (1.0f - c.share) * static_cast<float>(upper[left]) + c.share * static_cast<float>(upper[right]);
+    const float down = (1.0f - c.share) * static_cast<float>(lower[left]) + c.share * static_cast<float>(lower[right]);
+    y[index * s.channels + k] = formula::round_u8((1.0f - r.share) * up + r.share * down);
+  }
+}
+
+// The outermost pixels have no nine neighbours: sharpening leaves them as they are.
+__global__ void enhance_kernel(const uint8_t* x, const float* parameters, int64_t height, int64_t width, int64_t channels, uint8_t* y,
+                               int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t row_length = width * channels, n = i / (height * row_length), h = i / row_length % height, w = i / channels % width;
+  const float sharpness = parameters[3 * n], brightness = parameters[3 * n + 1], contrast = parameters[3 * n + 2];
+  uint8_t v = x[i];
+  if (sharpness != 1.0f && h > 0 && h + 1 < height && w > 0 && w + 1 < width) {
+    int32_t sum = 0;
+    for (int64_t r = -1; r <= 1; ++r)
+      for (int64_t c = -1; c <= 1; ++c) sum += x[i + r * row_length + c * channels];
+    v = formula::blend_u8(formula::smooth_u8(sum, v), v, sharpness);
+  }
+  y[i] = brightness == 1.0f && contrast == 1.0f ? v : formula::brightness_contrast_u8(v, brightness, contrast);
+}
+
+}  // namespace
+
+void CudaBackend::normalize(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) {
+  DURA_CHECK(x.shape().rank() == 4 && x.shape()[3] == 3 && x.shape() == y.shape(), "normalize: input ", describe(x), ", output ",
+             describe(y), ". Both are (N,H,W,3).");
+  const ChannelConstants constants{{mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}};
+  dispatch("normalize", y.dtype(), [&]<class T>(T) {
+    start("normalize", normalize_kernel<T>, grid_over(x.numel()), address<uint8_t>(x), constants, bgr, address<T>(y), x.numel());
+  });
+}
+
+void CudaBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
+  const Shape &in = x.shape(), &out = y.shape();
+  DURA_CHECK(in.rank() == 4 && out.rank() == 4 && in[0] == out[0] && in[3] == out[3], "warp: input ", describe(x), ", output ",
+             describe(y));
+  DURA_CHECK(in[3] == 1 || in[3] == 3, "warp: images have 1 or 3 channels, the input is ", describe(x));
+  DURA_CHECK(matrices.shape() == Shape({in[0], 6}), "warp: matrices are ", describe(matrices), ", expected f32 (", in[0], ",6)");
+  const WarpShape shape{static_cast<int32_t>(in[1]), static_cast<int32_t>(in[2]), static_cast<int32_t>(in[3]), static_cast<int32_t>(out[1]),
+                        static_cast<int32_t>(out[2])};
+  const int64_t pixels = out[0] * out[1] * out[2];
+  start("warp", warp_kernel, grid_over(pixels), address<uint8_t>(x), address<float>(matrices), shape, address<uint8_t>(y), pixels);
+}
+
+void CudaBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) {
+  DURA_CHECK(x.shape().rank() == 4 && x.shape() == y.shape() && !x.same_bytes(y), "enhance: input ", describe(x), ", output ", describe(y),
+             ". Both are (N,H,W,C), in different memory.");
+  const Shape& s = x.shape();
+  DURA_CHECK(parameters.shape() == Shape({s[0], 3}), "enhance: parameters are ", describe(parameters), ", expected f32 (", s[0], ",3)");
+  start("enhance", enhance_kernel, grid_over(x.numel()), address<uint8_t>(x), address<float>(parameters), s[1], s[2], s[3],
+        address<uint8_t>(y), x.numel());
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda

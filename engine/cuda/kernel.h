@@ -1,0 +1,105 @@
+// What every .cu file here begins with. Each is compiled twice: by nvcc for a card, and by the C++ compiler for the simulated device; the
+// namespace inside of dura::cuda keeps the two apart. Kernels are started by launch() alone.
+#pragma once
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "engine/cuda/driver.h"
+#include "engine/formula.h"
+
+#if defined(__CUDACC__)
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#define DURA_CUDA_BUILD card
+#else
+#include "engine/cuda/sim/device_code.h"
+#define DURA_CUDA_BUILD simulated
+#endif
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+
+// ---- elements: stored in 16 or 32 bits, computed with in f32; f64 as it is ----
+
+__device__ inline float load(float v) { return v; }
+__device__ inline double load(double v) { return v; }
+__device__ inline void store(float* to, float v) { *to = v; }
+__device__ inline void store(double* to, double v) { *to = v; }
+#if defined(__CUDACC__)
+__device__ inline float load(f16 v) { return __half2float(__ushort_as_half(v.bits)); }
+__device__ inline float load(bf16 v) { return __uint_as_float(static_cast<unsigned>(v.bits) << 16); }
+__device__ inline void store(f16* to, float v) { to->bits = __half_as_ushort(__float2half_rn(v)); }
+__device__ inline void store(bf16* to, float v) { to->bits = __bfloat16_as_ushort(__float2bfloat16_rn(v)); }
+#else
+inline float load(f16 v) { return formula::from_f16(v); }
+inline float load(bf16 v) { return formula::from_bf16(v); }
+inline void store(f16* to, float v) { *to = formula::to_f16(v); }
+inline void store(bf16* to, float v) { *to = formula::to_bf16(v); }
+#endif
+
+// Writes or adds, as a GradTarget says.
+template <class T>
+__device__ inline void put(T* to, float v, bool accumulate) {
+  store(to, accumulate ? load(*to) + v : v);
+}
+
+// This thread's place among all threads of the grid.
+__device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+// The sum over a block's threads, in thread 0, always in the same order. Blocks are whole warps. Once in a kernel.
+template <class T>
+__device__ inline T block_sum(T v) {
+  __shared__ T of_warp[32];
+  for (unsigned delta = 16; delta > 0; delta /= 2) v += __shfl_down_sync(0xffffffffu, v, delta);
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = v;
+  __syncthreads();
+  if (threadIdx.x < 32) {
+    v = threadIdx.x < blockDim.x / 32 ? of_warp[threadIdx.x] : T(0);
+    for (unsigned delta = 16; delta > 0; delta /= 2) v += __shfl_down_sync(0xffffffffu, v, delta);
+  }
+  return v;
+}
+
+// ---- launching ----
+
+constexpr int block_threads = 256;
+
+struct Grid {
+  int64_t blocks;
+  int threads = block_threads;
+  bool barriers = false;  // the kernel has __syncthreads or shuffles
+};
+// One thread for each of `count` elements; kernels leave at once behind the last.
+inline Grid grid_over(int64_t count) { return {(count + block_threads - 1) / block_threads}; }
+
+template <class T>
+void note_pointer(std::vector<const void*>& pointers, const T& argument) {
+  if constexpr (std::is_pointer_v<T>) pointers.push_back(argument);
+}
+
+// Nothing to do for an empty grid. `name` must be a literal.
+template <class... P, class... A>
+void launch(Driver& driver, Stream stream, const char* name, void (*kernel)(P...), Grid grid, const A&... arguments) {
+  if (grid.blocks == 0) return;
+  std::tuple<P...> values(static_cast<P>(arguments)...);
+  KernelLaunch k{.name = name, .blocks = grid.blocks, .threads = grid.threads, .barriers = grid.barriers};
+#if defined(__CUDACC__)
+  std::apply(
+      [&](auto&... v) {
+        void* addresses[] = {&v...};
+        k.function = reinterpret_cast<const void*>(kernel);
+        k.arguments = addresses;
+        driver.launch(k, stream);
+      },
+      values);
+#else
+  std::apply([&](auto&... v) { (note_pointer(k.pointers, v), ...); }, values);
+  k.thread = [kernel, values] { std::apply(kernel, values); };
+  driver.launch(k, stream);
+#endif
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda

@@ -1,0 +1,129 @@
+// Softmax, cross-entropy, metric sums: small tables, computed in double. A label that is no class gives a NaN loss: a kernel cannot throw.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+struct RowSum {
+  double largest, sum;  // of the row's logits, and of exp(logit - largest)
+};
+
+template <class T>
+__device__ inline RowSum row_sum(const T* row, int64_t K) {
+  RowSum r{static_cast<double>(load(row[0])), 0};
+  for (int64_t k = 1; k < K; ++k) {
+    const double v = static_cast<double>(load(row[k]));
+    if (v > r.largest) r.largest = v;
+  }
+  for (int64_t k = 0; k < K; ++k) r.sum += exp(static_cast<double>(load(row[k])) - r.largest);
+  return r;
+}
+
+__device__ inline double weight_of(const float* weights, int32_t label) { return weights ? static_cast<double>(weights[label]) : 1.0; }
+
+// A thread for each row: heads have a few classes.
+template <class T>
+__global__ void softmax_kernel(const T* logits, int64_t N, int64_t K, float* probabilities) {
+  const int64_t n = thread_index();
+  if (n >= N) return;
+  const RowSum r = row_sum(logits + n * K, K);
+  for (int64_t k = 0; k < K; ++k)
+    probabilities[n * K + k] = static_cast<float>(exp(static_cast<double>(load(logits[n * K + k])) - r.largest) / r.sum);
+}
+
+// One block. What a sum of losses or of weights is divided by.
+__global__ void loss_norm_kernel(const int32_t* labels, int64_t N, int64_t K, const float* weights, bool by_weights, double* norm) {
+  double sum = 0;
+  for (int64_t n = threadIdx.x; n < N; n += blockDim.x)
+    sum += !by_weights ? 1.0 : labels[n] >= 0 && labels[n] < K ? weight_of(weights, labels[n]) : NAN;
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *norm = sum;
+}
+
+// One block. From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
+template <class T>
+__global__ void cross_entropy_kernel(const T* logits, const int32_t* labels, int64_t N, int64_t K, const float* weights, const double* norm,
+                                     float* loss) {
+  double total = 0;
+  for (int64_t n = threadIdx.x; n < N; n += blockDim.x) {
+    const int32_t label = labels[n];
+    if (label < 0 || label >= K) {
+      total = NAN;
+      continue;
+    }
+    const RowSum r = row_sum(logits + n * K, K);
+    total += weight_of(weights, label) * (log(r.sum) + r.largest - static_cast<double>(load(logits[n * K + label])));
+  }
+  total = block_sum(total);
+  if (threadIdx.x == 0) *loss = static_cast<float>(total / *norm);
+}
+
+template <class T>
+__global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t K, const float* weights,
+                                              const double* norm, const float* dloss, T* dlogits, bool accumulate, int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int32_t label = labels[i / K];
+  const bool known = label >= 0 && label < K;
+  const double factor = known ? static_cast<double>(*dloss) / *norm * weight_of(weights, label) : NAN;
+  put(dlogits + i, static_cast<float>(factor * (static_cast<double>(probabilities[i]) - (i % K == label ? 1.0 : 0.0))), accumulate);
+}
+
+// One thread: sums in the order of the rows.
+__global__ void add_metrics_kernel(const float* p, const int32_t* labels, int64_t N, int64_t K, const float* loss, double* sums) {
+  if (thread_index() > 0) return;
+  sums[0] += static_cast<double>(*loss) * static_cast<double>(N);
+  for (int64_t n = 0; n < N; ++n) {
+    if (labels[n] < 0 || labels[n] >= K) continue;
+    int64_t best = 0;
+    for (int64_t k = 1; k < K; ++k)
+      if (p[n * K + k] > p[n * K + best]) best = k;
+    const double of_label = static_cast<double>(p[n * K + labels[n]]);
+    sums[1] -= log(of_label > 1e-45 ? of_label : 1e-45);
+    sums[2 + labels[n] * K + best] += 1;
+  }
+}
+
+constexpr Grid one_block{.blocks = 1, .threads = block_threads, .barriers = true};
+
+}  // namespace
+
+void CudaBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
+  const int64_t N = logits.shape()[0], K = logits.shape()[1];
+  dispatch("softmax", logits.dtype(),
+           [&]<class T>(T) { start("softmax", softmax_kernel<T>, grid_over(N), address<T>(logits), N, K, address<float>(probabilities)); });
+}
+
+void CudaBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
+                                        const Tensor&, const Tensor& loss) {
+  const int64_t N = logits.shape()[0], K = logits.shape()[1];
+  double* divisor = scratch<double>(1);
+  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights),
+        norm == ClassWeightNorm::sum_of_weights, divisor);
+  dispatch("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
+    start("cross_entropy", cross_entropy_kernel<T>, one_block, address<T>(logits), address<int32_t>(labels), N, K,
+          address<float>(class_weights), divisor, address<float>(loss));
+  });
+}
+
+void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
+                                         ClassWeightNorm norm, const Tensor& dloss, GradTarget dlogits) {
+  const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
+  double* divisor = scratch<double>(1);
+  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights),
+        norm == ClassWeightNorm::sum_of_weights, divisor);
+  dispatch("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
+    start("cross_entropy_backward", cross_entropy_backward_kernel<T>, grid_over(N * K), address<float>(probabilities),
+          address<int32_t>(labels), K, address<float>(class_weights), divisor, address<float>(dloss), address<T>(dlogits.tensor),
+          dlogits.accumulate, N * K);
+  });
+}
+
+void CudaBackend::add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) {
+  start("add_metrics", add_metrics_kernel, {.blocks = 1, .threads = 1}, address<float>(probabilities), address<int32_t>(labels),
+        probabilities.shape()[0], probabilities.shape()[1], address<float>(loss), address<double>(sums));
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda

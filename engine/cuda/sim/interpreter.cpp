@@ -1,0 +1,342 @@
+#include "engine/cuda/sim/interpreter.h"
+
+#include <cmath>
+
+#include "engine/cuda/sim/dense_product.h"
+#include "engine/formula.h"
+#include "engine/parallel.h"
+
+namespace dura::cuda::sim {
+namespace {
+
+double load_element(DType dtype, const void* p, int64_t i) {
+  switch (dtype) {
+    case DType::f64:
+      return static_cast<const double*>(p)[i];
+    case DType::f32:
+      return static_cast<double>(static_cast<const float*>(p)[i]);
+    case DType::f16:
+      return static_cast<double>(formula::from_f16(static_cast<const f16*>(p)[i]));
+    case DType::bf16:
+      return static_cast<double>(formula::from_bf16(static_cast<const bf16*>(p)[i]));
+    case DType::u8:
+      return static_cast<double>(static_cast<const uint8_t*>(p)[i]);
+    case DType::i32:
+      break;
+  }
+  fail("the interpreter has no tensors of ", dtype_name(dtype));
+}
+
+void store_element(DType dtype, void* p, int64_t i, double v) {
+  switch (dtype) {
+    case DType::f64:
+      static_cast<double*>(p)[i] = v;
+      return;
+    case DType::f32:
+      static_cast<float*>(p)[i] = static_cast<float>(v);
+      return;
+    case DType::f16:
+      static_cast<f16*>(p)[i] = formula::to_f16(static_cast<float>(v));
+      return;
+    case DType::bf16:
+      static_cast<bf16*>(p)[i] = formula::to_bf16(static_cast<float>(v));
+      return;
+    case DType::u8:
+      static_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(v);
+      return;
+    case DType::i32:
+      break;
+  }
+  fail("the interpreter has no tensors of ", dtype_name(dtype));
+}
+
+using Values = std::vector<double>;
+
+// Values lie as extents 0, 2, 3, 1 say, dense, wherever the strides put them in memory: images (N,H,W,C), filters (K,R,S,C).
+template <class Body>
+void for_each_element(const GraphTensor& t, const Body& body) {
+  const auto [n, c, h, w] = t.extents;
+  parallel_for(n * h, [&, c = c, h = h, w = w](int64_t row) {
+    const int64_t i = row / h, y = row % h;
+    for (int64_t x = 0; x < w; ++x)
+      for (int64_t k = 0; k < c; ++k)
+        body((row * w + x) * c + k, i * t.strides[0] + k * t.strides[1] + y * t.strides[2] + x * t.strides[3]);
+  });
+}
+// Which bit of a mask belongs to which element is the graphs' own affair: here, they lie in the order of memory.
+Values load_bits(const GraphTensor& t, const void* address) {
+  Values v(static_cast<size_t>(t.numel()));
+  const uint8_t* bytes = static_cast<const uint8_t*>(address);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = (bytes[i / 8] >> (i % 8)) & 1;
+  return v;
+}
+void store_bits(const Values& v, void* address) {
+  uint8_t* bytes = static_cast<uint8_t*>(address);
+  for (size_t i = 0; i < v.size(); i += 8) {
+    unsigned byte = 0;
+    for (size_t j = i; j < std::min(i + 8, v.size()); ++j) byte |= static_cast<unsigned>(v[j] != 0) << (j - i);
+    bytes[i / 8] = static_cast<uint8_t>(byte);
+  }
+}
+
+Values load(const GraphTensor& t, const void* address) {
+  if (t.bits) return load_bits(t, address);
+  Values v(static_cast<size_t>(t.numel()));
+  for_each_element(t, [&](int64_t dense, int64_t at) { v[static_cast<size_t>(dense)] = load_element(t.dtype, address, at); });
+  return v;
+}
+void store(const GraphTensor& t, const Values& v, void* address) {
+  if (t.bits) return store_bits(v, address);
+  for_each_element(t, [&](int64_t dense, int64_t at) { store_element(t.dtype, address, at, v[static_cast<size_t>(dense)]); });
+}
+
+// ---- convolutions as matrix products over tiles of output pixels ----
+
+struct Conv {
+  int64_t N, C, H, W, K, R, S, P, Q, stride, padding;
+  Conv(const GraphTensor& x, const GraphTensor& w, const GraphTensor& y, const GraphNode& n)
+      : N(x.extents[0]),
+        C(x.extents[1]),
+        H(x.extents[2]),
+        W(x.extents[3]),
+        K(w.extents[0]),
+        R(w.extents[2]),
+        S(w.extents[3]),
+        P(y.extents[2]),
+        Q(y.extents[3]),
+        stride(n.stride),
+        padding(n.padding) {}
+  int64_t depth() const { return R * S * C; }
+  int64_t pixels() const { return N * P * Q; }
+
+  // Calls f(input pixel or -1, place in a row of columns) for each place of the filter over output pixel i.
+  template <class F>
+  void window(int64_t i, const F& f) const {
+    const int64_t n = i / (P * Q), p = i / Q % P, q = i % Q;
+    for (int64_t r = 0; r < R; ++r)
+      for (int64_t s = 0; s < S; ++s) {
+        const int64_t h = p * stride - padding + r, w = q * stride - padding + s;
+        f(h >= 0 && h < H && w >= 0 && w < W ? (n * H + h) * W + w : -1, (r * S + s) * C);
+      }
+  }
+  void gather(const Values& x, int64_t first, int64_t count, double* columns) const {
+    for (int64_t i = 0; i < count; ++i)
+      window(first + i, [&](int64_t pixel, int64_t place) {
+        double* to = columns + i * depth() + place;
+        if (pixel < 0) {
+          std::fill_n(to, C, 0.0);
+        } else {
+          std::copy_n(x.data() + pixel * C, C, to);
+        }
+      });
+  }
+};
+
+constexpr int64_t tile = 32;
+
+Values conv_forward(const Conv& g, const Values& x, const Values& w) {
+  const int64_t depth = g.depth();
+  Values by_depth(w.size());  // (R,S,C,K): the product wants neighbouring outputs next to each other
+  for (int64_t k = 0; k < g.K; ++k)
+    for (int64_t d = 0; d < depth; ++d) by_depth[static_cast<size_t>(d * g.K + k)] = w[static_cast<size_t>(k * depth + d)];
+  Values y(static_cast<size_t>(g.pixels() * g.K), 0.0);
+  parallel_ranges(g.pixels(), tile, [&](int64_t begin, int64_t end) {
+    Values columns(static_cast<size_t>((end - begin) * depth));
+    g.gather(x, begin, end - begin, columns.data());
+    add_product(end - begin, g.K, depth, {columns.data(), depth, 1}, by_depth.data(), g.K, y.data() + begin * g.K, g.K);
+  });
+  return y;
+}
+
+Values conv_backward_data(const Conv& g, const Values& dy, const Values& w) {
+  const int64_t depth = g.depth(), image = g.P * g.Q;
+  Values dx(static_cast<size_t>(g.N * g.H * g.W * g.C), 0.0);
+  // Windows overlap, so one image is one task.
+  parallel_for(g.N, [&](int64_t n) {
+    Values columns(static_cast<size_t>(tile * depth));
+    for (int64_t first = n * image; first < (n + 1) * image; first += tile) {
+      const int64_t count = std::min(tile, (n + 1) * image - first);
+      std::fill(columns.begin(), columns.end(), 0.0);
+      add_product(count, depth, g.K, {dy.data() + first * g.K, g.K, 1}, w.data(), depth, columns.data(), depth);
+      for (int64_t i = 0; i < count; ++i)
+        g.window(first + i, [&](int64_t pixel, int64_t place) {
+          if (pixel < 0) return;
+          const double* from = columns.data() + i * depth + place;
+          double* to = dx.data() + pixel * g.C;
+          for (int64_t c = 0; c < g.C; ++c) to[c] += from[c];
+        });
+    }
+  });
+  return dx;
+}
+
+Values conv_backward_filter(const Conv& g, const Values& x, const Values& dy) {
+  constexpr int64_t many = 8 * tile, rows = 16;
+  const int64_t depth = g.depth();
+  Values dw(static_cast<size_t>(g.K * depth), 0.0), columns(static_cast<size_t>(std::min(many, g.pixels()) * depth));
+  for (int64_t first = 0; first < g.pixels(); first += many) {
+    const int64_t count = std::min(many, g.pixels() - first);
+    parallel_ranges(count, tile,
+                    [&](int64_t begin, int64_t end) { g.gather(x, first + begin, end - begin, columns.data() + begin * depth); });
+    parallel_ranges(g.K, rows, [&](int64_t begin, int64_t end) {
+      add_product(end - begin, depth, count, {dy.data() + first * g.K + begin, 1, g.K}, columns.data(), depth, dw.data() + begin * depth,
+                  depth);
+    });
+  }
+  return dw;
+}
+
+// ---- batch normalisation over everything but the channel ----
+
+struct Normalised {
+  Values y, mean, invstd, variance;
+};
+
+Normalised batch_norm_training(double epsilon, const Values& x, const Values& gamma, const Values& beta) {
+  const size_t C = gamma.size(), M = x.size() / C;
+  Normalised out{Values(x.size()), Values(C, 0.0), Values(C), Values(C, 0.0)};
+  Values& variance = out.variance;
+  for (size_t i = 0; i < x.size(); ++i) out.mean[i % C] += x[i] / static_cast<double>(M);
+  for (size_t i = 0; i < x.size(); ++i) variance[i % C] += (x[i] - out.mean[i % C]) * (x[i] - out.mean[i % C]) / static_cast<double>(M);
+  for (size_t c = 0; c < C; ++c) out.invstd[c] = 1 / std::sqrt(variance[c] + epsilon);
+  for (size_t i = 0; i < x.size(); ++i) out.y[i] = (x[i] - out.mean[i % C]) * out.invstd[i % C] * gamma[i % C] + beta[i % C];
+  return out;
+}
+
+Values blend(const Values& running, const Values& batch, double share, double correction) {
+  Values v(batch.size());
+  for (size_t c = 0; c < v.size(); ++c) v[c] = (1 - share) * running[c] + share * correction * batch[c];
+  return v;
+}
+
+struct NormalisedBackward {
+  Values dx, dgamma, dbeta;
+};
+
+NormalisedBackward batch_norm_backward(const Values& dy, const Values& x, const Values& gamma, const Values& mean, const Values& invstd) {
+  const size_t C = gamma.size();
+  const double M = static_cast<double>(x.size() / C);
+  NormalisedBackward out{Values(x.size()), Values(C, 0.0), Values(C, 0.0)};
+  for (size_t i = 0; i < x.size(); ++i) {
+    out.dbeta[i % C] += dy[i];
+    out.dgamma[i % C] += dy[i] * (x[i] - mean[i % C]) * invstd[i % C];
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t c = i % C;
+    out.dx[i] = gamma[c] * invstd[c] * (dy[i] - (out.dbeta[c] + (x[i] - mean[c]) * invstd[c] * out.dgamma[c]) / M);
+  }
+  return out;
+}
+
+// The values of a graph's tensors while it runs; what lies in memory is read when it is asked for.
+class Run {
+ public:
+  Run(const Graph& graph, const std::vector<void*>& addresses) : graph_(graph), addresses_(addresses), values_(graph.tensors.size()) {}
+
+  void node(const GraphNode& n) {
+    const auto in = [&](size_t i) -> const Values& { return value(n.inputs[i]); };
+    const auto tensor = [&](int i) -> const GraphTensor& { return graph_.tensors[static_cast<size_t>(i)]; };
+    switch (n.operation) {
+      case Operation::conv_forward:
+        return set(n, 0, conv_forward(Conv(tensor(n.inputs[0]), tensor(n.inputs[1]), tensor(n.outputs[0]), n), in(0), in(1)));
+      case Operation::conv_backward_data:
+        return set(n, 0, conv_backward_data(Conv(tensor(n.outputs[0]), tensor(n.inputs[1]), tensor(n.inputs[0]), n), in(0), in(1)));
+      case Operation::conv_backward_filter:
+        return set(n, 0, conv_backward_filter(Conv(tensor(n.inputs[0]), tensor(n.outputs[0]), tensor(n.inputs[1]), n), in(0), in(1)));
+      case Operation::add: {
+        Values y = in(0);
+        const Values& b = in(1);
+        const bool per_channel = tensor(n.inputs[1]).numel() != tensor(n.inputs[0]).numel();
+        for (size_t i = 0; i < y.size(); ++i) y[i] += per_channel ? b[i % b.size()] : b[i];
+        return set(n, 0, std::move(y));
+      }
+      case Operation::relu:
+        return map(n, [](double v) { return formula::relu(v); });
+      case Operation::greater_than_zero:
+        return map(n, [](double v) { return v > 0 ? 1.0 : 0.0; });
+      case Operation::select: {
+        Values y = in(0);
+        const Values& mask = in(1);
+        for (size_t i = 0; i < y.size(); ++i)
+          if (mask[i] == 0) y[i] = 0;
+        return set(n, 0, std::move(y));
+      }
+      case Operation::batch_norm_training: {
+        Normalised r = batch_norm_training(n.epsilon, in(0), in(1), in(2));
+        if (n.inputs.size() > 3) {
+          const double M = static_cast<double>(r.y.size() / r.mean.size());
+          set(n, 3, blend(in(3), r.mean, n.momentum, 1));
+          set(n, 4, blend(in(4), r.variance, n.momentum, M > 1 ? M / (M - 1) : 1));
+        }
+        set(n, 0, std::move(r.y));
+        set(n, 1, std::move(r.mean));
+        return set(n, 2, std::move(r.invstd));
+      }
+      case Operation::batch_norm_backward: {
+        NormalisedBackward r = batch_norm_backward(in(0), in(1), in(2), in(3), in(4));
+        set(n, 0, std::move(r.dx));
+        set(n, 1, std::move(r.dgamma));
+        return set(n, 2, std::move(r.dbeta));
+      }
+    }
+  }
+
+ private:
+  const Values& value(int index) {
+    const auto i = static_cast<size_t>(index);
+    if (values_[i].empty()) values_[i] = load(graph_.tensors[i], addresses_[i]);
+    return values_[i];
+  }
+  template <class F>
+  void map(const GraphNode& n, const F& f) {
+    Values y = value(n.inputs[0]);
+    for (double& v : y) v = f(v);
+    set(n, 0, std::move(y));
+  }
+  void set(const GraphNode& n, size_t output, Values v) {
+    const auto i = static_cast<size_t>(n.outputs[output]);
+    const GraphTensor& t = graph_.tensors[i];
+    if (t.is_virtual) {
+      values_[i] = std::move(v);
+      return;
+    }
+    if (n.accumulate) {
+      const Values before = load(t, addresses_[i]);
+      for (size_t j = 0; j < v.size(); ++j) v[j] += before[j];
+    }
+    store(t, v, addresses_[i]);
+    values_[i].clear();  // a later node reads what memory has: the rounded values
+  }
+
+  const Graph& graph_;
+  const std::vector<void*>& addresses_;
+  std::vector<Values> values_;
+};
+
+}  // namespace
+
+void interpret(const Graph& graph, const std::vector<void*>& addresses) {
+  Run run(graph, addresses);
+  for (const GraphNode& n : graph.nodes) run.node(n);
+}
+
+void multiply(const Product& p) {
+  const auto read = [&](const void* from, int64_t rows, int64_t columns, bool transposed) {
+    Values v(static_cast<size_t>(rows * columns));
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        v[static_cast<size_t>(i * columns + j)] = load_element(p.dtype, from, transposed ? j * rows + i : i * columns + j);
+    return v;
+  };
+  const Values a = read(p.a, p.m, p.k, p.transpose_a), b = read(p.b, p.k, p.n, p.transpose_b);
+  Values c(static_cast<size_t>(p.m * p.n), 0.0);
+  add_product(p.m, p.n, p.k, {a.data(), p.k, 1}, b.data(), p.n, c.data(), p.n);
+  for (int64_t i = 0; i < p.m * p.n; ++i) {
+    double v = c[static_cast<size_t>(i)];
+    if (p.bias) v += load_element(p.dtype, p.bias, i % p.n);
+    if (p.accumulate) v += load_element(p.dtype, p.c, i);
+    store_element(p.dtype, p.c, i, v);
+  }
+}
+
+}  // namespace dura::cuda::sim

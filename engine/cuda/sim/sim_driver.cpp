@@ -1,0 +1,147 @@
+#include "engine/cuda/sim/sim_driver.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "engine/cuda/sim/block_runner.h"
+#include "engine/cuda/sim/interpreter.h"
+
+namespace dura::cuda::sim {
+
+SimDriver::SimDriver() : work_([this] { memory_.open(); }, [this] { memory_.close(); }) {
+  if (const char* seed = std::getenv("DURA_SIM_SEED")) work_.set_seed(std::strtoull(seed, nullptr, 10));
+}
+
+void* SimDriver::allocate(size_t bytes) {
+  work_.forbid_while_capturing("allocation");
+  return memory_.allocate(bytes);
+}
+void SimDriver::release(void* memory) {
+  work_.forbid_while_capturing("release of memory");
+  // As cudaFree: everything that may still use the memory is done before it goes.
+  if (first_stream_ >= 0) work_.synchronize(Stream{first_stream_});
+  memory_.release(memory);
+}
+
+void* SimDriver::allocate_pinned(size_t bytes) {
+  work_.forbid_while_capturing("allocation of pinned memory");
+  char* memory = static_cast<char*>(std::malloc(bytes));
+  if (memory) pinned_[memory] = bytes;
+  return memory;
+}
+void SimDriver::release_pinned(void* memory) {
+  pinned_.erase(static_cast<const char*>(memory));
+  std::free(memory);
+}
+bool SimDriver::pinned(const void* host, size_t bytes) const {
+  auto found = pinned_.upper_bound(static_cast<const char*>(host));
+  if (found == pinned_.begin()) return false;
+  --found;
+  return static_cast<const char*>(host) + bytes <= found->first + found->second;
+}
+
+Stream SimDriver::create_stream() {
+  const Stream s = work_.create_stream();
+  if (first_stream_ < 0) first_stream_ = s.id;
+  return s;
+}
+
+void SimDriver::tensor_begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) {
+  const std::shared_ptr<LiveTensor> tensor = memory_.begin_tensor(data, bytes, capacity, what, container);
+  // Tensors of an arena overwrite what a container was filled with, so it stays as it is.
+  if (container || first_stream_ < 0) return;
+  work_.push(Stream{first_stream_}, {"poison", [tensor] { DeviceMemory::poison(*tensor); }});
+}
+void SimDriver::tensor_ends(void* data) { memory_.end_tensor(data); }
+
+void SimDriver::push(const std::string& name, const std::vector<Given>& given, Stream stream, std::function<void()> run) {
+  std::vector<std::shared_ptr<LiveTensor>> tensors;
+  for (const Given& g : given) {
+    if (!g.address) continue;
+    const std::shared_ptr<LiveTensor> tensor = memory_.contains(g.address) ? memory_.find(g.address) : nullptr;
+    if (!tensor)
+      throw DriverError(Status::illegal_address, concat(name, " was given an address that is in no living tensor of the device",
+                                                        memory_.contains(g.address) ? "" : "; it is the host's"));
+    if (static_cast<const char*>(g.address) + g.bytes > tensor->data + tensor->bytes)
+      throw DriverError(Status::illegal_address, concat(name, ": ", g.bytes, " bytes reach behind the end of ", tensor->what));
+    tensors.push_back(tensor);
+  }
+  work_.push(stream, {name, [this, name, tensors = std::move(tensors), run = std::move(run)] {
+                        for (const auto& t : tensors)
+                          if (!memory_.allocated(t->data))
+                            throw DriverError(Status::illegal_address,
+                                              concat(name, ": the memory of ", t->what, " was released before it ran"));
+                        DeviceMemory::set_running(name.c_str());
+                        run();
+                        DeviceMemory::set_running(nullptr);
+                        for (const auto& t : tensors)
+                          if (const std::string damage = memory_.damage(*t); !damage.empty())
+                            throw DriverError(Status::illegal_address, concat(name, " ", damage));
+                      }});
+}
+
+void SimDriver::copy_to_device(void* device, const void* host, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  if (pinned(host, bytes)) {
+    push("copy to the device", {{device, bytes}}, stream, [=] { std::memcpy(device, host, bytes); });
+    return;
+  }
+  if (work_.capturing(stream)) work_.forbid_while_capturing("a copy from unpinned memory");
+  const char* from = static_cast<const char*>(host);
+  push("copy to the device", {{device, bytes}}, stream,
+       [device, kept = std::vector<char>(from, from + bytes)] { std::memcpy(device, kept.data(), kept.size()); });
+}
+
+void SimDriver::copy_to_host(void* host, const void* device, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  const bool later = pinned(host, bytes);
+  if (!later && work_.capturing(stream)) work_.forbid_while_capturing("a copy to unpinned memory");
+  push("copy to the host", {{device, bytes}}, stream, [=] { std::memcpy(host, device, bytes); });
+  if (!later) work_.synchronize(stream);
+}
+
+void SimDriver::copy_on_device(void* to, const void* from, size_t bytes, Stream stream) {
+  push("copy on the device", {{to, bytes}, {from, bytes}}, stream, [=] { std::memmove(to, from, bytes); });
+}
+
+void SimDriver::launch(const KernelLaunch& kernel, Stream stream) {
+  // What a card answers to a launch beyond its limits.
+  if (kernel.blocks < 1 || kernel.blocks > 0x7fffffff || kernel.threads < 1 || kernel.threads > 1024)
+    throw DriverError(Status::invalid_value,
+                      concat("kernel ", kernel.name, ": ", kernel.blocks, " blocks of ", kernel.threads, " threads cannot be launched"));
+  std::vector<Given> given;
+  for (const void* p : kernel.pointers) given.push_back({p});
+  push(kernel.name, given, stream, [this, kernel] { run_blocks(kernel, work_.next_seed()); });
+}
+
+void SimDriver::run(const Graph& graph, const std::vector<void*>& addresses, void*, Stream stream) {
+  check_graph(graph);
+  std::vector<Given> given;
+  std::vector<void*> of_tensor(graph.tensors.size(), nullptr);
+  for (size_t i = 0; i < graph.tensors.size(); ++i) {
+    const GraphTensor& t = graph.tensors[i];
+    if (t.is_virtual) continue;
+    DURA_CHECK(given.size() < addresses.size() && addresses[given.size()], "graph ", graph.name, ": the tensor ", t.name,
+               " has no address");
+    of_tensor[i] = addresses[given.size()];
+    given.push_back({of_tensor[i], t.bytes()});
+  }
+  DURA_CHECK(given.size() == addresses.size(), "graph ", graph.name, ": ", addresses.size(), " addresses for ", given.size(), " tensors");
+  push(graph.name, given, stream, [graph, of_tensor] { interpret(graph, of_tensor); });
+}
+
+void SimDriver::product(const Product& p, Stream stream) {
+  const size_t size = dtype_size(p.dtype);
+  const auto bytes = [size](int64_t rows, int64_t columns) { return static_cast<size_t>(rows * columns) * size; };
+  push("matrix product", {{p.a, bytes(p.m, p.k)}, {p.b, bytes(p.k, p.n)}, {p.bias, p.bias ? bytes(1, p.n) : 0}, {p.c, bytes(p.m, p.n)}},
+       stream, [p] { multiply(p); });
+}
+
+SimDriver& sim_driver() {
+  // Never destroyed: tensors with static lifetime may outlive main().
+  static auto* driver = new SimDriver();
+  return *driver;
+}
+
+}  // namespace dura::cuda::sim
