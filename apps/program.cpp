@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <utility>
 
 #include "apps/toml.h"
 #include "engine/cuda/cuda_devices.h"
@@ -101,7 +102,7 @@ class ScopedTrace {
 Device parse_device(const std::string& name) {
   if (name == "auto" || name == "cpu") return Device::cpu;
   const Device device = name == "cuda" ? Device::cuda : Device::cuda_sim;
-  if (const std::string reason = cuda::why_not(device); !reason.empty()) fail_usage("--device ", name, ": ", reason, ".");
+  if (const std::string reason = cuda::why_not(device); !reason.empty()) fail_usage("--device ", name, ": ", reason, ". Use --device cpu.");
   return device;
 }
 
@@ -115,6 +116,7 @@ struct Program::State {
   std::vector<Binding> bindings;
   std::string title = "Options";
   std::string configuration_file, device = "auto", trace;
+  bool device_explained = false;
   int64_t threads = 0;
 
   // Declares the option to CLI11, which only splits the command line: values are read by Binding::set, the same way as those of the
@@ -289,7 +291,14 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
 }
 
 const std::string& Program::name() const { return state_->description.name; }
-Device Program::device() const { return parse_device(state_->device); }
+Device Program::device() const {
+  const Device device = parse_device(state_->device);
+  if (state_->device == "auto" && cuda::in_this_build(Device::cuda) && !std::exchange(state_->device_explained, true)) {
+    const std::string reason = cuda::why_not(Device::cuda);
+    log_info("computing on the CPU: ", reason.empty() ? "the CUDA backend has never run on a card; --device cuda tries it" : reason);
+  }
+  return device;
+}
 
 std::string Program::resolved_configuration() const {
   std::string out = "# Settings of " + name() + " " + dura_version() + ". Run again with --config and this file.\n";

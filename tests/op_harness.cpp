@@ -98,6 +98,8 @@ std::vector<Column> columns() {
   all.push_back({.dtype = DType::f16});
   all.push_back({.dtype = DType::bf16});
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda_sim, .dtype = dtype});
+  if (cuda::why_not(Device::cuda).empty())
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda, .dtype = dtype});
   return all;
 }
 

@@ -1,13 +1,19 @@
 #include "engine/cuda/cuda_devices.h"
 
+#include "engine/cuda/card/card_driver.h"
 #include "engine/cuda/sim/sim_driver.h"
 
 namespace dura::cuda {
 
-// The backend compiled by the C++ compiler (cuda_backend.cu).
+// The backend (cuda_backend.cu) as compiled by the C++ compiler, and by nvcc.
 namespace simulated {
 std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream);
 }
+#if defined(DURA_HAS_CUDA)
+namespace card {
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream);
+}
+#endif
 
 namespace {
 
@@ -42,16 +48,37 @@ struct CudaDevice {
 };
 
 CudaDevice& cuda_device(Device device) {
-  if (const std::string reason = why_not(device); !reason.empty()) fail_usage("device ", device_name(device), ": ", reason);
+  if (const std::string reason = why_not(device); !reason.empty())
+    fail_usage("device ", device_name(device), ": ", reason, ". Use --device cpu.");
+#if defined(DURA_HAS_CUDA)
+  if (device == Device::cuda) {
+    static auto* card_device = new CudaDevice(*make_card_driver(false).release(), card::make_backend);
+    return *card_device;
+  }
+#endif
   static auto* simulated_device = new CudaDevice(sim::sim_driver(), simulated::make_backend);
   return *simulated_device;
 }
 
 }  // namespace
 
+bool in_this_build(Device device) {
+#if defined(DURA_HAS_CUDA)
+  return device == Device::cuda || device == Device::cuda_sim;
+#else
+  return device == Device::cuda_sim;
+#endif
+}
+
 std::string why_not(Device device) {
-  if (device == Device::cuda_sim) return "";
-  return "this build of dura has no CUDA. Use --device cpu";
+  if (!in_this_build(device)) return "this build of dura has no CUDA";
+#if defined(DURA_HAS_CUDA)
+  if (device == Device::cuda) {
+    static const std::string reason = why_no_card();
+    return reason;
+  }
+#endif
+  return "";
 }
 
 Driver& driver_of(Device device) { return cuda_device(device).driver; }

@@ -10,7 +10,9 @@ namespace dura::cuda {
 class Driver;
 struct Stream;
 
-// "" where the device can be used; else one line that says why not.
+// Whether this build has the device at all.
+bool in_this_build(Device device);
+// "" where the device can be used; else what is missing, without a full stop.
 std::string why_not(Device device);
 
 // For Device::cuda and Device::cuda_sim; throw UsageError with why_not() where the device cannot be used.

@@ -2,7 +2,7 @@
 // deterministic engine within the cap of workspace. The graphs come from dry runs of the model. For every graph the heuristics are asked;
 // of each pattern (operations, filter, stride) one plan is completed and made again from its choice of engine. Code that cuDNN compiles
 // while making a plan cannot be loaded here: with the toolkit's stub as libcuda.so.1 such a plan gets as far as that last step, and counts.
-//   usage: cudnn_plan_check DEVICE_PROPERTIES.json BATCH...
+//   usage: cudnn_plan_check DEVICE_PROPERTIES.json f16|bf16|tf32|f32|all BATCH...
 // Ends with 77 (skipped) where cuDNN is missing, or where a version that this was not tried with does not take the description.
 #include <dlfcn.h>
 
@@ -152,7 +152,7 @@ void check_that_it_can_fail(const PlanTarget& target) {
   DURA_CHECK(!unfit(offered_engines(plain, target).at(0), plain, 0).empty(), "a plan fits into no workspace at all");
 }
 
-int check(const std::string& json, const std::vector<int64_t>& batches) {
+int check(const std::string& json, const std::string& type, const std::vector<int64_t>& batches) {
   size_t version = 0;
   try {
     version = cudnn_version();
@@ -175,6 +175,7 @@ int check(const std::string& json, const std::vector<int64_t>& batches) {
   Totals sum;
   for (const Mode& mode :
        {Mode{"f16", DType::f16, false}, Mode{"bf16", DType::bf16, false}, Mode{"tf32", DType::f32, true}, Mode{"f32", DType::f32, false}}) {
+    if (type != "all" && type != mode.name) continue;
     for (int64_t batch : batches) {
       const double start = seconds();
       const GraphList list = graphs_of_resnet50(batch, mode);
@@ -220,13 +221,15 @@ int check(const std::string& json, const std::vector<int64_t>& batches) {
 
 int main(int count, char** arguments) {
   try {
-    if (count < 3) fail_usage("usage: cudnn_plan_check DEVICE_PROPERTIES.json BATCH...");
+    const std::string type = count > 2 ? arguments[2] : "";
+    if (count < 4 || (type != "f16" && type != "bf16" && type != "tf32" && type != "f32" && type != "all"))
+      fail_usage("usage: cudnn_plan_check DEVICE_PROPERTIES.json f16|bf16|tf32|f32|all BATCH...");
     std::ifstream file(arguments[1]);
     const std::string json{std::istreambuf_iterator<char>(file), {}};
     DURA_CHECK(!json.empty(), arguments[1], " cannot be read");
     std::vector<int64_t> batches;
-    for (int i = 2; i < count; ++i) batches.push_back(std::stoll(arguments[i]));
-    return check(json, batches);
+    for (int i = 3; i < count; ++i) batches.push_back(std::stoll(arguments[i]));
+    return check(json, type, batches);
   } catch (const std::exception& e) {
     std::cerr << e.what() << "\n";
     return 1;

@@ -77,7 +77,7 @@ CudnnGraph::CudnnGraph(const Graph& graph, cudnnHandle_t handle) : descriptor_(C
     d.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, t.is_virtual);
     d.finalize();
     tensors_.push_back(std::move(d));
-    virtual_.push_back(t.is_virtual);
+    if (!t.is_virtual) real_.push_back(static_cast<int64_t>(i) + 1);
   }
   for (const GraphNode& n : graph.nodes) {
     switch (n.operation) {
@@ -109,16 +109,14 @@ CudnnGraph::CudnnGraph(const Graph& graph, cudnnHandle_t handle) : descriptor_(C
 }
 
 void CudnnGraph::bind(const std::vector<void*>& addresses, std::vector<int64_t>& numbers, std::vector<void*>& pointers) const {
-  DURA_CHECK(addresses.size() == virtual_.size(), "a cuDNN graph of ", virtual_.size(), " tensors was given ", addresses.size(),
+  DURA_CHECK(addresses.size() == real_.size(), "a cuDNN graph with ", real_.size(), " tensors in memory was given ", addresses.size(),
              " addresses");
-  numbers.clear(), pointers.clear();
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    if (virtual_[i]) continue;
-    numbers.push_back(static_cast<int64_t>(i) + 1);
-    pointers.push_back(addresses[i]);
-  }
+  for (void* address : addresses)
+    DURA_CHECK(reinterpret_cast<uintptr_t>(address) % alignment == 0, "a cuDNN graph was given the address ", address,
+               ", which is not a multiple of ", alignment, " bytes");
+  numbers = real_, pointers = addresses;
   for (size_t i = 0; i < values_.size(); ++i) {
-    numbers.push_back(static_cast<int64_t>(addresses.size() + i) + 1);
+    numbers.push_back(static_cast<int64_t>(tensors_.size() + i) + 1);
     pointers.push_back(const_cast<float*>(&values_[i]));  // cuDNN's variant pack holds void*, and reads constants only
   }
 }

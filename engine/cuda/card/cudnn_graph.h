@@ -16,8 +16,8 @@ class CudnnGraph {
 
   const CudnnDescriptor& descriptor() const { return descriptor_; }
 
-  // Numbers and addresses of all tensors that are not virtual, constants included; `addresses` as Driver::run takes them. The addresses of
-  // constants point into this object.
+  // Numbers and addresses of all tensors that are not virtual, constants included; `addresses` are those of the graph's tensors that are
+  // not virtual, in their order. The addresses of constants point into this object.
   void bind(const std::vector<void*>& addresses, std::vector<int64_t>& numbers, std::vector<void*>& pointers) const;
 
  private:
@@ -29,7 +29,7 @@ class CudnnGraph {
   const CudnnDescriptor& input(const GraphNode& node, size_t i) const { return tensors_[static_cast<size_t>(node.inputs[i])]; }
   const CudnnDescriptor& output(const GraphNode& node, size_t i) const { return tensors_[static_cast<size_t>(node.outputs[i])]; }
 
-  std::vector<bool> virtual_;
+  std::vector<int64_t> real_;  // numbers of the graph's tensors that are not virtual
   std::vector<CudnnDescriptor> tensors_;
   std::deque<CudnnDescriptor> constants_, modes_, operations_;  // deques: nothing moves, addresses stay
   std::deque<float> values_;                                    // of the constants

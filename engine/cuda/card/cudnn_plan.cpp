@@ -74,6 +74,18 @@ bool is_refusal(cudnnStatus_t status) {
 size_t cudnn_version() { return cudnn().version; }
 const std::string& cudnn_path() { return cudnn().path; }
 
+std::string card_properties() {
+  CudnnDescriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "device properties");
+  properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, int32_t{0});
+  properties.finalize();
+  std::string json(static_cast<size_t>(properties.count(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR)), ' ');
+  const int64_t length =
+      properties.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()), json.data());
+  json.resize(static_cast<size_t>(length));
+  while (!json.empty() && json.back() == '\0') json.pop_back();
+  return json;
+}
+
 PlanTarget PlanTarget::of_handle(void* handle) {
   PlanTarget t;
   t.handle_ = handle;

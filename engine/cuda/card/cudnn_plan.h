@@ -17,6 +17,9 @@ class CudnnGraph;
 size_t cudnn_version();  // 91900 is 9.19.0
 const std::string& cudnn_path();
 
+// The JSON of device properties of the first card, as PlanTarget::of_description takes it.
+std::string card_properties();
+
 // Bytes of workspace that a plan may need; engines that want more are passed over.
 inline constexpr size_t plan_workspace_cap = size_t{256} << 20;
 
@@ -72,7 +75,8 @@ class CudnnPlan {
   const PlanChoice& choice() const { return choice_; }
   size_t workspace_bytes() const { return workspace_; }
 
-  // Puts the work into the stream of `handle`. Addresses as for Driver::run; `workspace` has workspace_bytes().
+  // Puts the work into the stream of `handle`. Addresses: of the graph's tensors that are not virtual, in their order; `workspace` has
+  // workspace_bytes().
   void run(void* handle, const std::vector<void*>& addresses, void* workspace) const;
 
  private:

@@ -1,0 +1,207 @@
+#include "engine/cuda/card/card_driver.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/cuda/card/cublas_product.h"
+#include "engine/cuda/card/cudnn_library.h"
+#include "engine/cuda/card/cudnn_plan.h"
+
+namespace dura::cuda {
+namespace {
+
+void check(cudaError_t error, const std::string& what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // errors that are not sticky are over with this report
+  throw DriverError(static_cast<Status>(error), concat(what, ": ", cudaGetErrorString(error)));
+}
+
+struct CudnnHandle {
+  CudnnHandle() { check_cudnn(cudnn().create(&raw), "cuDNN, new handle"); }
+  ~CudnnHandle() { cudnn().destroy(raw); }
+  CudnnHandle(const CudnnHandle&) = delete;
+  cudnnHandle_t raw = nullptr;
+};
+
+class CardDriver final : public Driver {
+ public:
+  explicit CardDriver(bool tf32) : tf32_(tf32) {
+    check(cudaSetDevice(0), "CUDA, choosing the first card");
+    product_workspace_ = allocate(product_workspace_bytes);
+    DURA_CHECK(product_workspace_, "the card has no ", product_workspace_bytes, " bytes free for products; another program fills it");
+  }
+  ~CardDriver() override {
+    plans_.clear();
+    for (cudaGraphExec_t w : captured_)
+      if (w) cudaGraphExecDestroy(w);
+    for (cudaEvent_t e : events_) cudaEventDestroy(e);
+    for (cudaStream_t s : streams_)
+      if (s) cudaStreamDestroy(s);
+    cudaFree(product_workspace_);
+  }
+
+  Device device() const override { return Device::cuda; }
+
+  // ---- memory ----
+  void* allocate(size_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    check(error, concat("CUDA, allocating ", bytes, " bytes"));
+    return memory;
+  }
+  void release(void* memory) override { check(cudaFree(memory), "CUDA, releasing memory"); }
+  void* allocate_pinned(size_t bytes) override {
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, bytes), concat("CUDA, allocating ", bytes, " bytes of pinned host memory"));
+    return memory;
+  }
+  void release_pinned(void* memory) override { check(cudaFreeHost(memory), "CUDA, releasing pinned memory"); }
+
+  // ---- streams and events ----
+  Stream create_stream() override {
+    cudaStream_t s = nullptr;
+    check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "CUDA, new stream");
+    streams_.push_back(s);
+    return {static_cast<int>(streams_.size()) - 1};
+  }
+  Event create_event() override {
+    cudaEvent_t e = nullptr;
+    check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "CUDA, new event");
+    events_.push_back(e);
+    return {static_cast<int>(events_.size()) - 1};
+  }
+  void record(Event e, Stream s) override { check(cudaEventRecord(event(e), stream(s)), "CUDA, recording an event"); }
+  void wait(Stream s, Event e) override { check(cudaStreamWaitEvent(stream(s), event(e), 0), "CUDA, waiting for an event"); }
+  void synchronize(Stream s) override { check(cudaStreamSynchronize(stream(s)), "CUDA, waiting for a stream"); }
+  void synchronize(Event e) override { check(cudaEventSynchronize(event(e)), "CUDA, waiting for an event"); }
+
+  // ---- copies ----
+  void copy_to_device(void* device, const void* host, size_t bytes, Stream s) override {
+    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream(s)), concat("CUDA, copying ", bytes, " bytes to the card"));
+  }
+  void copy_to_host(void* host, const void* device, size_t bytes, Stream s) override {
+    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream(s)), concat("CUDA, copying ", bytes, " bytes from the card"));
+  }
+  void copy_on_device(void* to, const void* from, size_t bytes, Stream s) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream(s)), concat("CUDA, copying ", bytes, " bytes on the card"));
+  }
+
+  // ---- capture ----
+  void begin_capture(Stream s) override {
+    check(cudaStreamBeginCapture(stream(s), cudaStreamCaptureModeGlobal), "CUDA, beginning a capture");
+  }
+  CapturedWork end_capture(Stream s) override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(stream(s), &graph), "CUDA, ending a capture");
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+    cudaGraphDestroy(graph);
+    check(error, "CUDA, making captured work runnable");
+    captured_.push_back(executable);
+    return {static_cast<int>(captured_.size()) - 1};
+  }
+  void replay(CapturedWork w, Stream s) override { check(cudaGraphLaunch(work(w), stream(s)), "CUDA, replaying captured work"); }
+  void release(CapturedWork w) override {
+    check(cudaGraphExecDestroy(work(w)), "CUDA, releasing captured work");
+    captured_[static_cast<size_t>(w.id)] = nullptr;
+  }
+
+  // ---- arithmetic ----
+  void launch(const KernelLaunch& k, Stream s) override {
+    DURA_CHECK(k.blocks > 0 && k.blocks <= std::numeric_limits<int32_t>::max(), "kernel ", k.name, ": a grid of ", k.blocks, " blocks");
+    check(cudaLaunchKernel(k.function, dim3(static_cast<unsigned>(k.blocks)), dim3(static_cast<unsigned>(k.threads)), k.arguments, 0,
+                           stream(s)),
+          concat("CUDA, kernel ", k.name));
+  }
+  size_t workspace_bytes(const Graph& graph) override { return plan(graph).workspace_bytes(); }
+  void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream s) override {
+    const CudnnPlan& p = plan(graph);
+    check_cudnn(cudnn().set_stream(handle_.raw, stream(s)), "cuDNN, choosing a stream");
+    p.run(handle_.raw, addresses, workspace);
+  }
+  void product(const Product& p, Stream s) override { products_.run(p, tf32_, product_workspace_, stream(s)); }
+
+ private:
+  template <class T>
+  static T& at(std::vector<T>& all, int id, const char* what) {
+    DURA_CHECK(id >= 0 && static_cast<size_t>(id) < all.size(), "the CUDA driver was given ", what, " ", id, " of ", all.size());
+    return all[static_cast<size_t>(id)];
+  }
+  cudaStream_t stream(Stream s) { return at(streams_, s.id, "stream"); }
+  cudaEvent_t event(Event e) { return at(events_, e.id, "event"); }
+  cudaGraphExec_t work(CapturedWork w) {
+    cudaGraphExec_t executable = at(captured_, w.id, "captured work");
+    DURA_CHECK(executable, "captured work ", w.id, " was released before");
+    return executable;
+  }
+
+  // Made when a graph is first needed; making one may compile code for seconds, and must not happen inside a capture.
+  const CudnnPlan& plan(Graph graph) {
+    const auto is_f32 = [](const GraphTensor& t) { return t.dtype == DType::f32; };
+    graph.tf32 = tf32_ && is_f32(graph.tensors.front());
+    const auto found = plans_.find(graph);
+    if (found != plans_.end()) return found->second;
+    CudnnPlan made = CudnnPlan::best(graph, PlanTarget::of_handle(handle_.raw), plan_workspace_cap);
+    return plans_.emplace(std::move(graph), std::move(made)).first->second;
+  }
+
+  bool tf32_;
+  CudnnHandle handle_;
+  CublasProducts products_;
+  void* product_workspace_ = nullptr;
+  std::vector<cudaStream_t> streams_ = {nullptr};  // number 0 is the legacy stream
+  std::vector<cudaEvent_t> events_;
+  std::vector<cudaGraphExec_t> captured_;
+  std::unordered_map<Graph, CudnnPlan, GraphHash> plans_;
+};
+
+}  // namespace
+
+std::string card_missing() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  const auto because = [&](const char* why) { return concat("no CUDA card: ", why, " (error ", static_cast<int>(error), ")"); };
+  if (error == cudaErrorInsufficientDriver) return because("there is no NVIDIA driver, or it is older than this program's CUDA");
+  if (error == cudaErrorStubLibrary) return because("libcuda.so.1 is the toolkit's stub, not a driver");
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+    return because("the driver finds none; see nvidia-smi and CUDA_VISIBLE_DEVICES");
+  if (error != cudaSuccess) return because(cudaGetErrorString(error));
+  cudaDeviceProp properties{};
+  if (const cudaError_t read = cudaGetDeviceProperties(&properties, 0); read != cudaSuccess)
+    return concat("the CUDA card's properties cannot be read: ", cudaGetErrorString(read));
+  if (properties.major < 8)
+    return concat("the card ", properties.name, " has compute capability ", properties.major, ".", properties.minor,
+                  ", dura needs 8.0 or more");
+  return "";
+}
+
+std::string cudnn_missing() {
+  try {
+    cudnn();
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+std::string why_no_card() {
+  for (const auto part : {card_missing, cudnn_missing, cublas_missing})
+    if (const std::string missing = part(); !missing.empty()) return missing;
+  return "";
+}
+
+std::unique_ptr<Driver> make_card_driver(bool tf32) {
+  if (const std::string reason = why_no_card(); !reason.empty()) fail_usage("device cuda: ", reason, ". Use --device cpu.");
+  return std::make_unique<CardDriver>(tf32);
+}
+
+}  // namespace dura::cuda

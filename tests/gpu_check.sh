@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Everything that a GPU must confirm, in one command and without a network: builds, tests, compares with the CPU and with itself, measures,
+# and leaves one report. Each stage leaves its results before the next begins, so a run that is cut off has not been for nothing.
+set -uo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: tests/gpu_check.sh [--sim] [--out DIR] [--stages "NAME ..."] [--data DIR --weights FILE] [--python PYTHON]
+  --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
+  --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
+  --stages   only these: machine build tests plans sanitizer steps bench torch mission (default: all, in this order)
+  --data, --weights   real slices with a manifest.csv, and ImageNet weights, for the stage `mission`
+  --python   a Python with torch and torchvision, for the stage `torch` (default: python3)
+TEXT
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' python=python3
+stages="machine build tests plans sanitizer steps bench torch mission"
+while (($# > 0)); do
+  case $1 in
+    --sim) device=cuda-sim preset=cpu build=$root/build ;;
+    --out | --stages | --data | --weights | --python)
+      (($# > 1)) || { usage >&2; exit 2; }
+      case $1 in
+        --out) out=$2 ;;
+        --stages) stages=$2 ;;
+        --data) data=$2 ;;
+        --weights) weights=$2 ;;
+        --python) python=$2 ;;
+      esac
+      shift
+      ;;
+    --help | -h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  shift
+done
+if [[ -z $out ]]; then
+  out=$root/docs/gpu
+  [[ $device == cuda ]] || out=$(mktemp -d /tmp/dura-gpu-check-XXXXXX)
+fi
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+apps=$build/apps
+
+# On the simulated device everything is done at a size that the CPU gets through in a minute.
+if [[ $device == cuda ]]; then
+  depth=50 size=224 batch=16 patients=40 batches="16 32 64 256" repetitions=20
+else
+  depth=18 size=32 batch=4 patients=10 batches="2" repetitions=1
+fi
+
+has_option() { "$apps/$1" --help | grep -q -- "$2"; }
+# Where a program can compute in other types than f32, the types; else f32 alone.
+types() { if has_option "$1" --compute; then echo "f32 f16 bf16"; else echo f32; fi; }
+compute() { [[ $2 == f32 ]] || printf '%s\n' --compute "$2"; }
+skip() {
+  echo "$*" >"$work/skipped"
+  return 77
+}
+
+# ---- stages: print to their log, return 0, 1 or 77 (skipped, with skip's words) ----
+
+machine() {
+  uname -srm
+  grep -m1 'model name' /proc/cpuinfo
+  nproc
+  if command -v nvcc >/dev/null; then nvcc --version | tail -2; fi
+  [[ $device == cuda ]] || return 0
+  nvidia-smi || return 1
+  nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.memory,power.limit --format=csv
+}
+
+build() {
+  (cd "$root" && cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)")
+}
+
+tests() {
+  if [[ $device == cuda ]]; then
+    "$build/tests/cuda/cuda_card_check" --properties "$out/device_properties.json" && "$build/tests/dura_tests" '~[slow]'
+  else
+    "$build/tests/dura_tests" '[cuda],[cuda-sim]'
+  fi
+}
+
+# With the properties that this card really has, where they are known.
+plans() {
+  local check=$build/tests/cuda/cudnn_plan_check properties=$root/tests/cuda/h100.json
+  [[ -x $check ]] || skip "this build is without CUDA" || return
+  if [[ -s $out/device_properties.json ]]; then properties=$out/device_properties.json; fi
+  LD_LIBRARY_PATH=$build/tests/cuda/stub:${LD_LIBRARY_PATH:-} "$check" "$properties" all 16
+}
+
+sanitizer() {
+  [[ $device == cuda ]] || skip "the simulated device checks every access itself" || return
+  command -v compute-sanitizer >/dev/null || skip "compute-sanitizer is not installed" || return
+  compute-sanitizer --tool memcheck "$build/tests/dura_tests" '[cuda-kernels]' >"$work/memcheck" 2>&1
+  local status=$?
+  cat "$work/memcheck"
+  if grep -qiE 'not supported|permission|unable to' "$work/memcheck"; then skip "the machine refuses compute-sanitizer" || return; fi
+  return "$status"
+}
+
+# A short training on synthetic slices; $1: folder of the run, the rest: options.
+train() {
+  local run=$1
+  shift
+  "$apps/dura-train" --data "$work/phantoms" --depth "$depth" --size "$size" --batch "$batch" --phase1-epochs 1 --phase2-epochs 1 \
+    --unfreeze all --augment none --class-weight Menin=4 Glioma=1 --seed 1 --out "$run" "$@" >"$run.log" 2>&1 || { tail -20 "$run.log"; return 1; }
+}
+# Column $2 of a history, one line an epoch.
+column() {
+  awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; ++i) if ($i == name) at = i; next } { print $at }' "$1/history.csv"
+}
+
+steps() {
+  "$apps/dura-phantom" --out "$work/phantoms" --patients "$patients" --size 64 >/dev/null || return 1
+  train "$work/cpu" --device cpu || return 1
+  local type failed=0
+  for type in $(types dura-train); do
+    local options
+    mapfile -t options < <(compute dura-train "$type")
+    train "$work/$type" --device "$device" "${options[@]}" && train "$work/$type-again" --device "$device" "${options[@]}" || return 1
+    cmp "$work/$type/model.safetensors" "$work/$type-again/model.safetensors" && echo "$type: two runs are bit-identical" || failed=1
+    paste <(column "$work/cpu" train_loss) <(column "$work/$type" train_loss) | awk -v type="$type" -v limit="$([[ $type == f32 ]] && echo 0.01 || echo 0.1)" '
+      { d = $1 > $2 ? $1 - $2 : $2 - $1; printf "%s, epoch %d: training loss %s on the CPU in f32, %s here\n", type, NR, $1, $2; if (!(d <= limit * $1)) bad = 1 }
+      END { if (NR == 0 || bad) { print type ": too far from the CPU"; exit 1 } }' || failed=1
+    paste <(column "$work/$type" seconds) <(column "$work/$type" peak_memory_mib) | awk -v type="$type" '{ printf "%s, epoch %d: %s s, %s MiB at most\n", type, NR, $1, $2 }'
+    cp "$work/$type/history.csv" "$out/steps-$type.csv"
+  done
+  return "$failed"
+}
+
+bench() {
+  : >"$out/bench.jsonl"
+  local type n mode options
+  for type in $(types dura-bench); do
+    mapfile -t options < <(compute dura-bench "$type")
+    for mode in inf train; do
+      for n in $batches; do
+        "$apps/dura-bench" --mode "$mode" --device "$device" --depth "$depth" --size "$size" --batch "$n" --repetitions "$repetitions" "${options[@]}" |
+          tee -a "$out/bench.jsonl" || return 1
+      done
+    done
+  done
+  [[ -s $out/bench.jsonl ]]
+}
+
+torch() {
+  [[ $device == cuda ]] || skip "nothing to compare a simulation with" || return
+  "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null || skip "$python has no torch that sees the card" || return
+  # shellcheck disable=SC2086
+  "$python" "$root/tests/bench_torch_gpu.py" --repetitions "$repetitions" --batches $batches | tee "$out/torch.jsonl"
+  return "${PIPESTATUS[0]}"
+}
+
+# The mission's own table: a baseline against the optimised configuration.
+mission() {
+  [[ -n $data && -n $weights ]] || skip "no --data and --weights given" || return
+  "$apps/dura-study" --data "$data" --classes Menin=meningioma Glioma --weights "$weights" --device "$device" --seeds 1 --out "$out/study"
+}
+
+# ---- running them ----
+
+json_text() { tr -d '\r' | sed 's/\\/\\\\/g; s/"/\\"/g; s/\t/ /g' | tr '\n' ' '; }
+
+failures=0
+for stage in $stages; do
+  declare -F "$stage" >/dev/null || { usage >&2; exit 2; }
+  echo "== $stage"
+  rm -f "$work/skipped"
+  begin=$SECONDS
+  (set -o pipefail; "$stage") >"$out/$stage.log" 2>&1
+  code=$? detail=''
+  case $code in
+    0) status=passed ;;
+    77) status=skipped detail=$(cat "$work/skipped") ;;
+    *)
+      status=FAILED detail="exit code $code, see $stage.log"
+      failures=$((failures + 1))
+      tail -5 "$out/$stage.log"
+      ;;
+  esac
+  printf '%s\t%s\t%s\t%s\n' "$stage" "$status" "$((SECONDS - begin))" "$detail" >"$out/$stage.status"
+done
+
+# The report holds every stage that left a result in this folder, those of earlier calls too.
+{
+  printf '{"device": "%s", "commit": "%s",\n "stages": {' "$device" "$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
+  separator=''
+  for file in "$out"/*.status; do
+    IFS=$'\t' read -r stage status seconds detail <"$file"
+    printf '%s\n  "%s": {"status": "%s", "seconds": %s, "detail": "%s", "end_of_log": "%s"}' "$separator" "$stage" "$status" "$seconds" \
+      "$(printf '%s' "$detail" | json_text)" "$(tail -4 "$out/$stage.log" | json_text)"
+    separator=,
+  done
+  printf '\n },\n'
+  for name in bench torch; do
+    printf ' "%s": [%s],\n' "$name" "$([[ -s $out/$name.jsonl ]] && paste -sd, "$out/$name.jsonl")"
+  done
+  printf ' "simulated": %s}\n' "$([[ $device == cuda ]] && echo false || echo true)"
+} >"$out/report.json"
+
+echo
+column_format='%-10s %-8s %6s  %s\n'
+# shellcheck disable=SC2059
+printf "$column_format" stage result s detail
+for file in "$out"/*.status; do
+  IFS=$'\t' read -r stage status seconds detail <"$file"
+  # shellcheck disable=SC2059
+  printf "$column_format" "$stage" "$status" "$seconds" "$detail"
+done
+[[ $device == cuda ]] || echo "on the simulated device: says nothing about a GPU"
+echo "report: $out/report.json"
+((failures == 0))
