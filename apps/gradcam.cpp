@@ -98,8 +98,8 @@ int explain_split(const Options& o, ModelFile& file) {
     const std::string title = "Heat maps (" + o.method + " at " + o.stage + ", tolerance " + tolerance.text() + ")";
     std::cout << score_text(groups, title) << std::flush;
     page.add_scores(groups, title);
-    write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
   }
+  write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
   SanityCheck sanity;
   if (o.sanity > 0) {
     sanity = maps.sanity(o.sanity);

@@ -1,6 +1,7 @@
 // dura-gradcam from outside: scores against masks, pictures that are not square, and masks that cannot be used.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -70,6 +71,17 @@ TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradca
   CHECK(json["groups"][1]["group"] == "rare");
   CHECK(json["groups"][1]["pictures"] == 2);
   CHECK_THAT(read_text_file(maps + "/heat_maps.csv", 1 << 20), Contains("p0.png,rare,") && !Contains("p5.png"));
+}
+
+TEST_CASE("without masks gradcam's tables of scores are there and empty", "[apps][gradcam]") {
+  const MaskedData masked(0);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  must_run("dura-gradcam", masked.arguments(model, maps));
+  CHECK(scores_of(maps)["maps"] == 6);
+  CHECK(scores_of(maps)["groups"].empty());
+  const std::string csv = read_text_file(maps + "/heat_maps.csv", 1 << 20);
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1);
 }
 
 TEST_CASE("gradcam's methods, limit and tolerance reach its scores", "[apps][gradcam]") {
