@@ -45,40 +45,41 @@ void add_curves(HtmlPage& page, const Json& result, const std::string& rare) {
     if (c.at("name") != rare) continue;
     const Json& curve = c.at("curve");
     const std::string of = " of " + rare;
-    page.svg(svg_line_plot({.title = "ROC curve" + of,
-                            .x_label = "false positive rate",
-                            .y_label = "recall",
-                            .series = {{.name = "AUC " + fixed(number(c.at("auc").at("value"))),
-                                        .x = numbers(curve.at("false_positive_rate")),
-                                        .y = numbers(curve.at("recall"))},
-                                       {.name = "chance", .x = {0, 1}, .y = {0, 1}, .dashed = true}},
-                            .y_min = 0.0,
-                            .y_max = 1.0,
-                            .width = 480,
-                            .height = 400}));
-    page.svg(svg_line_plot({.title = "Precision and recall" + of,
-                            .x_label = "recall",
-                            .y_label = "precision",
-                            .series = {{.name = "average precision " + fixed(number(c.at("average_precision"))),
-                                        .x = numbers(curve.at("recall")),
-                                        .y = numbers(curve.at("precision"))}},
-                            .y_min = 0.0,
-                            .y_max = 1.0,
-                            .width = 480,
-                            .height = 400}));
+    std::vector<std::string> plots;
+    plots.push_back(svg_line_plot({.title = "ROC curve" + of,
+                                   .x_label = "false positive rate",
+                                   .y_label = "recall",
+                                   .series = {{.name = "AUC " + fixed(number(c.at("auc").at("value"))),
+                                               .x = numbers(curve.at("false_positive_rate")),
+                                               .y = numbers(curve.at("recall"))},
+                                              {.name = "chance", .x = {0, 1}, .y = {0, 1}, .dashed = true}},
+                                   .y_min = 0.0,
+                                   .y_max = 1.0,
+                                   .width = 340,
+                                   .height = 320}));
+    plots.push_back(svg_line_plot({.title = "Precision and recall" + of,
+                                   .x_label = "recall",
+                                   .y_label = "precision",
+                                   .series = {{.name = "average precision " + fixed(number(c.at("average_precision"))),
+                                               .x = numbers(curve.at("recall")),
+                                               .y = numbers(curve.at("precision"))}},
+                                   .y_min = 0.0,
+                                   .y_max = 1.0,
+                                   .width = 340,
+                                   .height = 320}));
     LineSeries calibration{.name = "calibration error " + fixed(number(result.at("calibration_error")))};
     for (const Json& bin : c.at("reliability"))
       if (bin.at("pictures").get<int64_t>() > 0)
         calibration.x.push_back(number(bin.at("mean_probability"))), calibration.y.push_back(number(bin.at("share_positive")));
-    page.svg(svg_line_plot({.title = "Reliability" + of,
-                            .x_label = "mean predicted probability",
-                            .y_label = "share that is " + rare,
-                            .series = {calibration, {.name = "perfect", .x = {0, 1}, .y = {0, 1}, .dashed = true}},
-                            .y_min = 0.0,
-                            .y_max = 1.0,
-                            .width = 480,
-                            .height = 400}),
-             "On the diagonal, a probability means what it says. Bins with few pictures jump.");
+    plots.push_back(svg_line_plot({.title = "Reliability" + of,
+                                   .x_label = "mean predicted probability",
+                                   .y_label = "share that is " + rare,
+                                   .series = {calibration, {.name = "perfect", .x = {0, 1}, .y = {0, 1}, .dashed = true}},
+                                   .y_min = 0.0,
+                                   .y_max = 1.0,
+                                   .width = 340,
+                                   .height = 320}));
+    page.svg_row(plots, "Reliability: on the diagonal, a probability means what it says; bins with few pictures jump.");
   }
 }
 

@@ -26,6 +26,12 @@ std::string percent(const Json& j) {
   return text;
 }
 
+std::string power_text(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1g", v);
+  return text;
+}
+
 void add_scores(HtmlPage& page, const Json& maps) {
   constexpr std::pair<const char*, const char*> rows[] = {{"network", "this network"},
                                                           {"brightest", "brightest smoothed point"},
@@ -41,7 +47,7 @@ void add_scores(HtmlPage& page, const Json& maps) {
     }
     page.table({"what points", "peak in the lesion", "energy in the lesion", "overlap above half", "overlap above Otsu"}, cells,
                concat("Means over ", group.at("pictures").get<int64_t>(), " pictures with a lesion's mask, misclassified ones included"));
-    page.paragraph(concat("The chance of so many hits by random points: ", group.at("p_value").dump(),
+    page.paragraph(concat("The chance of so many hits by random points: ", power_text(number(group.at("p_value"))),
                           ". A network that points no better than the brightest point may know the lesion only as a bright spot."));
   }
 }

@@ -13,7 +13,7 @@ constexpr const char* style = R"(
 body { font: 15px/1.5 Helvetica, Arial, sans-serif; color: #222; background: #fff; max-width: 1060px; margin: 24px auto; padding: 0 16px; }
 h1 { font-size: 26px; } h2 { font-size: 20px; margin-top: 36px; border-bottom: 1px solid #ccc; }
 div.wide { overflow-x: auto; } table { border-collapse: collapse; margin: 12px 0; } caption { text-align: left; color: #555; padding-bottom: 4px; }
-th, td { border: 1px solid #ccc; padding: 3px 10px; text-align: left; } th { background: #f2f2f2; } td.number { text-align: right; }
+th, td { border: 1px solid #ccc; padding: 3px 10px; text-align: left; } th { background: #f2f2f2; } td.number { text-align: right; } td.short, td.number { white-space: nowrap; }
 pre { background: #f6f6f6; padding: 10px; overflow-x: auto; font-size: 13px; }
 p.note { border-left: 4px solid #d55e00; background: #fdf3ec; padding: 8px 12px; }
 figure { margin: 12px 0; } figcaption { color: #555; font-size: 13px; overflow-wrap: anywhere; }
@@ -22,6 +22,8 @@ div.gallery figure { margin: 0; } img { image-rendering: auto; max-width: 100%; 
 @media (max-width: 600px) { th, td { padding: 2px 4px; font-size: 12px; } }
 @media print { body { margin: 0; max-width: none; } table, figure { break-inside: avoid; } h2 { break-after: avoid; } }
 )";
+
+constexpr size_t most_unbroken = 32;  // characters of a cell that stay on one line
 
 bool is_number(const std::string& cell) {
   return !cell.empty() && cell.find_first_of("0123456789") != std::string::npos &&
@@ -60,7 +62,12 @@ void HtmlPage::table(const std::vector<std::string>& header, const std::vector<s
   for (const std::vector<std::string>& row : rows) {
     DURA_CHECK(row.size() == header.size(), "a table row has ", row.size(), " cells under ", header.size(), " headings");
     body_ += "<tr>";
-    for (const std::string& cell : row) body_ += (is_number(cell) ? "<td class=\"number\">" : "<td>") + escape_markup(cell) + "</td>";
+    for (const std::string& cell : row)
+      body_ += concat("<td",
+                      is_number(cell)               ? " class=\"number\""
+                      : cell.size() < most_unbroken ? " class=\"short\""
+                                                    : "",
+                      ">", escape_markup(cell), "</td>");
     body_ += "</tr>\n";
   }
   body_ += "</table></div>\n";
@@ -72,10 +79,18 @@ void HtmlPage::svg(const std::string& plot, const std::string& caption) {
   body_ += "</figure>\n";
 }
 
+void HtmlPage::svg_row(const std::vector<std::string>& plots, const std::string& caption) {
+  body_ += "<figure>\n<div class=\"gallery\">\n";
+  for (const std::string& plot : plots) body_ += "<div>\n" + plot + "</div>\n";
+  body_ += "</div>\n";
+  if (!caption.empty()) body_ += "<figcaption>" + escape_markup(caption) + "</figcaption>\n";
+  body_ += "</figure>\n";
+}
+
 void HtmlPage::gallery(const std::vector<HtmlPicture>& pictures) {
   body_ += "<div class=\"gallery\">\n";
   for (const HtmlPicture& p : pictures) {
-    const int64_t shown = p.image.height < 200 ? 2 * p.image.width : p.image.width;
+    const int64_t shown = p.image.width < 200 ? 2 * p.image.width : p.image.width;
     const std::string caption = escape_markup(p.caption);
     body_ += concat("<figure style=\"max-width: ", shown, "px\"><img width=\"", shown, "\" alt=\"", caption,
                     "\" src=\"data:image/png;base64,", base64(encode_png(p.image)), "\"><figcaption>", caption, "</figcaption></figure>\n");

@@ -30,6 +30,7 @@ class HtmlPage {
   // Cells that are numbers are aligned to the right. Every row has as many cells as the header.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows, const std::string& caption = "");
   void svg(const std::string& plot, const std::string& caption = "");
+  void svg_row(const std::vector<std::string>& plots, const std::string& caption = "");  // side by side where there is room
   // Pictures in as many columns as fit, each at its own size in pixels or twice that where it is small.
   void gallery(const std::vector<HtmlPicture>& pictures);
 

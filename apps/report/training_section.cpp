@@ -69,19 +69,23 @@ void add_training(HtmlPage& page, const std::filesystem::path& history) {
                     .series = {},
                     .whole_x = true,
                     .y_min = 0.0,
-                    .y_max = 1.0};
+                    .y_max = 1.0,
+                    .width = 500};
     for (const std::string& c : curves.classes()) {
       scores.series.push_back(curves.series(phase, c + " precision", "val_precision_" + c));
       scores.series.push_back(curves.series(phase, c + " recall", "val_recall_" + c, true));
     }
-    if (curves.classes().size() <= 4) page.svg(svg_line_plot(scores));
-    page.svg(
+    std::vector<std::string> plots;
+    if (curves.classes().size() <= 4) plots.push_back(svg_line_plot(scores));
+    plots.push_back(
         svg_line_plot({.title = phase + ": loss",
                        .x_label = "epoch",
                        .y_label = "mean cross-entropy",
                        .series = {curves.series(phase, "training", "train_loss"), curves.series(phase, "validation", "val_loss", true)},
                        .whole_x = true,
-                       .y_min = 0.0}));
+                       .y_min = 0.0,
+                       .width = 500}));
+    page.svg_row(plots);
   }
   page.paragraph(concat("Peak memory of the training process: ", std::llround(curves.last("peak_memory_mib")),
                         " MiB. Steps skipped because a gradient was not finite: ", std::llround(curves.last("skipped_steps")), "."));
