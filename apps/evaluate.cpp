@@ -6,6 +6,7 @@
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/program.h"
 #include "apps/training/data_options.h"
+#include "apps/training/run_directory.h"
 #include "engine/file.h"
 #include "engine/log.h"
 
@@ -91,6 +92,9 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   s.split = o.split;
   s.model = o.model, s.model_sha256 = file.sha256;
   s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
+  s.allowed_leaks = allowed_leaks_of_run(std::filesystem::path(o.model).parent_path());
+  for (const std::string& leak : data.allowed_leaks)
+    if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
   s.classes = classes;
   s.rare = rare_class(o, data, *split);
   s.threshold_rule = o.threshold;

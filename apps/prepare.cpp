@@ -1,10 +1,12 @@
 // dura-prepare: from folders or a table to a manifest that is checked, split without leaks, and described in numbers.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <set>
 
 #include "apps/program.h"
+#include "apps/report/prepare_report.h"
 #include "apps/report/survey_report.h"
 #include "data/folder_scan.h"
 #include "engine/file.h"
@@ -14,9 +16,11 @@ namespace {
 
 using namespace dura;
 
+constexpr const char* lesion_column = "lesion_mm";
+
 struct PrepareOptions {
-  std::string folder, manifest, out, json, copies, split = "auto";
-  std::vector<std::string> classes, columns, balance;
+  std::string folder, manifest, out, json, report, copies, split = "auto";
+  std::vector<std::string> classes, columns, balance, class_weights;
   int64_t seed = 0;
   double test = 0.2, val = 0.1, allowed_bad_share = 0.01;
   bool allow_leak = false;
@@ -64,30 +68,52 @@ void check_splits(const Manifest& manifest, const ClassNames& classes, bool allo
   for (const std::string& leak : find_leaks(manifest, splits)) log_warning("leak allowed: ", leak);
 }
 
+// A column of the lesions' equivalent diameters, so that a split can be balanced by it; the table that is written keeps it.
+void add_lesion_column(Manifest& manifest, const DataSurvey& survey) {
+  std::vector<std::string> values(manifest.rows.size());
+  bool any = false;
+  for (const SliceSurvey& slice : survey.readable)
+    if (slice.lesion && slice.lesion->diameter_mm > 0) {
+      values[static_cast<size_t>(slice.row)] = concat(std::round(100 * slice.lesion->diameter_mm) / 100);
+      any = true;
+    }
+  DURA_CHECK(any, manifest.name, ": --balance ", lesion_column, " needs masks and mm_per_pixel; no row has both");
+  manifest.set_extra_column(lesion_column, values);
+}
+
 int prepare(const PrepareOptions& options) {
   Manifest manifest = load(options);
   const ClassNames classes = choose_classes(options, manifest);
-  DataSurvey survey = survey_data(manifest, classes, options.folder);
+  const std::vector<double> weights = options.class_weights.empty() ? std::vector<double>() : classes.weights(options.class_weights);
+  if (!options.report.empty()) std::filesystem::create_directories(options.report);
+  PrepareReport found{.survey = survey_data(manifest, classes, options.folder)};
+  DataSurvey& survey = found.survey;
   check_bad_files(survey, options.allowed_bad_share);
   // A file that cannot be read stays in the table, under a split of its own that nothing uses.
   for (int64_t row : survey.bad_rows) manifest.rows[static_cast<size_t>(row)].split = "bad";
-  if (const int64_t grouped = group_copies(manifest, survey)) log_info(grouped, " rows share a group with a copy of their picture from here on");
+  if (const int64_t grouped = group_copies(manifest, survey))
+    log_info(grouped, " rows share a group with a copy of their picture from here on");
 
   const SplitRows before = rows_by_split(manifest);
   const bool has_split = std::any_of(before.rows.begin(), before.rows.end(), [](const auto& rows) { return !rows.empty(); });
   const bool splits_anew = options.split == "new" || (options.split == "auto" && !has_split);
-  SplitReport report;
   if (splits_anew) {
+    const std::vector<std::string> extra = manifest.extra_columns();
+    const auto is_lesion_column = [](const std::string& column) { return column == lesion_column; };
+    if (std::any_of(options.balance.begin(), options.balance.end(), is_lesion_column) &&
+        std::none_of(extra.begin(), extra.end(), is_lesion_column))
+      add_lesion_column(manifest, survey);
     const SplitOptions split{
         .seed = static_cast<uint64_t>(options.seed), .test = options.test, .val = options.val, .balance = options.balance};
-    report = assign_splits(manifest, rows_to_split(manifest, classes), classes, split);
+    found.split = assign_splits(manifest, rows_to_split(manifest, classes), classes, split);
     survey.recount(manifest, classes);
   }
-  std::cout << survey_text(survey, manifest);
-  if (splits_anew) std::cout << "\n" << split_text(report);
-  std::cout << std::flush;
+  describe_splits(found, manifest, classes, weights);
+  std::cout << prepare_text(found, manifest, classes) << std::flush;
+  for (const std::string& warning : shortcut_warnings(found.shortcuts)) log_warning(warning);
   if (!options.copies.empty()) write_file_atomically(options.copies, copies_csv(survey, manifest));
-  if (!options.json.empty()) write_file_atomically(options.json, survey_json(survey, manifest, splits_anew ? &report : nullptr));
+  if (!options.json.empty()) write_file_atomically(options.json, prepare_json(found, manifest, classes));
+  if (!options.report.empty()) write_prepare_report(options.report, found, manifest, classes);
   check_splits(manifest, classes, options.allow_leak);
   if (options.out.empty()) return 0;
   write_manifest(options.out, manifest);
@@ -113,13 +139,18 @@ int main(int argc, char** argv) {
   program.text("--out", options.out, "Manifest to write; without it, nothing is written");
   program.text("--json", options.json, "Write the report as JSON, too");
   program.text("--copies", options.copies, "Write the pairs of slices that are copies of each other as CSV");
+  program.text("--report", options.report,
+               "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture) and plots");
+  program.list("--class-weight", options.class_weights,
+               "Weights that training will use, as Menin=4, for the effective share of each class");
   program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
   program.heading("Split");
   program.text("--split", options.split, "new: divide anew; keep: as the table says; auto: divide where there is no split yet",
                {.choices = {"auto", "new", "keep"}});
   program.number("--test", options.test, "Share of the slices for the test set", {.min = 0, .max = 0.9});
   program.number("--val", options.val, "Share of the rest for validation", {.min = 0, .max = 0.9});
-  program.list("--balance", options.balance, "Further columns to balance over the splits, such as plane");
+  program.list("--balance", options.balance,
+               "Further columns to balance over the splits, such as plane; numbers by quartile; lesion_mm: diameter by the masks");
   program.integer("--seed", options.seed, "Seed of the split", {.min = 0});
   program.flag("--allow-leak", options.allow_leak, "Accept a patient or group in two splits (scores will be too good)");
   return program.run(argc, argv, [&] { return prepare(options); });

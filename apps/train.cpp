@@ -141,7 +141,7 @@ int train(const Program& program, const TrainOptions& o) {
 
   run.write("config.toml", program.resolved_configuration());
   run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
-                        {"augmentation", describe(fit_options.augment, data.classes)}, {"epoch_images", std::to_string(fit_options.items.size())}, {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}});
+                        {"augmentation", describe(fit_options.augment, data.classes)}, {"epoch_images", std::to_string(fit_options.items.size())}, {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}}, data.allowed_leaks);
   const FitOutcome outcome = fit(*model, fresh, *training, *validation, fit_options, stop);
   if (outcome.interrupted) {
     log_warning("interrupted. Go on with the same command and --resume.");

@@ -107,6 +107,18 @@ std::string Manifest::value(const ManifestRow& row, const std::string& column) c
   return row.extra.at(static_cast<size_t>(it - extra.begin()));
 }
 
+void Manifest::set_extra_column(const std::string& column, const std::vector<std::string>& values) {
+  DURA_CHECK(!is_known(column) && values.size() == rows.size(), name, ": column '", column, "' cannot be set with ", values.size(),
+             " values for ", rows.size(), " rows");
+  const std::vector<std::string> extra = extra_columns();
+  const auto at = static_cast<size_t>(std::find(extra.begin(), extra.end(), column) - extra.begin());
+  if (at == extra.size()) columns.push_back(column);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].extra.resize(std::max(rows[i].extra.size(), at + 1));
+    rows[i].extra[at] = values[i];
+  }
+}
+
 Manifest read_manifest(const std::string& path, const std::vector<std::string>& rename) {
   return parse_manifest(read_text_file(path, max_manifest_bytes), path, rename);
 }

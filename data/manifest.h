@@ -34,6 +34,8 @@ struct Manifest {
   std::vector<std::string> extra_columns() const;  // in the order of ManifestRow::extra
   // The value of any column, known or not, as text. Throws UsageError for a column that is not there.
   std::string value(const ManifestRow& row, const std::string& column) const;
+  // Fills a column that dura does not know, adding it at the end where it is new; one value per row.
+  void set_extra_column(const std::string& column, const std::vector<std::string>& values);
 };
 
 // `rename` entries such as "label=class" say that dura's column `label` is called `class` in the file.

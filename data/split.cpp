@@ -7,6 +7,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "data/column_bins.h"
 #include "data/disjoint_sets.h"
 #include "engine/check.h"
 #include "engine/random.h"
@@ -167,16 +168,21 @@ SplitReport assign_splits(Manifest& manifest, const std::vector<int64_t>& unorde
   SplitReport report;
   std::unordered_map<std::string, size_t> stratum_of;
   for (const std::string& name : classes.names()) stratum_of.emplace(name, report.strata.size()), report.strata.push_back({.name = name});
+  std::vector<std::vector<std::string>> balanced;  // by column and place in rows
+  for (const std::string& column : options.balance) {
+    std::vector<std::string> values;
+    for (int64_t row : rows) values.push_back(manifest.value(manifest.rows[static_cast<size_t>(row)], column));
+    balanced.push_back(column_bins(values));
+  }
   std::unordered_map<int64_t, std::vector<size_t>> strata_of_row;
   for (size_t i = 0; i < rows.size(); ++i) {
-    const ManifestRow& row = manifest.rows[static_cast<size_t>(rows[i])];
     const std::string& label = classes[labels[i]];
     std::vector<size_t>& mine = strata_of_row[rows[i]];
     mine.push_back(static_cast<size_t>(labels[i]));
-    for (const std::string& column : options.balance) {
-      const std::string name = concat(label, ", ", column, "=", manifest.value(row, column));
+    for (size_t b = 0; b < balanced.size(); ++b) {
+      const std::string name = concat(label, ", ", options.balance[b], "=", balanced[b][i]);
       const auto [it, is_new] = stratum_of.emplace(name, report.strata.size());
-      if (is_new) report.strata.push_back({.name = name});
+      if (is_new) report.strata.push_back({.name = name, .column = options.balance[b]});
       mine.push_back(it->second);
     }
     for (size_t t : mine)

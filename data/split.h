@@ -16,13 +16,14 @@ struct SplitOptions {
   uint64_t seed = 0;
   double test = 0.2;                      // share of the rows
   double val = 0.0;                       // share of the rows that are not test
-  std::vector<std::string> balance = {};  // columns of the manifest
+  std::vector<std::string> balance = {};  // columns of the manifest; of numbers with many values the quartiles (column_bins.h)
   int restarts = 32;
 };
 
 // What one stratum got: all rows of a class, or those with one value of a balanced column.
 struct StratumReport {
   std::string name;                // "Menin" or "Menin, plane=ax"
+  std::string column = {};         // "plane"; empty for a class
   std::array<int64_t, 3> rows{};   // by Split
   std::array<double, 3> wanted{};  // shares times the stratum's rows
 };

@@ -19,11 +19,9 @@ namespace {
 
 // What is kept of one row's files.
 struct RowSurvey {
-  int64_t height = 0, width = 0;
+  SliceSurvey slice;
   std::array<uint64_t, 256> histogram{};
   std::string digest, slice_error, mask_error;
-  bool has_mask = false;
-  LesionSize lesion;
   Fingerprint fingerprint;
 };
 
@@ -33,8 +31,10 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
     const std::string path = (folder / row.file).string();
     const std::vector<uint8_t> bytes = read_file(path, DecodeOptions{}.max_file_bytes);
     found.digest = sha256_hex(bytes);
-    const Image image = to_gray(decode_image(bytes, path));
-    found.height = image.height, found.width = image.width;
+    Image decoded = decode_image(bytes, path);
+    found.slice.height = decoded.height, found.slice.width = decoded.width, found.slice.channels = decoded.channels;
+    const Image image = to_gray(std::move(decoded));
+    found.slice.statistics = picture_statistics(image);
     for (uint8_t v : image.pixels) ++found.histogram[v];
     found.fingerprint = fingerprint_of(image);
   } catch (const Error& e) {
@@ -44,10 +44,9 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
   if (row.mask.empty()) return found;
   try {
     const Image mask = read_mask((folder / row.mask).string());
-    DURA_CHECK(mask.height == found.height && mask.width == found.width, row.mask, ": the mask has ", mask.height, "x", mask.width,
-               " pixels, its slice ", row.file, " has ", found.height, "x", found.width);
-    found.has_mask = true;
-    found.lesion = measure_lesion(mask, row.mm_per_pixel);
+    DURA_CHECK(mask.height == found.slice.height && mask.width == found.slice.width, row.mask, ": the mask has ", mask.height, "x",
+               mask.width, " pixels, its slice ", row.file, " has ", found.slice.height, "x", found.slice.width);
+    found.slice.lesion = measure_lesion(mask, row.mm_per_pixel);
   } catch (const Error& e) {
     found.mask_error = e.what();
   }
@@ -179,14 +178,21 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
       continue;
     }
     ClassSurvey& c = survey.classes[label];
-    ++survey.extents[{f.height, f.width}];
+    survey.readable.push_back(f.slice);
+    survey.readable.back().row = rows[i];
+    ++survey.extents[{f.slice.height, f.slice.width}];
     for (size_t v = 0; v < 256; ++v) c.histogram[v] += f.histogram[v];
-    if (!f.has_mask) continue;
+    if (!f.slice.lesion) continue;
+    const LesionSize& lesion = *f.slice.lesion;
     ++c.masks;
-    c.empty_masks += f.lesion.pixels == 0;
-    if (f.lesion.diameter_mm > 0) c.lesion_mm.push_back(f.lesion.diameter_mm);
+    c.empty_masks += lesion.pixels == 0;
+    if (lesion.area_mm2 == 0) continue;
+    c.lesion_mm.push_back(lesion.diameter_mm);
+    c.lesion_extent_mm.push_back(lesion.extent_mm);
+    c.lesion_mm2.push_back(lesion.area_mm2);
   }
-  for (ClassSurvey& c : survey.classes) std::sort(c.lesion_mm.begin(), c.lesion_mm.end());
+  for (ClassSurvey& c : survey.classes)
+    for (std::vector<double>* sizes : {&c.lesion_mm, &c.lesion_extent_mm, &c.lesion_mm2}) std::sort(sizes->begin(), sizes->end());
   for (auto& [digest, same] : by_digest)
     if (same.size() > 1) survey.copies.push_back(std::move(same));
   std::sort(survey.copies.begin(), survey.copies.end());

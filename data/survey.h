@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "data/dataset.h"
 #include "data/leak_audit.h"
 #include "data/manifest.h"
+#include "data/picture_statistics.h"
 
 namespace dura {
 
@@ -19,7 +21,8 @@ struct ClassSurvey {
   std::array<int64_t, 3> slices{}, patients{};  // by Split; patients: distinct values of that column
   int64_t left_out = 0;                         // slices with another value in `split`
   std::array<uint64_t, 256> histogram{};        // grey levels of all its slices, left out ones included
-  std::vector<double> lesion_mm = {};           // equivalent diameters, ascending, of masks whose pixel size is known
+  // Of masks whose pixel size is known, each ascending: equivalent diameters, largest extents, areas.
+  std::vector<double> lesion_mm = {}, lesion_extent_mm = {}, lesion_mm2 = {};
   int64_t masks = 0, empty_masks = 0;
 
   double mean_level() const;
@@ -34,6 +37,14 @@ struct SimilarRows {
   double likeness = 0;
 };
 
+// One slice that could be read.
+struct SliceSurvey {
+  int64_t row = 0;  // of the manifest
+  int64_t height = 0, width = 0, channels = 0;
+  PictureStatistics statistics{};
+  std::optional<LesionSize> lesion = {};  // where it has a mask that can be read
+};
+
 struct DataSurvey {
   std::vector<ClassSurvey> classes;                        // in class order
   std::map<std::string, int64_t> left_out;                 // value of `split` -> rows of the classes
@@ -44,6 +55,7 @@ struct DataSurvey {
   std::vector<std::vector<int64_t>> copies;                // rows whose files are byte for byte the same, by first row
   std::vector<SimilarRows> similar;                        // of one row per file; mirrored, turned or changed copies
   int64_t slices = 0;                                      // read, bad ones included
+  std::vector<SliceSurvey> readable;                       // by row
 
   // Counts slices, patients and left_out again after `split` has changed; everything else does not depend on it.
   void recount(const Manifest& manifest, const ClassNames& classes_of_manifest);

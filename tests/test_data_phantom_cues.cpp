@@ -4,13 +4,12 @@
 
 #include <cmath>
 
+#include "data/logistic_regression.h"
 #include "data/phantom.h"
 #include "engine/parallel.h"
-#include "tests/logistic_regression.h"
 
 using namespace dura;
-using test::LogisticRegression;
-using test::Row;
+using Row = LogisticRegression::Row;
 
 namespace {
 

@@ -25,6 +25,7 @@ struct TemperatureEffect {
 struct SplitEvaluation {
   std::string split;  // "test"
   std::string model, model_sha256, manifest, manifest_sha256;
+  std::vector<std::string> allowed_leaks;  // patients or groups in two splits, of training or of this manifest: scores are too good
   std::vector<std::string> classes;
   int64_t rare = 0;
   std::string threshold_rule;  // as it was asked for: "recall=0.9"

@@ -108,6 +108,7 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
             {"split", s.split},
             {"model", {{"file", s.model}, {"sha256", s.model_sha256}}},
             {"manifest", {{"file", s.manifest}, {"sha256", s.manifest_sha256}}},
+            {"allowed_leaks", s.allowed_leaks},
             {"classes", s.classes},
             {"rare_class", s.classes[static_cast<size_t>(s.rare)]},
             {"decision", decision_json(s)},

@@ -91,6 +91,9 @@ std::string reliability_text(const ClassScores& c, const std::string& title) {
 
 std::string split_evaluation_text(const SplitEvaluation& s) {
   std::string text = decision_text(s);
+  if (!s.allowed_leaks.empty())
+    text += concat("Note: scores are too good. --allow-leak let ", s.allowed_leaks.size(),
+                   " patients or groups be in two splits, the first: ", s.allowed_leaks.front(), ".\n");
   if (!s.complete()) return text;
   text += concat("\nScores on ", s.split, ", rare class ", s.classes[static_cast<size_t>(s.rare)], ":\n", scores_text(s.results));
   text += s.unit_count < 2 ? concat("  No intervals: they are drawn over ", s.units, ", and there is one only.\n")

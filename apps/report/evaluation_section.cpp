@@ -109,6 +109,9 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
                           with_interval(untouched.at("accuracy")), ". Intervals are bootstrapped over ",
                           evaluation.at("bootstrap").at("count").get<int64_t>(), " ",
                           evaluation.at("bootstrap").at("units").get<std::string>(), "."));
+    if (evaluation.contains("allowed_leaks"))
+      for (const Json& leak : evaluation.at("allowed_leaks"))
+        page.note("Leak, let pass by --allow-leak: " + leak.get<std::string>() + ". Scores are too good.");
     add_decision(page, evaluation);
     add_scores(page, evaluation);
     add_curves(page, untouched, evaluation.at("rare_class"));

@@ -74,6 +74,9 @@ std::string lesions_text(const DataSurvey& survey) {
       from = to;
     }
     text += line(" %7lld\n", count(c.lesion_mm.end() - from));
+    if (!c.lesion_mm.empty())
+      text += line("%-16s largest extent, median: %.1f mm; area, median: %.0f mm2 (%.0f to %.0f)\n", "", quantile(c.lesion_extent_mm, 0.5),
+                   quantile(c.lesion_mm2, 0.5), c.lesion_mm2.front(), c.lesion_mm2.back());
     if (c.empty_masks) text += line("%-16s %lld masks are empty\n", "", count(c.empty_masks));
   }
   return text;
@@ -128,6 +131,15 @@ std::string survey_text(const DataSurvey& survey, const Manifest& manifest) {
   return text;
 }
 
+std::map<std::string, double> column_deviations(const SplitReport& report) {
+  std::map<std::string, double> largest;
+  for (const StratumReport& s : report.strata)
+    for (size_t k = 0; k < 3; ++k)
+      if (!s.column.empty())
+        largest[s.column] = std::max(largest[s.column], std::abs(static_cast<double>(s.rows[k]) - s.wanted[k]));
+  return largest;
+}
+
 std::string split_text(const SplitReport& report) {
   std::string text = concat("divided ", report.units, " patients, groups or single slices\n");
   text += line("%-32s %22s %22s %22s\n", "rows (wanted)", "train", "val", "test");
@@ -141,7 +153,10 @@ std::string split_text(const SplitReport& report) {
     }
     text += notable ? "  out of balance\n" : "\n";
   }
-  return text + line("largest deviation of a class: %.1f %% of its slices\n", 100 * report.largest_class_deviation);
+  text += line("largest deviation of a class: %.1f %% of its slices\n", 100 * report.largest_class_deviation);
+  for (const auto& [column, deviation] : column_deviations(report))
+    text += line("largest deviation of %s: %.1f slices in a class and split\n", column.c_str(), deviation);
+  return text;
 }
 
 std::string survey_json(const DataSurvey& survey, const Manifest& manifest, const SplitReport* split) {
@@ -157,15 +172,19 @@ std::string survey_json(const DataSurvey& survey, const Manifest& manifest, cons
                    {"p1", c.level_percentile(0.01)},
                    {"p50", c.level_percentile(0.5)},
                    {"p99", c.level_percentile(0.99)}};
-    json lesions = {{"count", c.lesion_mm.size()},          {"min", quantile(c.lesion_mm, 0)},   {"q1", quantile(c.lesion_mm, 0.25)},
-                    {"median", quantile(c.lesion_mm, 0.5)}, {"q3", quantile(c.lesion_mm, 0.75)}, {"max", quantile(c.lesion_mm, 1)}};
+    const auto quartiles = [](const std::vector<double>& v) -> json {
+      return {{"count", v.size()},          {"min", quantile(v, 0)},   {"q1", quantile(v, 0.25)},
+              {"median", quantile(v, 0.5)}, {"q3", quantile(v, 0.75)}, {"max", quantile(v, 1)}};
+    };
     out["classes"].push_back({{"name", c.name},
                               {"splits", splits},
                               {"left_out", c.left_out},
                               {"grey_levels", levels},
                               {"masks", c.masks},
                               {"empty_masks", c.empty_masks},
-                              {"lesion_mm", lesions}});
+                              {"lesion_mm", quartiles(c.lesion_mm)},
+                              {"lesion_extent_mm", quartiles(c.lesion_extent_mm)},
+                              {"lesion_mm2", quartiles(c.lesion_mm2)}});
   }
   out["left_out"] = survey.left_out;
   out["other_labels"] = survey.other_labels;
@@ -190,7 +209,7 @@ std::string survey_json(const DataSurvey& survey, const Manifest& manifest, cons
   if (split) {
     json strata = json::array();
     for (const StratumReport& s : split->strata) strata.push_back({{"name", s.name}, {"rows", s.rows}, {"wanted", s.wanted}});
-    out["split"] = {{"units", split->units}, {"largest_class_deviation", split->largest_class_deviation}, {"strata", strata}};
+    out["split"] = {{"units", split->units}, {"largest_class_deviation", split->largest_class_deviation}, {"strata", strata}, {"column_deviations", column_deviations(*split)}};
   }
   // File names may hold bytes that are no UTF-8: replace them rather than fail at the very end.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

@@ -50,7 +50,8 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
     fail_usage("the model was trained for the classes ", known, " in this order, --classes says ", data.classes.list(), ". Name the model's classes, with aliases where labels differ.");
   }
   if (options.allow_leak) {
-    for (const std::string& leak : find_leaks(data.manifest, data.rows)) log_warning("leak allowed: ", leak);
+    data.allowed_leaks = find_leaks(data.manifest, data.rows);
+    for (const std::string& leak : data.allowed_leaks) log_warning("leak allowed: ", leak);
   } else {
     check_no_leak(data.manifest, data.rows);
   }

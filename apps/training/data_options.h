@@ -27,6 +27,7 @@ struct DataSplits {
   ClassNames classes;
   SplitRows rows;
   std::string manifest_sha256;
+  std::vector<std::string> allowed_leaks;  // sentences; only with --allow-leak
 
   // Throws where the split is empty, naming dura-prepare.
   std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing, bool require_all_classes) const;

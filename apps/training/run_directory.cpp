@@ -33,13 +33,25 @@ RunDirectory::RunDirectory(const std::filesystem::path& path, bool resume) : pat
 
 void RunDirectory::write(const std::string& name, const std::string& text) const { write_file_atomically(path_ / name, std::string_view(text)); }
 
-void RunDirectory::write_provenance(const std::map<std::string, std::string>& facts) const {
+void RunDirectory::write_provenance(const std::map<std::string, std::string>& facts, const std::vector<std::string>& allowed_leaks) const {
   nlohmann::ordered_json json;
   json["dura"] = dura_version();
   for (const auto& [key, value] : facts) json[key] = value;
+  json["allowed_leaks"] = allowed_leaks;
   json["processor"] = processor_name();
   json["threads"] = num_threads();
-  write("run.json", json.dump(1) + "\n");
+  write("run.json", json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+std::vector<std::string> allowed_leaks_of_run(const std::filesystem::path& run) {
+  const std::filesystem::path file = run / "run.json";
+  if (!std::filesystem::exists(file)) return {};
+  try {
+    const auto json = nlohmann::json::parse(read_text_file(file, uint64_t{16} << 20));
+    return json.contains("allowed_leaks") ? json.at("allowed_leaks").get<std::vector<std::string>>() : std::vector<std::string>();
+  } catch (const nlohmann::json::exception& e) {
+    fail(file.string(), ": not the JSON that dura-train writes: ", e.what(), ". Restore the file, or move the model away from it.");
+  }
 }
 
 }  // namespace dura

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace dura {
 
@@ -13,11 +14,16 @@ class RunDirectory {
   RunDirectory(const std::filesystem::path& path, bool resume);
   void write(const std::string& name, const std::string& text) const;
   // run.json: the given facts, dura's version, the host's name of its processor, the number of threads.
-  void write_provenance(const std::map<std::string, std::string>& facts) const;
+  // `allowed_leaks`: what --allow-leak let pass, sentences.
+  void write_provenance(const std::map<std::string, std::string>& facts, const std::vector<std::string>& allowed_leaks = {}) const;
   const std::filesystem::path& path() const { return path_; }
 
  private:
   std::filesystem::path path_;
 };
+
+// The leaks that the run in this folder was trained with, as its run.json says; none where it has no such file. Throws Error where the file
+// is no JSON.
+std::vector<std::string> allowed_leaks_of_run(const std::filesystem::path& run);
 
 }  // namespace dura

@@ -1,0 +1,36 @@
+// All that dura-prepare found out about a data set: as text, as one JSON object (prepare.json, docs/formats.md), and as plots.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/report/class_balance.h"
+#include "apps/report/shortcut_report.h"
+#include "apps/training/control_classifier.h"
+#include "data/split.h"
+#include "data/survey.h"
+
+namespace dura {
+
+struct PrepareReport {
+  DataSurvey survey;
+  std::optional<SplitReport> split = {};  // where it was made anew
+  std::vector<ClassBalance> balances = {};
+  ShortcutReport shortcuts = {};
+  std::optional<ControlReport> control = {};  // where training has slices of every class
+  std::vector<std::string> leaks = {};        // patients or groups in two splits
+};
+
+// The parts that need the splits. `weights`: of classes in the loss; empty: equal classes.
+void describe_splits(PrepareReport& report, const Manifest& manifest, const ClassNames& classes, const std::vector<double>& weights);
+
+std::string prepare_text(const PrepareReport& report, const Manifest& manifest, const ClassNames& classes);
+std::string prepare_json(const PrepareReport& report, const Manifest& manifest, const ClassNames& classes);
+
+// Into an existing folder: prepare.json, control.json (where there is a control), classes.svg, levels.svg, extents.svg, lesion_diameter.svg
+// and lesion_area.svg (where lesions are known).
+void write_prepare_report(const std::filesystem::path& folder, const PrepareReport& report, const Manifest& manifest,
+                          const ClassNames& classes);
+
+}  // namespace dura
