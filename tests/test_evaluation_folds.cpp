@@ -2,13 +2,18 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/fold_summary.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "engine/check.h"
+#include "engine/file.h"
+#include "tests/run_program.h"
+#include "tests/temporary_folder.h"
 
 using namespace dura;
+using namespace dura::test;
 using Catch::Matchers::Contains;
 
 namespace {
@@ -81,4 +86,20 @@ TEST_CASE("folds that are not of one design are refused", "[evaluation]") {
   other["complete"] = true;
   other["split"] = "val";
   CHECK_THROWS_WITH(summarise_folds({{"f1", fold(4)}, {"f2", other.dump()}}), Contains("about the split val"));
+}
+
+TEST_CASE("dura-compare sums folds up, and compares two runs only", "[apps][evaluate]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b", "c"}) {
+    std::filesystem::create_directories(folder / name);
+    folder.write(concat(name, "/evaluation_test.json"), fold(*name - 'a' + 2));
+  }
+  const ProgramRun run = run_program("dura-compare", {"--folds", folder / "a", folder / "b", folder / "c", "--out", folder / "folds.json"});
+  INFO(run.output);
+  CHECK(run.code == 0);
+  CHECK_THAT(run.output, Contains("3 folds, untouched"));
+  CHECK(nlohmann::json::parse(read_text_file(folder / "folds.json", 1 << 20))["format"] == "dura folds 1");
+  const ProgramRun three = run_program("dura-compare", {folder / "a", folder / "b", folder / "c"});
+  CHECK(three.code == 2);
+  CHECK_THAT(three.output, Contains("two runs are compared, 3 were given") && Contains("--folds"));
 }
