@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/evaluation/analysed_picture.h"
 #include "apps/evaluation/split_evaluation.h"
+#include "apps/evaluation/test_time_augmentation.h"
 #include "apps/program.h"
 #include "apps/training/data_options.h"
 #include "apps/training/run_directory.h"
@@ -17,7 +19,7 @@ using namespace dura;
 struct EvaluateOptions {
   DataOptions data;
   std::string model, split = "test", out, rare, threshold = "argmax", temperature = "off";
-  int64_t batch = 16, seed = 0;
+  int64_t batch = 16, seed = 0, views = 0;
   bool balanced = false;
 };
 
@@ -56,15 +58,29 @@ TemperatureEffect temperature_effect(const std::string& split, const Predictions
           .calibration_error_after = expected_calibration_error(confidence_bins(after))};
 }
 
+ViewsDisagreement disagreement(const AveragedPredictions& averaged, const Predictions& alone, const Decision& decision, int64_t views) {
+  ViewsDisagreement d = {.views = views};
+  for (const double spread : averaged.spread) {
+    d.mean_spread += spread / static_cast<double>(averaged.spread.size());
+    d.largest_spread = std::max(d.largest_spread, spread);
+  }
+  const std::vector<int32_t> together = decision.classes(averaged.mean.probabilities, averaged.mean.classes),
+                             single = decision.classes(alone.probabilities, alone.classes);
+  for (size_t i = 0; i < single.size(); ++i) d.decisions_changed += together[i] != single[i];
+  return d;
+}
+
 // Everything that is fitted, on validation and before the split is opened.
 void choose_on_validation(SplitEvaluation& s, Classifier& model, const ModelFile& file, const DataSplits& data, const EvaluateOptions& o) {
   const std::unique_ptr<Dataset> dataset = data.open(Split::val, o.data, file.preprocessing, false);
   Predictions p = predict_untouched(model, *dataset, o);
   if (o.temperature == "fit") {
     s.temperature = fit_temperature(p.labels, p.logits, p.classes);
-    const Predictions after = with_temperature(p, s.temperature->value);
-    s.temperature_effects.push_back(temperature_effect("val", p, after));
-    p = after;
+    if (!s.temperature->at_bound) {
+      const Predictions after = with_temperature(p, s.temperature->value);
+      s.temperature_effects.push_back(temperature_effect("val", p, after));
+      p = after;
+    }
   }
   const ThresholdRule rule = parse_threshold_rule(o.threshold);
   if (rule.kind == ThresholdRule::Kind::argmax) return;
@@ -82,6 +98,7 @@ void choose_on_validation(SplitEvaluation& s, Classifier& model, const ModelFile
 int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const std::optional<Split> split = parse_split(o.split);
   if (!split) fail_usage("--split ", o.split, ": use train, val or test");
+  if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
   const bool needs_validation = parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit";
   std::filesystem::create_directories(o.out);
   const std::filesystem::path out = o.out, json = out / ("evaluation_" + o.split + ".json");
@@ -115,11 +132,20 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
     s.unit_count = bootstrap.units();
     s.results.push_back(evaluate(p, classes, title, s.decision, bootstrap));
   };
-  const double temperature = s.temperature ? s.temperature->value : 1;
+  const double temperature = s.temperature && !s.temperature->at_bound ? s.temperature->value : 1;
   const Predictions raw = predict_untouched(*file.model, *dataset, o), predictions = with_temperature(raw, temperature);
-  if (s.temperature && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, raw, predictions));
-  score(predictions, "untouched");
-  if (o.balanced) score(with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature), "rare class augmented");
+  if (temperature != 1 && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, raw, predictions));
+  score(predictions, untouched_title);
+  const std::vector<AnalysedPicture> pictures =
+      analysed_pictures(predictions, s.decision, *dataset, data.manifest, bootstrap_units(predictions, *dataset, data.manifest).names);
+  s.errors = analyse_errors(pictures, s.rare, data.manifest.extra_columns());
+  if (o.balanced) score(with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature), augmented_title);
+  if (o.views > 0) {
+    const AveragedPredictions averaged =
+        predict_views(*file.model, *dataset, {.views = o.views, .of_class = s.rare, .temperature = temperature, .batch = o.batch});
+    score(averaged.mean, concat("mean of ", o.views, " views"));
+    s.views = disagreement(averaged, predictions, s.decision, o.views);
+  }
   std::cout << split_evaluation_text(s) << "\n" << std::flush;
 
   write_file_atomically(out / ("predictions_" + o.split + ".csv"),
@@ -151,6 +177,9 @@ int main(int argc, char** argv) {
       "argmax: the most probable class; f1, youden or recall=0.9: the rare class from a probability on that is chosen on validation");
   program.text("--temperature", options.temperature, "fit: probabilities as sure of themselves as validation says they may be",
                {.choices = {"off", "fit"}});
+  program.integer("--tta", options.views,
+                  "Also score the mean over this many views of each picture, itself and light augmentations; 0: not",
+                  {.min = 0, .max = 64});
   program.integer("--seed", options.seed, "For the resamples of the intervals", {.min = 0});
   return program.run(argc, argv, [&] { return evaluate_split(program, options); });
 }

@@ -35,7 +35,8 @@ std::string manifest_without_rare_validation(const TextureData& data) {
 TEST_CASE("threshold and temperature come from validation, are told, and decide the test set", "[apps][evaluate]") {
   const TextureData data;
   const TemporaryFolder out;
-  const std::string model = write_initial_model(out / "model.safetensors");
+  // A network that knows a little by chance: with another seed the best temperature may be none.
+  const std::string model = write_initial_model(out / "model.safetensors", {"rare", "usual"}, 5);
   const auto evaluate = [&](const std::string& to, const std::vector<std::string>& more) {
     const ProgramRun run = run_program("dura-evaluate", joined({"--data", data.path(), "--model", model, "--out", to}, more));
     INFO(run.output);
@@ -51,6 +52,9 @@ TEST_CASE("threshold and temperature come from validation, are told, and decide 
   CHECK(plain["temperature"].is_null());
   CHECK(plain["bootstrap"]["units"] == "patients");
   CHECK(plain["bootstrap"]["count"] == 8);
+  CHECK(plain["errors"]["by_diameter"]["not_measured"] == 3);  // no masks: said, not counted as 0 %
+  CHECK(plain["errors"]["by_diameter"]["bins"].empty());
+  CHECK(plain["errors"]["worst"].size() == plain["errors"]["wrong_decisions"]);
 
   const std::string text = evaluate(out / "chosen", {"--threshold", "recall=1", "--temperature", "fit", "--balanced"});
   CHECK_THAT(text, Contains("Threshold by the rule recall=1 on validation (8 pictures; there precision") &&
@@ -71,6 +75,28 @@ TEST_CASE("threshold and temperature come from validation, are told, and decide 
   for (const CsvRow& row : predictions.rows) CHECK((row.fields[2] == "rare") == (std::stod(row.fields[4]) >= threshold));
 }
 
+TEST_CASE("views of test-time augmentation are scored beside the untouched pictures, the same in every run", "[apps][evaluate]") {
+  const TextureData data({.train = 3, .val = 3, .test = 8});
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const auto evaluate = [&](const std::string& to, const std::vector<std::string>& more) {
+    const ProgramRun run = run_program("dura-evaluate", joined({"--data", data.path(), "--model", model, "--out", out / to}, more));
+    INFO(run.output);
+    CHECK(run.code == (more[1] == "1" ? 2 : 0));
+    return run.output;
+  };
+  CHECK_THAT(evaluate("a", {"--tta", "3"}),
+             Contains("mean of 3 views") && Contains("untouched") && Contains("has a standard deviation of"));
+  evaluate("b", {"--tta", "3", "--batch", "5"});
+  const auto a = json_of(out / "a/evaluation_test.json"), b = json_of(out / "b/evaluation_test.json");
+  CHECK(a["results"][1]["pictures"] == 8);
+  CHECK(a["test_time_augmentation"]["views"] == 3);
+  CHECK(a["test_time_augmentation"]["mean_spread"] > 0);
+  CHECK(a["test_time_augmentation"]["largest_spread"] >= a["test_time_augmentation"]["mean_spread"]);
+  CHECK(a["results"][1]["log_loss"].get<double>() == Approx(b["results"][1]["log_loss"].get<double>()).epsilon(1e-4));
+  CHECK_THAT(evaluate("c", {"--tta", "1"}), Contains("at least 2 views"));
+}
+
 TEST_CASE("what was chosen is on disk before the test set is opened", "[apps][evaluate]") {
   const TextureData data;
   const TemporaryFolder out;
@@ -83,6 +109,22 @@ TEST_CASE("what was chosen is on disk before the test set is opened", "[apps][ev
   CHECK(json["complete"] == false);
   CHECK(json["decision"]["threshold"].is_number());
   CHECK_FALSE(json.contains("results"));
+}
+
+TEST_CASE("a temperature that validation cannot fit is not used", "[apps][evaluate]") {
+  const TextureData data({.train = 3, .val = 1, .test = 8});  // one picture: right or wrong, the best temperature is 0 or infinite
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const std::vector<std::string> arguments = {"--data", data.path(), "--model", model, "--out", out.path()};
+  REQUIRE(run_program("dura-evaluate", arguments).code == 0);
+  const std::string before = read_text_file(out / "predictions_test.csv", 1 << 20);
+  const ProgramRun run = run_program("dura-evaluate", joined(arguments, {"--temperature", "fit"}));
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output, Contains("Temperature: none"));
+  const auto json = json_of(out / "evaluation_test.json");
+  CHECK(json["temperature"]["at_bound"] == true);
+  CHECK(json["temperature"]["effects"].empty());
+  CHECK(read_text_file(out / "predictions_test.csv", 1 << 20) == before);
 }
 
 TEST_CASE("dura-evaluate refuses rules it does not know, and validation that cannot choose", "[apps][evaluate]") {

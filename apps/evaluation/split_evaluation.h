@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/evaluation/error_analysis.h"
 #include "apps/evaluation/evaluation.h"
 #include "apps/evaluation/temperature.h"
 
@@ -21,6 +22,18 @@ struct TemperatureEffect {
   std::string split;
   double log_loss_before = 0, log_loss_after = 0, calibration_error_before = 0, calibration_error_after = 0;
 };
+
+// How far the views of test-time augmentation disagree.
+struct ViewsDisagreement {
+  int64_t views = 0;
+  double mean_spread = 0,
+         largest_spread = 0;      // standard deviation over the views of the rare class' probability: mean and largest over the pictures
+  int64_t decisions_changed = 0;  // pictures for which the mean of the views decides otherwise than the picture alone
+};
+
+// Titles of results.
+inline constexpr const char* untouched_title = "untouched";
+inline constexpr const char* augmented_title = "rare class augmented";
 
 struct SplitEvaluation {
   std::string split;  // "test"
@@ -39,6 +52,8 @@ struct SplitEvaluation {
   int64_t unit_count = 0;
   BootstrapOptions bootstrap;
   std::vector<Evaluation> results;  // the first is the untouched pictures, always
+  std::optional<ViewsDisagreement> views;
+  std::optional<ErrorAnalysis> errors;  // of the untouched pictures
 
   bool complete() const { return !results.empty(); }
 };

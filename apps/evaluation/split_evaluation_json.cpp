@@ -100,6 +100,46 @@ Json temperature_json(const SplitEvaluation& s) {
   return j;
 }
 
+Json share_json(const Share& s) { return {{"count", s.count}, {"of", s.of}, {"rate", number(s.rate())}}; }
+
+Json error_rate_json(const ErrorRate& r) {
+  Json j = share_json(r.pictures);
+  j["units"] = r.units;
+  return j;
+}
+
+Json picture_json(const AnalysedPicture& p, const SplitEvaluation& s) {
+  Json j = {{"file", p.file}, {"class", s.classes[static_cast<size_t>(p.label)]}, {"decided", s.classes[static_cast<size_t>(p.decided)]}};
+  j["kind"] = p.label == s.rare ? "false negative" : p.decided == s.rare ? "false positive" : "other";
+  for (size_t c = 0; c < s.classes.size(); ++c) j["probabilities"][s.classes[c]] = number(p.probabilities[c]);
+  j["lesion_mm"] = p.diameter_mm > 0 ? Json(p.diameter_mm) : Json(nullptr);
+  j["mean_intensity"] = number(p.features.mean_intensity);
+  j["brightness"] = number(p.features.brightness);
+  j["bright_spots"] = p.features.bright_spots;
+  j["bright_at_border"] = p.features.bright_at_border;
+  return j;
+}
+
+Json errors_json(const ErrorAnalysis& a, const SplitEvaluation& s) {
+  Json j = {{"false_negatives", error_rate_json(a.false_negatives)},
+            {"false_positives", error_rate_json(a.false_positives)},
+            {"by_diameter",
+             {{"not_measured", a.not_measured},
+              {"under_5_mm", share_json(a.under_5_mm)},
+              {"missed_under_5_mm", share_json(a.missed_under_5_mm)},
+              {"bins", Json::array()}}},
+            {"traits", Json::array()},
+            {"wrong_decisions", a.errors},
+            {"worst", Json::array()}};
+  for (const DiameterBin& b : a.by_diameter)
+    j["by_diameter"]["bins"].push_back({{"low_mm", b.low}, {"high_mm", b.high}, {"missed", share_json(b.missed)}});
+  for (const Trait& t : a.traits)
+    j["traits"].push_back(
+        {{"name", t.name}, {"false_positives", share_json(t.false_positives)}, {"true_negatives", share_json(t.true_negatives)}});
+  for (const AnalysedPicture& p : a.worst) j["worst"].push_back(picture_json(p, s));
+  return j;
+}
+
 }  // namespace
 
 std::string split_evaluation_json(const SplitEvaluation& s) {
@@ -120,6 +160,13 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
                       {"seed", s.bootstrap.seed},
                       {"level", s.bootstrap.level}};
     for (const Evaluation& e : s.results) j["results"].push_back(result_json(e));
+    j["test_time_augmentation"] = Json(nullptr);
+    if (s.views)
+      j["test_time_augmentation"] = {{"views", s.views->views},
+                                     {"mean_spread", number(s.views->mean_spread)},
+                                     {"largest_spread", number(s.views->largest_spread)},
+                                     {"decisions_changed", s.views->decisions_changed}};
+    if (s.errors) j["errors"] = errors_json(*s.errors, s);
   }
   return j.dump(1) + "\n";
 }

@@ -1,4 +1,5 @@
 // What dura-evaluate prints: tables that explain themselves.
+#include <algorithm>
 #include <cmath>
 
 #include "apps/evaluation/split_evaluation.h"
@@ -27,11 +28,12 @@ std::string decision_text(const SplitEvaluation& s) {
                                   s.split, " pictures were opened.\n")
                          : std::string(".\n");
   }
-  if (s.temperature) {
-    text += concat("Temperature ", fixed(s.temperature->value, 3),
-                   ", fitted on validation; it moves no decision for the most probable class.\n");
-    if (s.temperature->at_bound)
-      text += "  The best temperature lies outside of 0.05 to 20: validation is too easy or too small to fit one. Do not use it.\n";
+  if (s.temperature && s.temperature->at_bound)
+    text +=
+        "Temperature: none. The best one lies outside of 0.05 to 20, validation is too easy or too small to fit it; probabilities are left "
+        "as they are.\n";
+  if (s.temperature && !s.temperature->at_bound) {
+    text += concat("Temperature ", fixed(s.temperature->value, 3), ", fitted on validation; it changes no most probable class.\n");
     Lines lines = {{"", "log loss before", "after", "ECE before", "after"}};
     for (const TemperatureEffect& e : s.temperature_effects)
       lines.push_back({e.split, fixed(e.log_loss_before, 4), fixed(e.log_loss_after, 4), fixed(e.calibration_error_before, 4),
@@ -87,6 +89,65 @@ std::string reliability_text(const ClassScores& c, const std::string& title) {
   return concat("Reliability, ", title, " (the last two columns should agree; empty bins left out):\n", text_table(lines));
 }
 
+std::string share_text(const Share& s) {
+  return concat(s.count, " of ", s.of, s.of > 0 ? concat(" (", fixed(100 * s.rate(), 1), " %)") : std::string());
+}
+
+std::string diameters_text(const ErrorAnalysis& a, const std::string& rare) {
+  if (a.by_diameter.empty())
+    return concat("Misses by lesion size: not known. No picture of ", rare, " has both a mask and mm_per_pixel in the manifest.\n");
+  Lines lines = {{"lesion diameter", "lesions", "missed", "share missed"}};
+  for (const DiameterBin& b : a.by_diameter) {
+    const bool last = &b == &a.by_diameter.back();
+    const std::string size = b.low == 0 ? concat("under ", fixed(b.high, 0), " mm")
+                             : last     ? concat(fixed(b.low, 1), " mm and more")
+                                        : concat(fixed(b.low, 1), " to ", fixed(b.high, 1), " mm");
+    if (b.missed.of == 0)
+      lines.push_back({size, "no lesion of this size"});
+    else
+      lines.push_back({size, std::to_string(b.missed.of), std::to_string(b.missed.count), concat(fixed(100 * b.missed.rate(), 1), " %")});
+  }
+  std::string text =
+      concat("Misses by lesion size (diameter of the circle of the mask's area; above 10 mm by quartiles):\n", text_table(lines));
+  text += concat("  Under 5 mm are ", share_text(a.under_5_mm), " of the measured lesions and ", share_text(a.missed_under_5_mm),
+                 " of the missed ones.\n");
+  if (a.not_measured > 0)
+    text += concat("  Not measured (no mask, an empty one, or no mm_per_pixel): ", a.not_measured, " pictures of ", rare, ".\n");
+  return text;
+}
+
+std::string traits_text(const ErrorAnalysis& a) {
+  if (a.traits.empty()) return {};
+  Lines lines = {{"what is so", "among false positives", "among true negatives"}};
+  for (const Trait& t : a.traits) lines.push_back({t.name, share_text(t.false_positives), share_text(t.true_negatives)});
+  return concat("What false positives have in common (a number's level is the upper quartile of the true negatives):\n", text_table(lines));
+}
+
+std::string worst_text(const ErrorAnalysis& a, const std::vector<std::string>& classes) {
+  if (a.worst.empty()) return "No picture is decided wrongly.\n";
+  constexpr size_t shown = 12;
+  Lines lines = {{"picture", "is", "decided", "p(true class)", "lesion mm", "mean intensity", "bright spots", "bright at border"}};
+  for (size_t i = 0; i < std::min(shown, a.worst.size()); ++i) {
+    const AnalysedPicture& p = a.worst[i];
+    const auto is = static_cast<size_t>(p.label);
+    lines.push_back({p.file, classes[is], classes[static_cast<size_t>(p.decided)], fixed(p.probabilities[is], 4),
+                     p.diameter_mm > 0 ? fixed(p.diameter_mm, 1) : "-", fixed(p.features.mean_intensity, 1),
+                     std::to_string(p.features.bright_spots), p.features.bright_at_border ? "yes" : "no"});
+  }
+  return concat("Worst cases (", std::min(shown, a.worst.size()), " of ", a.errors, " wrong decisions; the file holds more):\n",
+                text_table(lines));
+}
+
+std::string errors_text(const ErrorAnalysis& a, const SplitEvaluation& s) {
+  const std::string& rare = s.classes[static_cast<size_t>(s.rare)];
+  const auto rate = [&](const ErrorRate& r) {
+    return r.pictures.count == 0 ? share_text(r.pictures) : concat(share_text(r.pictures), ", of ", r.units, " ", s.units);
+  };
+  return concat("Errors on the untouched pictures, rare class ", rare, ":\n  false negatives (", rare,
+                " missed): ", rate(a.false_negatives), "\n  false positives (others called ", rare, "): ", rate(a.false_positives), "\n\n",
+                diameters_text(a, rare), "\n", traits_text(a), a.traits.empty() ? "" : "\n", worst_text(a, s.classes));
+}
+
 }  // namespace
 
 std::string split_evaluation_text(const SplitEvaluation& s) {
@@ -101,9 +162,18 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
                                     " ", s.units, ". -: not defined.\n");
   if (s.unit_count >= 2 && s.unit_count < 20)
     text += concat("  With ", s.unit_count, " ", s.units, " these intervals are rough, and rather too narrow.\n");
-  text += s.results.size() == 1 ? std::string("  --balanced adds a column in which the rare class is augmented.\n") : std::string();
+  const bool balanced = std::any_of(s.results.begin(), s.results.end(), [](const Evaluation& e) { return e.title == augmented_title; });
+  text += balanced ? "  Augmented copies are no new patients: the untouched column is the result, the augmented one only shows the scores "
+                     "at equal class sizes.\n"
+                   : "  --balanced adds a column in which the rare class is augmented.\n";
+  if (s.views)
+    text += concat("  The ", s.views->views, " views of a picture: itself and light augmentations. Over them the probability of ",
+                   s.classes[static_cast<size_t>(s.rare)], " has a standard deviation of ", fixed(s.views->mean_spread, 3),
+                   " on average,\n  at most ", fixed(s.views->largest_spread, 3), ". Their mean changes ", s.views->decisions_changed,
+                   " decisions.\n");
   for (const Evaluation& e : s.results) text += "\n" + confusion_text(e);
   text += "\n" + reliability_text(s.results[0].classes[static_cast<size_t>(s.rare)], s.results[0].title);
+  if (s.errors) text += "\n" + errors_text(*s.errors, s);
   return text;
 }
 

@@ -10,8 +10,8 @@ namespace dura {
 
 struct Temperature {
   double value = 1;
-  bool at_bound =
-      false;  // the best T lies outside of [0.05, 20]: every validation picture is right (or the ranking is upside down), and T says little
+  bool at_bound = false;  // the best T lies outside of [0.05, 20]: every validation picture is right (or the ranking is upside down), and T
+                          // is not to be used
 };
 
 // The T of the smallest mean log loss of softmax(logits / T). The loss is convex in 1/T, so that the minimum is found by bisection of its
