@@ -113,3 +113,36 @@ TEST_CASE("names of element types", "[dtype]") {
   CHECK_THROWS_WITH(parse_dtype("f1"), Catch::Contains("f1") && Catch::Contains("f32"));
   CHECK_THROWS_AS(parse_dtype("f166"), UsageError);
 }
+
+TEST_CASE("casting f64 to 16 bits rounds once", "[dtype]") {
+  // Just beside the middle of two neighbours, by less than f32 resolves: going through f32 would end on the middle and then take the even one.
+  struct Row {
+    double value;
+    uint16_t half, brain;
+  };
+  const double little = 0x1p-40;
+  const std::vector<Row> rows = {{1 + 0x1p-11 + little, 0x3c01, 0x3f80},
+                                 {1 + 0x1p-11 - little, 0x3c00, 0x3f80},
+                                 {1 + 0x3p-11 - little, 0x3c01, 0x3f80},
+                                 {-(1 + 0x1p-11 + little), 0xbc01, 0xbf80},
+                                 {1 + 0x1p-8 + little, 0x3c04, 0x3f81},
+                                 {1 + 0x3p-8 - little, 0x3c0c, 0x3f81},
+                                 {0x1p-25 * (1 + little), 0x0001, 0x3300},
+                                 {0x1p-25, 0x0000, 0x3300},
+                                 {65520 * (1 - little), 0x7bff, 0x4780},
+                                 {1e300, 0x7c00, 0x7f80},
+                                 {-1e-300, 0x8000, 0x8000},
+                                 {-std::numeric_limits<double>::infinity(), 0xfc00, 0xff80}};
+  for (const Row& r : rows) {
+    CAPTURE(r.value);
+    const Tensor x = Tensor::of<double>({1}, {r.value}), half = Tensor::empty({1}, DType::f16, Device::cpu),
+                 brain = Tensor::empty({1}, DType::bf16, Device::cpu);
+    backend(Device::cpu).cast(x, half);
+    backend(Device::cpu).cast(x, brain);
+    CHECK(half.data<f16>()->bits == r.half);
+    CHECK(brain.data<bf16>()->bits == r.brain);
+  }
+  const Tensor nan = Tensor::of<double>({1}, {std::numeric_limits<double>::quiet_NaN()}), half = Tensor::empty({1}, DType::f16, Device::cpu);
+  backend(Device::cpu).cast(nan, half);
+  CHECK(std::isnan(from_f16(*half.data<f16>())));
+}

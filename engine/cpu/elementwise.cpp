@@ -1,5 +1,6 @@
 // Bytes, and element by element.
 #include <cstring>
+#include <type_traits>
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
@@ -10,6 +11,20 @@ namespace dura {
 using cpu::dispatch_floating;
 using cpu::Element;
 using cpu::grain;
+
+namespace {
+
+// A double as the float from which a second rounding, to 16 bits, gives what one rounding of the double would: cut off, with the last bit
+// set where anything was lost (rounding to odd; Boldo and Melquiond 2008).
+float round_to_odd(double v) {
+  const float nearest = static_cast<float>(v);
+  const double back = static_cast<double>(nearest);
+  if (back == v || v != v) return nearest;
+  const bool away_from_zero = v > 0 ? back > v : back < v;
+  return formula::bits_float((formula::float_bits(nearest) - (away_from_zero ? 1u : 0u)) | 1u);
+}
+
+}  // namespace
 
 void CpuBackend::fill(const Tensor& x, double value) {
   const int64_t count = x.numel();
@@ -44,7 +59,10 @@ void CpuBackend::cast(const Tensor& x, const Tensor& y) {
       To* b = y.data<To>();
       parallel_ranges(x.numel(), grain, [=](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
-          b[i] = Element<To>::store(static_cast<typename Element<To>::Compute>(Element<From>::load(a[i])));
+          if constexpr (std::is_same_v<From, double> && sizeof(To) == 2)
+            b[i] = Element<To>::store(round_to_odd(a[i]));
+          else
+            b[i] = Element<To>::store(static_cast<typename Element<To>::Compute>(Element<From>::load(a[i])));
       });
     });
   });
