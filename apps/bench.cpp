@@ -8,6 +8,7 @@
 int main(int argc, char** argv) {
   dura::BenchmarkOptions options;
   int64_t depth = options.depth;
+  std::string precision = "f32";
   bool exact = false;
   dura::Program program({.name = "dura-bench",
                          .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
@@ -20,10 +21,11 @@ int main(int argc, char** argv) {
   program.integer("--size", options.size, "Height and width of the images", {.min = 32, .max = 2048});
   program.integer("--repetitions", options.repetitions, "Measured steps", {.min = 1, .max = 10000});
   program.integer("--classes", options.classes, "Outputs of the dense layer", {.min = 2, .max = 100000});
+  program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in", {.choices = {"f32", "f16", "bf16"}});
   program.flag("--exact-conv", exact, "No Winograd convolutions");
   return program.run(argc, argv, [&] {
     options.depth = static_cast<int>(depth);
-    options.tensors.device = program.device();
+    options.tensors = {.compute = dura::parse_dtype(precision.c_str()), .device = program.device()};
     dura::cpu::set_exact_conv(exact);
     std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
     return 0;

@@ -69,11 +69,13 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   if (o.mode == "inf") {
     run = [&] { model(x); };
   } else {
-    adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4});
-    step = std::make_unique<CapturedStep>(device, [&] {
+    const bool scaled = o.tensors.compute == DType::f16;
+    adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = scaled});
+    step = std::make_unique<CapturedStep>(device, [&, scaled] {
       adam->begin_step();
       Tape tape;
-      tape.backward(cross_entropy(model(x), labels).loss);
+      const Var loss = cross_entropy(model(x), labels).loss;
+      tape.backward(scaled ? scale_loss(loss, adam->state()) : loss);
       adam->step();
     });
     run = [&] { step->run(); };
@@ -97,7 +99,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
 std::string benchmark_json(const BenchmarkOptions& o, const BenchmarkResult& r) {
   const auto images_per_second = [&](double s) { return static_cast<double>(o.batch) / s; };
   std::ostringstream out;
-  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"bs\": " << o.batch << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median()
+  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"precision\": \"" << dtype_name(o.tensors.compute) << "\", \"bs\": " << o.batch << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median()
       << ", \"min\": " << r.seconds.front() << ", \"max\": " << r.seconds.back() << std::setprecision(2) << ", \"ips_med\": " << images_per_second(r.median())
       << ", \"ips_max\": " << images_per_second(r.seconds.front()) << ", \"util\": " << r.utilisation << ", \"rss\": " << (r.peak_bytes >> 20)
       << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20) << ", \"kernels\": \"" << cpu::kernels().name << "\"}";
