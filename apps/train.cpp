@@ -8,9 +8,11 @@
 #include "apps/training/data_options.h"
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
+#include "apps/training/resume_settings.h"
 #include "apps/training/run_directory.h"
 #include "data/image_codec.h"
 #include "engine/cpu/cpu_features.h"
+#include "engine/file.h"
 #include "engine/log.h"
 #include "engine/random.h"
 #include "engine/sha256.h"
@@ -25,7 +27,7 @@ struct TrainOptions {
   DataOptions data;
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet;
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet, precision = "f32";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
@@ -53,8 +55,10 @@ void declare(Program& program, TrainOptions& o) {
   program.number("--phase2-decay", o.phase2_decay, "Factor on phase 2's learning rate after each epoch; 1: constant", {.min = 0, .max = 1, .above_min = true});
   program.text("--unfreeze", o.unfreeze, "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
   program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
-  program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1_CLASS, ...");
-  program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1");
+  program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
+  program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
+  program.text("--precision", o.precision, "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 scales the loss",
+               {.choices = {"f32", "f16", "bf16"}});
   program.text("--class-weight-norm", o.norm, "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
   program.number("--adam-eps", o.eps, "Adam's epsilon", {.min = 0, .above_min = true});
   program.text("--adam-eps-form", o.eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
@@ -68,7 +72,7 @@ void declare(Program& program, TrainOptions& o) {
 
 // The backbone as its weight file wants it, and the names of convolutions that the file lacks (all of them without a file).
 std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<std::string>& classes, Device device, std::vector<std::string>& fresh) {
-  ClassifierOptions c{.backbone = {.depth = static_cast<int>(o.depth), .tensors = {.device = device}}, .classes = classes, .dropout = o.dropout, .seed = static_cast<uint64_t>(o.seed)};
+  ClassifierOptions c{.backbone = {.depth = static_cast<int>(o.depth), .tensors = {.compute = parse_dtype(o.precision.c_str()), .device = device}}, .classes = classes, .dropout = o.dropout, .seed = static_cast<uint64_t>(o.seed)};
   std::unique_ptr<StateDict> state;
   WeightConventions found;
   if (!o.weights.empty()) {
@@ -111,12 +115,27 @@ int draw_sheet(const TrainOptions& o) {
   return 0;
 }
 
+// none: 1 each; auto: images / (classes * images of the class), scikit-learn's "balanced"; else by name.
+std::vector<double> class_weights(const TrainOptions& o, const ClassNames& classes, const std::vector<int64_t>& counts) {
+  if (o.class_weights == std::vector<std::string>{"none"}) return classes.weights({});
+  if (o.class_weights != std::vector<std::string>{"auto"}) return classes.weights(o.class_weights);
+  int64_t total = 0;
+  for (const int64_t n : counts) total += n;
+  std::vector<double> weights;
+  for (const int64_t n : counts) weights.push_back(static_cast<double>(total) / static_cast<double>(n * static_cast<int64_t>(counts.size())));
+  for (size_t c = 0; c < weights.size(); ++c) log_info("class weight of ", classes[static_cast<int64_t>(c)], ": ", weights[c]);
+  return weights;
+}
+
 int train(const Program& program, const TrainOptions& o) {
   if (o.run.empty()) fail_usage("--out is required.");
   cpu::set_exact_conv(o.exact);
   if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
   const StopRequest stop;
   RunDirectory run(o.run, o.resume);
+  const std::filesystem::path configuration = std::filesystem::path(o.run) / "config.toml";
+  if (o.resume && std::filesystem::exists(configuration))
+    require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
   const DataSplits data = open_splits(o.data);
   const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true), validation = data.open(Split::val, o.data, o.preprocessing, true);
   for (int64_t c = 0; c < data.classes.size(); ++c)
@@ -125,9 +144,9 @@ int train(const Program& program, const TrainOptions& o) {
   std::vector<std::string> fresh;
   const std::unique_ptr<Classifier> model = make_model(o, data.classes.names(), program.device(), fresh);
   FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = {.eps = o.eps, .eps_form = o.eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch},
-                         .scaler = {}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
+                         .scaler = {.enabled = o.precision == "f16"}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
   log_info("augmentation: ", describe(fit_options.augment, data.classes));
-  fit_options.loss.class_weights = data.classes.weights(o.class_weights);
+  fit_options.loss.class_weights = class_weights(o, data.classes, training->class_counts());
   fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
   fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}},
@@ -143,12 +162,19 @@ int train(const Program& program, const TrainOptions& o) {
   run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
                         {"augmentation", describe(fit_options.augment, data.classes)}, {"epoch_images", std::to_string(fit_options.items.size())}, {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}}, data.allowed_leaks);
   const FitOutcome outcome = fit(*model, fresh, *training, *validation, fit_options, stop);
+  // Not model.safetensors, which says that the run is done.
+  const std::filesystem::path so_far = std::filesystem::path(o.run) / "interrupted.safetensors";
   if (outcome.interrupted) {
+    if (outcome.best_restored) {
+      write_model(so_far, *model, o.preprocessing);
+      log_info("wrote ", so_far.string(), ": the best weights so far");
+    }
     log_warning("interrupted. Go on with the same command and --resume.");
     return stop.exit_code();
   }
   const std::filesystem::path file = std::filesystem::path(o.run) / "model.safetensors";
   write_model(file, *model, o.preprocessing);
+  std::filesystem::remove(so_far);
   log_info("wrote ", file.string());
   return 0;
 }

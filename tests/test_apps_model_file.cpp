@@ -105,6 +105,15 @@ TEST_CASE("a backbone with missing convolutions is used, and they are named", "[
                     Contains("another architecture") && Contains("(64,64,1,1) in the file, (64,64,3,3) in the model"));
 }
 
+TEST_CASE("weights of another depth are refused, not completed by fresh blocks", "[apps][weights]") {
+  Classifier shallow(options(1));
+  ClassifierOptions deep = options(2);
+  deep.backbone.depth = 34;
+  Classifier model(deep);
+  CHECK_THROWS_WITH(load_backbone(model, without(state_of(shallow), "fc."), "w"),
+                    Contains("w has the blocks of a ResNet-18, --depth asks for a ResNet-34. Use --depth 18"));
+}
+
 TEST_CASE("a checkpoint gives back every bit of a run's state", "[apps][weights]") {
   const TemporaryFolder folder;
   const std::string file = folder / "last.safetensors";

@@ -14,6 +14,7 @@
 #include "tests/run_program.h"
 #include "tests/running_program.h"
 #include "tests/texture_data.h"
+#include "weights/safetensors.h"
 
 using namespace dura;
 using namespace dura::test;
@@ -93,6 +94,11 @@ void check_resume(const std::vector<std::string>& options) {
   const std::vector<std::string> again = training(data.path(), pieces, joined(options, {"--resume", "--threads", "3"}));
   CHECK(interrupt_when([&] { return says(pieces, "phase1 epoch 1/2  train loss"); }, SIGTERM, first, pieces) == 128 + SIGTERM);
   CHECK(says(pieces, "Go on with the same command and --resume"));
+  // What was best so far, usable as a model.
+  const StateDict best = read_safetensors(pieces + "/best_phase1.safetensors"),
+                  so_far = read_safetensors(pieces + "/interrupted.safetensors");
+  CHECK(so_far.metadata().count("dura.classes") == 1);
+  for (const StateDict::Entry& e : best.entries()) CHECK(std::ranges::equal(so_far.at(e.name).bytes(), e.array.bytes()));
   const int64_t stopped_after = epochs_done(pieces);  // an epoch on cached features takes no time, so the next may be done too
   CHECK((stopped_after == 1 || stopped_after == phase1_epochs));
   CHECK(interrupt_when([&] { return epochs_done(pieces) > phase1_epochs; }, SIGKILL, again, pieces) == 128 + SIGKILL);
@@ -103,6 +109,7 @@ void check_resume(const std::vector<std::string>& options) {
   const ProgramRun rest = run_program("dura-train", joined(first, {"--resume"}));
   CAPTURE(rest.output);
   REQUIRE(rest.code == 0);
+  CHECK(!std::filesystem::exists(pieces + "/interrupted.safetensors"));
   CHECK_THAT(rest.output, Contains("resuming after phase2 epoch "));
 
   CHECK(lasting_history(pieces) == lasting_history(whole));
@@ -122,7 +129,13 @@ TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached featu
 }
 
 TEST_CASE("a resumed run is bit-equal: no weight file, batch statistics in phase 1, augmentation, oversampling", "[apps][train][slow]") {
-  check_resume({"--augment", "mission", "--augment-class", "usual=contrast=0.2", "--oversample", "0.6", "--patience", "3", "--monitor", "val_auc"});
+  check_resume(
+      {"--augment", "mission", "--augment-class", "usual=contrast=0.2", "--oversample", "0.6", "--patience", "3", "--monitor", "val_auc"});
+}
+
+TEST_CASE("a resumed run is bit-equal: f16 with its loss scale", "[apps][train][slow]") {
+  const TemporaryFolder folder;
+  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--precision", "f16"});
 }
 
 TEST_CASE("a run resumed with another monitor, other classes or without its phase is refused", "[apps][train]") {
@@ -141,11 +154,17 @@ TEST_CASE("a run resumed with another monitor, other classes or without its phas
   CHECK(again.code == 2);
   CHECK_THAT(again.output, Contains("holds a run already") && Contains("--resume"));
   const ProgramRun monitor = with({"--phase1-epochs", "2", "--phase2-epochs", "0", "--resume", "--monitor", "val_auc"});
-  CHECK(monitor.code == 1);
-  CHECK_THAT(monitor.output, Contains("the saved run watched 'val_loss', this one watches 'val_auc'"));
+  CHECK(monitor.code == 2);
+  CHECK_THAT(monitor.output, Contains("monitor: val_auc, the run has val_loss"));
   const ProgramRun classes = with({"--phase1-epochs", "2", "--phase2-epochs", "0", "--resume", "--classes", "usual", "rare"});
-  CHECK(classes.code == 1);
-  CHECK_THAT(classes.output, Contains("history.csv has other columns"));
+  CHECK(classes.code == 2);
+  CHECK_THAT(classes.output, Contains("classes: [\"usual\", \"rare\"], the run has []"));
+  const ProgramRun several = with({"--phase1-epochs", "2", "--phase2-epochs", "0", "--resume", "--phase1-lr", "0.5", "--seed", "3",
+                                   "--precision", "f16", "--augment", "light"});
+  CHECK(several.code == 2);
+  for (const char* difference : {"phase1-lr: 0.5, the run has 0.001", "seed: 3, the run has 0", "precision: f16, the run has f32",
+                                 "augment: light, the run has none", "choose another --out"})
+    CHECK_THAT(several.output, Contains(difference));
   const ProgramRun phase = with({"--phase1-epochs", "0", "--phase2-epochs", "1", "--resume"});
   CHECK(phase.code == 1);
   CHECK_THAT(phase.output, Contains("the checkpoint is of the phase 'phase1'"));

@@ -72,6 +72,29 @@ TEST_CASE("class weights reach the right class, whatever the order of classes, i
   }
 }
 
+TEST_CASE("class weights by name, automatic and none, divided by the batch or by their sum", "[apps][train]") {
+  const TextureData data;  // 8 rare and 16 usual training images
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  const auto history = [&](const std::string& name, const std::vector<std::string>& more) {
+    must_run("dura-train", joined({"--data",          data.path(), "--out",     out / name, "--weights",       weights, "--depth",     "18",
+                                   "--size",          "32",        "--batch",   "24",       "--phase1-epochs", "1",     "--phase1-lr", "0",
+                                   "--phase2-epochs", "0",         "--dropout", "0"},
+                                  more));
+    return table_of(out / name + "/history.csv");
+  };
+  const auto weighted = [&](const CsvTable& t) { return std::stod(cell(t, 0, "train_loss_weighted")); };
+  const CsvTable none = history("none", {"--class-weight", "none"});
+  CHECK(weighted(none) == Approx(std::stod(cell(none, 0, "train_loss"))).epsilon(1e-6));
+  const double automatic = weighted(history("auto", {"--class-weight", "auto"}));
+  CHECK(automatic == Approx(weighted(history("named", {"--class-weight", "rare=1.5", "usual=0.75"}))).epsilon(1e-6));
+  CHECK(automatic != Approx(weighted(none)).epsilon(1e-4));
+  // 8 * 3 + 16 * 1.5 = 48 over 24 images: dividing by the sum of weights gives half of dividing by the batch.
+  const std::vector<std::string> doubled = {"--class-weight", "rare=3", "usual=1.5", "--class-weight-norm"};
+  CHECK(weighted(history("batch", joined(doubled, {"batch"}))) == Approx(2 * automatic).epsilon(1e-6));
+  CHECK(weighted(history("sum", joined(doubled, {"weights"}))) == Approx(automatic).epsilon(1e-6));
+}
+
 TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][train]") {
   const TextureData data;
   const TemporaryFolder out;

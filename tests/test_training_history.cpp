@@ -95,3 +95,9 @@ TEST_CASE("class names with commas do not add columns", "[training]") {
   history.add(record("phase1", 0));
   CHECK(parse_csv(read_text_file(file, 1 << 20), file).rows.size() == 1);
 }
+
+TEST_CASE("val_f1 is the mean over classes", "[training]") {
+  const EpochRecord r = record("phase1", 0);  // {1, 1, 2, 6}: F1 2/5 and 12/15
+  CHECK(r.value("val_f1", classes) == Approx(0.6));
+  CHECK(r.value("val_f1", classes) == Approx((r.value("val_f1_Menin", classes) + r.value("val_f1_Glioma", classes)) / 2));
+}

@@ -168,7 +168,8 @@ std::filesystem::path best_file(const FitOptions& o, const PhasePlan& plan) { re
 
 void log_epoch(const EpochRecord& r, const PhasePlan& plan, const std::vector<std::string>& classes, bool improved) {
   log_info(r.phase, " epoch ", r.epoch + 1, "/", plan.epochs, "  train loss ", percent(r.train_loss), "  val loss ", percent(r.val_loss), "  val accuracy ", percent(r.val.accuracy()),
-           class_scores(r.val, classes), "  (", Progress::duration(r.seconds), ", ", percent(r.images_per_second), " images/s)", improved ? "  best so far" : "");
+           class_scores(r.val, classes), r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "",
+           "  (", Progress::duration(r.seconds), ", ", percent(r.images_per_second), " images/s)", improved ? "  best so far" : "");
 }
 
 }  // namespace
@@ -184,10 +185,12 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
   History history(options.run / "history.csv", model.classes(), saved ? saved->history_rows : 0);
   int64_t rows = saved ? saved->history_rows : 0, planned_before = 0;
   bool skipping = saved != nullptr;
+  std::filesystem::path best;  // the weights to be left with where the next phase has none that are better
 
   for (const PhasePlan& plan : options.phases) {
     const bool resumed = skipping && saved->phase == plan.name;
     if (plan.epochs == 0 || (skipping && !resumed)) {
+      if (skipping && std::filesystem::exists(best_file(options, plan))) best = best_file(options, plan);
       planned_before += plan.epochs;
       continue;
     }
@@ -200,12 +203,16 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       phase.stopping.restore(saved->early_stopping);
       epoch = saved->epoch + 1;
     }
-    log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments reset");
+    const auto learning_rate = [&](int64_t e) { return plan.learning_rate * std::pow(plan.decay, static_cast<double>(e)); };
+    log_info(plan.name, ": Adam, learning rate ", learning_rate(epoch), ", ", model.trainable_numel(), " parameters free, moments ", resumed ? "restored" : "reset");
     for (; epoch < plan.epochs && !phase.stopping.should_stop(); ++epoch) {
-      EpochRecord record{.phase = plan.name, .epoch = epoch, .learning_rate = plan.learning_rate * std::pow(plan.decay, static_cast<double>(epoch))};
+      EpochRecord record{.phase = plan.name, .epoch = epoch, .learning_rate = learning_rate(epoch)};
       phase.adam->set_learning_rate(record.learning_rate);
       if (!phase.train_epoch(planned_before + epoch, record, stop)) {
         outcome.interrupted = true;
+        best = phase.stopping.best_epoch() >= 0 ? best_file(options, plan) : best;
+        outcome.best_restored = !best.empty();
+        if (outcome.best_restored) load_state(model, read_safetensors(best), Strict::yes, best.string());
         return outcome;
       }
       phase.validate(record);
@@ -218,7 +225,8 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     }
     if (phase.stopping.should_stop()) log_info(plan.name, ": no improvement of ", phase.stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
     if (phase.stopping.best_epoch() >= 0) {
-      load_state(model, read_safetensors(best_file(options, plan)), Strict::yes, best_file(options, plan).string());
+      best = best_file(options, plan);
+      load_state(model, read_safetensors(best), Strict::yes, best.string());
       log_info(plan.name, ": weights of epoch ", phase.stopping.best_epoch() + 1, " restored (", phase.stopping.monitor(), " ", percent(phase.stopping.best()), ")");
     }
     outcome.best_epoch.push_back(phase.stopping.best_epoch());

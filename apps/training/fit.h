@@ -42,11 +42,12 @@ struct FitOptions {
 
 struct FitOutcome {
   bool interrupted = false;            // by the stop request: go on with resume
+  bool best_restored = false;          // interrupted, and the model holds the best weights so far
   int64_t epochs_run = 0;              // in this process
   std::vector<int64_t> best_epoch;     // of each finished phase
 };
 
-// Trains `model` and leaves the best weights of the last phase in it. `fresh` names the convolutions that had no weights in the file.
+// Trains `model` and leaves the best weights of the last phase in it, also where the stop request ended it (where there are any). `fresh` names the convolutions that had no weights in the file.
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val, const FitOptions& options, const StopRequest& stop);
 
 }  // namespace dura

@@ -26,7 +26,7 @@ std::string column(const char* what, const std::string& name) {
 }  // namespace
 
 std::vector<std::string> monitors(const std::vector<std::string>& classes) {
-  std::vector<std::string> names = {"val_loss", "val_loss_weighted", "val_accuracy", "val_auc"};
+  std::vector<std::string> names = {"val_loss", "val_loss_weighted", "val_accuracy", "val_auc", "val_f1"};
   for (const std::string& c : classes)
     for (const char* metric : {"val_precision", "val_recall", "val_f1"}) names.push_back(column(metric, c));
   return names;
@@ -37,6 +37,11 @@ double EpochRecord::value(const std::string& monitor, const std::vector<std::str
   if (monitor == "val_loss_weighted") return val_loss_weighted;
   if (monitor == "val_accuracy") return val.accuracy();
   if (monitor == "val_auc") return val_auc;
+  if (monitor == "val_f1") {
+    double sum = 0;
+    for (size_t i = 0; i < classes.size(); ++i) sum += val.f1(static_cast<int64_t>(i));
+    return sum / static_cast<double>(classes.size());
+  }
   for (size_t i = 0; i < classes.size(); ++i) {
     const auto c = static_cast<int64_t>(i);
     if (monitor == column("val_precision", classes[i])) return val.precision(c);

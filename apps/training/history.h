@@ -22,7 +22,7 @@ struct EpochRecord {
   double loss_scale = 1;
   int64_t skipped_steps = 0;
 
-  // The value of a monitor: val_loss, val_accuracy, val_auc, val_f1_<class> ... UsageError for any other name.
+  // The value of a monitor: val_loss, val_accuracy, val_auc, val_f1 (mean over classes), val_f1_<class> ... UsageError for any other name.
   double value(const std::string& monitor, const std::vector<std::string>& classes) const;
 };
 

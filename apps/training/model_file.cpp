@@ -1,5 +1,6 @@
 #include "apps/training/model_file.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "engine/log.h"
@@ -109,11 +110,32 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   return result;
 }
 
+namespace {
+
+// The depth whose convolutions are exactly those that were found in a file; 0: of none.
+int depth_of(const std::vector<std::string>& loaded) {
+  for (const int depth : {18, 34, 50, 101}) {
+    ResNet net({.depth = depth, .tensors = {.device = Device::meta}});
+    const std::vector<ConvBn*> units = net.units();
+    const auto is_there = [&](const ConvBn* u) { return std::find(loaded.begin(), loaded.end(), u->conv.weight.name()) != loaded.end(); };
+    const auto is_filter = [](const std::string& name) { return name.find("conv") != std::string::npos || name.ends_with("downsample.0.weight"); };
+    const auto filters = static_cast<size_t>(std::count_if(loaded.begin(), loaded.end(), is_filter));
+    if (filters == units.size() && std::all_of(units.begin(), units.end(), is_there)) return depth;
+  }
+  return 0;
+}
+
+}  // namespace
+
 std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file) {
   const LoadReport report = load_state(model.backbone(), state, Strict::no, file);
   DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(), ". Choose the depth that the file has with --depth.");
   for (const std::string& name : report.unexpected)
     DURA_CHECK(name.rfind("layer", 0) != 0, file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth, ". Choose the depth that the file has with --depth.");
+  // Blocks that only the deeper network has would be initialised and trained without a word.
+  const int depth = model.options().backbone.depth, file_depth = depth_of(report.loaded);
+  if (file_depth != 0 && file_depth != depth)
+    fail_usage(file, " has the blocks of a ResNet-", file_depth, ", --depth asks for a ResNet-", depth, ". Use --depth ", file_depth, ", or weights of a ResNet-", depth, ".");
   if (!report.unexpected.empty()) log_info(file, ": not used: ", joined(report.unexpected, ", "));
   std::vector<std::string> fresh;
   for (ConvBn* u : model.backbone().units()) {
