@@ -9,13 +9,14 @@
 
 #include "engine/backend.h"
 #include "engine/cuda/kernel.h"
+#include "engine/cuda/staging.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(Driver& driver, Stream stream) : driver_(driver), stream_(stream) {}
+  CudaBackend(Driver& driver, Stream stream) : driver_(driver), stream_(stream), staging_(driver, stream) {}
 
   Device device() const override { return driver_.device(); }
   void fill(const Tensor& x, double value) override;
@@ -85,6 +86,7 @@ class CudaBackend final : public Backend {
 
   Driver& driver_;
   Stream stream_;
+  Staging staging_;
   std::unique_ptr<Buffer> scratch_;
 };
 

@@ -83,9 +83,11 @@ void CudaBackend::fill(const Tensor& x, double value) {
 void CudaBackend::copy(const Tensor& x, const Tensor& y) {
   if (x.bytes() > 0) driver_.copy_on_device(y.raw(), x.raw(), x.bytes(), stream_);
 }
-void CudaBackend::upload(const void* host, const Tensor& y) { driver_.copy_to_device(y.raw(), host, y.bytes(), stream_); }
+void CudaBackend::upload(const void* host, const Tensor& y) {
+  if (y.bytes() > 0) staging_.upload(y.raw(), host, y.bytes());
+}
 void CudaBackend::download(const Tensor& x, void* host) {
-  driver_.copy_to_host(host, x.raw(), x.bytes(), stream_);
+  if (x.bytes() > 0) driver_.copy_to_host(host, x.raw(), x.bytes(), stream_);
   driver_.synchronize(stream_);
 }
 

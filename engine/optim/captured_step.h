@@ -9,12 +9,20 @@
 
 namespace dura {
 
+namespace cuda {
+class Replayable;
+}
+
 class CapturedStep {
  public:
   // `body` must read its input from tensors whose addresses stay, and keep nothing it allocates beyond its return.
-  CapturedStep(Device device, std::function<void()> body) : device_(device), body_(std::move(body)) {}
+  CapturedStep(Device device, std::function<void()> body);
+  ~CapturedStep();
 
+  // On CUDA the first two runs are as they are, so that everything that is made at its first use exists; the third is captured, and from
+  // then on the captured work is replayed without calling the body. While operations are traced the body is always called.
   void run();
+  bool replays() const { return captured_ != nullptr; }
   // Plans without running and without memory; the first run() does so by itself.
   MemoryPlan plan();
 
@@ -24,9 +32,13 @@ class CapturedStep {
   const std::vector<KernelCall>& kernels() const { return kernels_; }
 
  private:
+  void run_body();
+
   Device device_;
   std::function<void()> body_;
   std::shared_ptr<Arena> arena_;
+  std::unique_ptr<cuda::Replayable> captured_;
+  int runs_ = 0;
   std::vector<KernelCall> kernels_;
 };
 
