@@ -23,6 +23,8 @@ Array random_array(const Shape& s, uint64_t key, double offset = 0) {
 Tensor empty(const Column& c, const Shape& s) { return Tensor::empty(s, c.dtype, c.device); }
 Tensor empty_stat(const Shape& s) { return Tensor::empty(s, DType::f32, Device::cuda_sim); }
 
+void append(std::vector<Tensor>& to, const std::vector<Tensor>& more) { to.insert(to.end(), more.begin(), more.end()); }
+
 void run_graph(const cuda::Graph& graph, const std::vector<Tensor>& tensors) {
   std::vector<void*> addresses;
   for (const Tensor& t : tensors) addresses.push_back(t.raw());
@@ -61,7 +63,7 @@ TEST_CASE("BatchNorm, addition, ReLU and mask as one graph equal the separate st
       std::vector<Tensor> tensors = {there, stat.tensor(gamma), stat.tensor(beta), stat.tensor(running_mean),
                                      stat.tensor(running_variance)};
       if (residual) tensors.push_back(column.tensor(r));
-      for (const Tensor& t : {out, mask, mean, invstd, new_mean, new_variance}) tensors.push_back(t);
+      append(tensors, {out, mask, mean, invstd, new_mean, new_variance});
       run_graph(cuda::batch_norm_training_graph(
                     s, dtype, {.running = true, .residual = residual, .relu = true, .epsilon = eps, .momentum = momentum}),
                 tensors);
@@ -79,7 +81,7 @@ TEST_CASE("BatchNorm, addition, ReLU and mask as one graph equal the separate st
       const Tensor dx = empty(column, s), masked = empty(column, s), dgamma = empty_stat(channels), dbeta = empty_stat(channels);
       tensors = {column.tensor(dy), mask, there, stat.tensor(gamma), mean, invstd};
       if (residual) tensors.push_back(masked);
-      for (const Tensor& t : {dx, dgamma, dbeta}) tensors.push_back(t);
+      append(tensors, {dx, dgamma, dbeta});
       run_graph(cuda::batch_norm_backward_graph(s, dtype, true, residual), tensors);
       expect_near(dx, expected.dx, column, "dx");
       expect_near(dgamma, expected.dgamma, stat, "dgamma");
