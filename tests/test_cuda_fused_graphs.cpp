@@ -23,7 +23,9 @@ Array random_array(const Shape& s, uint64_t key, double offset = 0) {
 Tensor empty(const Column& c, const Shape& s) { return Tensor::empty(s, c.dtype, c.device); }
 Tensor empty_stat(const Shape& s) { return Tensor::empty(s, DType::f32, Device::cuda_sim); }
 
-void append(std::vector<Tensor>& to, const std::vector<Tensor>& more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(std::vector<Tensor>& to, const std::vector<Tensor>& more) {
+  for (const Tensor& t : more) to.push_back(t);
+}
 
 void run_graph(const cuda::Graph& graph, const std::vector<Tensor>& tensors) {
   std::vector<void*> addresses;
@@ -60,8 +62,8 @@ TEST_CASE("BatchNorm, addition, ReLU and mask as one graph equal the separate st
       const Tensor there = column.tensor(x), out = empty(column, s), mean = empty_stat(channels), invstd = empty_stat(channels),
                    new_mean = empty_stat(channels), new_variance = empty_stat(channels);
       const Tensor mask = Tensor::empty({(s.numel() + 7) / 8}, DType::u8, Device::cuda_sim);
-      std::vector<Tensor> tensors = {there, stat.tensor(gamma), stat.tensor(beta), stat.tensor(running_mean),
-                                     stat.tensor(running_variance)};
+      std::vector<Tensor> tensors;
+      append(tensors, {there, stat.tensor(gamma), stat.tensor(beta), stat.tensor(running_mean), stat.tensor(running_variance)});
       if (residual) tensors.push_back(column.tensor(r));
       append(tensors, {out, mask, mean, invstd, new_mean, new_variance});
       run_graph(cuda::batch_norm_training_graph(

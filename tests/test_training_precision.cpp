@@ -16,10 +16,11 @@ constexpr int64_t rows = 4, size = 32;
 
 // Stripes that rise and stripes that fall, the same batch at every step.
 Batch stripes() {
-  Batch b{.images = Tensor::empty({rows, size, size, 3}, DType::u8, Device::cpu),
-          .labels = Tensor::of<int32_t>({rows}, {0, 1, 0, 1}),
-          .row_keys = Tensor::of<int32_t>({rows, 2}, {1, 2, 3, 4, 5, 6, 7, 8}),
-          .rows = rows};
+  Batch b;
+  b.images = Tensor::empty({rows, size, size, 3}, DType::u8, Device::cpu);
+  b.labels = Tensor::of<int32_t>({rows}, {0, 1, 0, 1});
+  b.row_keys = Tensor::of<int32_t>({rows, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  b.rows = rows;
   for (int64_t n = 0; n < rows; ++n) {
     const Image image = texture(n, n % 2 == 0, size, size);
     for (int64_t i = 0; i < size * size; ++i)
