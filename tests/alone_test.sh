@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # dura-predict needs nothing beside it: no library but the C and C++ runtime, no environment, no folder of ours; and it is small.
-# usage: alone_test.sh PATH_OF_DURA_PREDICT PATH_OF_DURA_TESTS
+# usage: alone_test.sh PATH_OF_DURA_PREDICT PATH_OF_DURA_TESTS MOST_BYTES
 set -euo pipefail
-program=$1 tests=$2
+program=$1 tests=$2 most_bytes=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -18,7 +18,7 @@ cp "$program" "$work/a copied folder/dura-predict"
 strip "$work/a copied folder/dura-predict"
 size=$(stat -c %s "$work/a copied folder/dura-predict")
 echo "stripped: $size bytes"
-((size <= 5000000))
+((size <= most_bytes))
 
 # The test program writes a small model and a picture for it, and what it answers itself.
 DURA_ALONE_FOLDER="$work/a copied folder" "$tests" "[alone]"

@@ -48,9 +48,9 @@ apps=$build/apps
 
 # On the simulated device everything is done at a size that the CPU gets through in a minute.
 if [[ $device == cuda ]]; then
-  depth=50 size=224 batch=16 patients=40 batches="16 32 64 256" repetitions=20
+  depth=50 size=224 batch=16 patients=60 batches="16 32 64 256" repetitions=20
 else
-  depth=18 size=32 batch=4 patients=10 batches="2" repetitions=1
+  depth=18 size=32 batch=4 patients=12 batches="2" repetitions=1
 fi
 
 has_option() { "$apps/$1" --help | grep -q -- "$2"; }
@@ -117,7 +117,7 @@ column() {
 }
 
 steps() {
-  "$apps/dura-phantom" --out "$work/phantoms" --patients "$patients" --size 64 >/dev/null || return 1
+  "$apps/dura-phantom" --out "$work/phantoms" --patients "$patients" --slices 1 --menin-share 0.5 --size 64 >/dev/null || return 1
   train "$work/cpu" --device cpu || return 1
   local type failed=0
   for type in $(types dura-train); do

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "apps/program.h"
+#include "engine/cuda/cuda_devices.h"
 #include "apps/stop_request.h"
 #include "apps/toml.h"
 #include "engine/check.h"
@@ -130,7 +131,8 @@ TEST_CASE("nonsense on the command line ends in exit code 2 and one message that
   CHECK(contains(complaint({"--data", "x", "--threads", "-1"}), "--threads"));
   CHECK(contains(complaint({"--data", ""}), "--data is empty"));
   CHECK(contains(complaint({"--data", "x", "--device", "tpu"}), "cuda-sim"));
-  CHECK(contains(complaint({"--data", "x", "--device", "cuda"}), "no CUDA"));
+  if (const std::string reason = cuda::why_not(Device::cuda); !reason.empty())
+    CHECK(contains(complaint({"--data", "x", "--device", "cuda"}), "--device cuda: " + reason + ". Use --device cpu."));
 }
 
 TEST_CASE("a configuration file sets what the command line leaves out", "[program]") {
