@@ -97,7 +97,7 @@ plans() {
 sanitizer() {
   [[ $device == cuda ]] || skip "the simulated device checks every access itself" || return
   command -v compute-sanitizer >/dev/null || skip "compute-sanitizer is not installed" || return
-  compute-sanitizer --tool memcheck "$build/tests/dura_tests" '[cuda-kernels]' >"$work/memcheck" 2>&1
+  compute-sanitizer --tool memcheck "$build/tests/dura_tests" '[ops]' >"$work/memcheck" 2>&1
   local status=$?
   cat "$work/memcheck"
   if grep -qiE 'not supported|permission|unable to' "$work/memcheck"; then skip "the machine refuses compute-sanitizer" || return; fi
