@@ -40,12 +40,13 @@ while (($# > 0)); do
 done
 if [[ -n $data && -z $weights || -z $data && -n $weights ]]; then die "--data and --weights go together"; fi
 
-# finish RUN DATA STAGE: heat maps of the test set from the backbone's STAGE, and where everything is.
+# finish RUN DATA STAGE: heat maps of the test set from the backbone's STAGE, the report, and where it is.
 finish() {
   local run=$1 data=$2 stage=$3
   say "heat maps"
   "$bin/dura-gradcam" --stage "$stage" --data "$data" --model "$run/model.safetensors" --split test --out "$run/heat_maps" --classes "${classes[@]}" ${manifest:+--manifest "$manifest"}
-  say "done: $run/report.html (figures) and $run/heat_maps/index.html (heat maps)"
+  "$bin/dura-report" --run "$run"
+  say "done: $run/report.html (everything) and $run/heat_maps/index.html (more heat maps)"
 }
 
 # Draws two phantom tasks, learns the first, and transfers what was learnt to the second.
@@ -55,6 +56,7 @@ phantom_job() {
   phantom_pretrain "$out"
   say "drawing synthetic slices, training (head first, then the last half of the layers), evaluating"
   phantom_draw "$out" 1
+  "$bin/dura-prepare" "$out/data" --classes "${classes[@]}" --report "$out/transfer"
   phantom_transfer "$out" 1 "$out/pretraining/model.safetensors"
   # At 128 px layer4 has 4x4 places, too few to point at a tumour.
   finish "$out/transfer" "$out/data" layer3
@@ -65,11 +67,11 @@ real_job() {
   mkdir -p "$out"
   say "preparing $data"
   manifest=$out/manifest.csv
-  "$bin/dura-prepare" "$data" --classes "${classes[@]}" --out "$manifest"
+  "$bin/dura-prepare" "$data" --classes "${classes[@]}" --out "$manifest" --report "$out"
   say "training: head first, then the last half of the layers"
   "$bin/dura-train" --data "$data" --out "$out" --classes "${classes[@]}" --manifest "$manifest" --weights "$weights" --config "$root/configs/mission.toml"
   say "evaluating on the test set"
-  "$bin/dura-evaluate" --data "$data" --model "$out/model.safetensors" --split test --out "$out" --classes "${classes[@]}" --manifest "$manifest"
+  "$bin/dura-evaluate" --data "$data" --model "$out/model.safetensors" --split test --balanced --out "$out" --classes "${classes[@]}" --manifest "$manifest"
   finish "$out" "$data" layer4
 }
 

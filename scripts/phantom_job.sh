@@ -18,5 +18,5 @@ phantom_draw() { "$bin/dura-phantom" --task tumour --patients 2250 --slices 2 --
 phantom_transfer() {
   local out=$1 seed=$2 backbone=$3
   "$bin/dura-train" --data "$out/data" --out "$out/transfer" --classes "${classes[@]}" --weights "$backbone" --config "$root/configs/phantom.toml" --seed "$seed"
-  "$bin/dura-evaluate" --data "$out/data" --model "$out/transfer/model.safetensors" --split test --out "$out/transfer" --classes "${classes[@]}"
+  "$bin/dura-evaluate" --data "$out/data" --model "$out/transfer/model.safetensors" --split test --balanced --out "$out/transfer" --classes "${classes[@]}"
 }

@@ -164,7 +164,7 @@ TEST_CASE("a page needs nothing from elsewhere and aligns numbers", "[report]") 
   const std::string text = read_text_file(folder / "report.html", 1 << 20);
   CHECK(text == page.text());
   CHECK(contains(text, "<td class=\"number\">0.91</td>"));
-  CHECK(contains(text, "<td>NA</td>"));
+  CHECK(contains(text, "<td class=\"short\">NA</td>"));
   CHECK(contains(text, "default-src 'none'"));
   CHECK(count(text, "http") == 1);  // http-equiv: no address
   // The picture in the page is the picture that was given.

@@ -38,7 +38,7 @@ std::set<std::string> run_folders(const std::string& out) {
 
 TEST_CASE("a study's ladder begins without any measure and keeps each measure in the rows below", "[apps][study]") {
   const std::vector<StudyRow> rows = study_ladder({"rare", "usual"}, "rare");
-  REQUIRE(rows.size() >= 6);
+  REQUIRE(rows.size() == 9);
   CHECK(rows[0].name == "baseline");
   CHECK(rows[0].settings.count("class-weight") == 0);
   CHECK(rows[0].settings.at("dropout") == std::vector<std::string>{"0"});
@@ -46,8 +46,11 @@ TEST_CASE("a study's ladder begins without any measure and keeps each measure in
     CAPTURE(rows[i].name);
     CHECK(rows[i].settings != rows[i - 1].settings);
     CHECK(rows[i].settings.at("class-weight") == std::vector<std::string>{"rare=4", "usual=1"});
-    for (const auto& [option, values] : rows[i - 1].settings) CHECK(rows[i].settings.count(option) == 1);
+    for (const auto& [option, values] : rows[i - 1].settings) CHECK((rows[i].settings.count(option) == 1 || option == "augment-class"));
   }
+  CHECK(rows[4].settings.at("augment-class") == std::vector<std::string>{"rare=sharpness_p=0", "usual=sharpness_p=0"});
+  CHECK(rows.back().settings.count("augment-class") == 0);  // the last row adds sharpness by no longer taking it out
+  CHECK(rows.back().settings.at("precision") == std::vector<std::string>{"f16"});
   CHECK_THROWS_WITH(study_ladder({"rare", "usual"}, "other"), Contains("rare class 'other'"));
 }
 

@@ -137,7 +137,7 @@ TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][
   CHECK_THAT(read_text_file(run + "/report.html", 1 << 22), Contains("<svg") && Contains("untouched") && Contains("rare class augmented"));
 
   // Prediction, one file at a time.
-  std::vector<std::string> arguments = {"--model", model};
+  std::vector<std::string> arguments = {"--device", "cpu", "--model", model};  // auto may log why it takes the CPU
   for (const std::string& file : files) arguments.push_back(data.path() + "/" + file);
   const CsvTable single = parse_csv(must_run("dura-predict", arguments).output, "predict");
   CHECK(single.header == std::vector<std::string>{"file", "class", "probability", "p_rare", "p_usual"});
@@ -167,7 +167,7 @@ TEST_CASE("predict quotes file names that need it, and goes on after a bad pictu
   write_picture(out, "a, b.png", texture(1, true, 33, 37));
   out.write("bad.png", "no picture");
   const std::string model = write_initial_model(out / "model.safetensors");
-  const CsvTable one = parse_csv(must_run("dura-predict", {"--model", model, out / "a, b.png"}).output, "predict");
+  const CsvTable one = parse_csv(must_run("dura-predict", {"--device", "cpu", "--model", model, out / "a, b.png"}).output, "predict");
   REQUIRE(one.rows.size() == 1);
   CHECK(one.rows[0].fields[0] == (out / "a, b.png"));
   const ProgramRun mixed = run_program("dura-predict", {"--model", model, out / "bad.png", out / "missing.png", out / "a, b.png"});

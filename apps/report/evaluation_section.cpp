@@ -97,6 +97,43 @@ void add_decision(HtmlPage& page, const Json& evaluation) {
                           ", fitted on validation; the order of pictures does not change."));
 }
 
+// "5 of 87 (0.057)"; a bin without lesions says so, and never 0 %.
+std::string rate_text(const Json& j, const char* nothing) {
+  if (j.at("of").get<int64_t>() == 0) return nothing;
+  return concat(j.at("count").get<int64_t>(), " of ", j.at("of").get<int64_t>(), " (", fixed(number(j.at("rate"))), ")");
+}
+
+void add_errors(HtmlPage& page, const Json& errors, const std::string& rare) {
+  page.paragraph(concat("Errors on the untouched pictures: ", rare, " missed in ",
+                        rate_text(errors.at("false_negatives"), "none, for there is none"), ", taken for ", rare, " in ",
+                        rate_text(errors.at("false_positives"), "none, for there is none"), "."));
+  const Json& sizes = errors.at("by_diameter");
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& bin : sizes.at("bins"))
+    rows.push_back({bin.at("high_mm").is_number() ? concat(fixed(number(bin.at("low_mm")), 1), " to ", fixed(number(bin.at("high_mm")), 1))
+                                                  : concat("from ", fixed(number(bin.at("low_mm")), 1)),
+                    rate_text(bin.at("missed"), "no lesion of this size")});
+  if (!rows.empty())
+    page.table({"diameter, mm", "missed"}, rows,
+               concat(rare, " missed, by the lesion's diameter. Under 5 mm: ", rate_text(sizes.at("under_5_mm"), "no lesion was measured"),
+                      " of the lesions"));
+  rows.clear();
+  for (const Json& trait : errors.at("traits"))
+    rows.push_back({trait.at("name"), rate_text(trait.at("false_positives"), "-"), rate_text(trait.at("true_negatives"), "-")});
+  if (!rows.empty())
+    page.table({"what was measured", "among false positives", "among true negatives"}, rows,
+               "What false positives have in common; few of them prove nothing");
+  rows.clear();
+  for (const Json& worst : errors.at("worst")) {
+    if (rows.size() == 12) break;
+    rows.push_back({worst.at("file"), worst.at("class"), fixed(number(worst.at("probabilities").at(worst.at("class").get<std::string>()))),
+                    worst.at("decided"), worst.at("lesion_mm").is_number() ? fixed(number(worst.at("lesion_mm")), 1) : "-"});
+  }
+  if (!rows.empty())
+    page.table({"file", "true class", "its probability", "decided", "lesion, mm"}, rows,
+               "The worst cases, the true class least probable first");
+}
+
 }  // namespace
 
 void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
@@ -115,6 +152,7 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
     add_decision(page, evaluation);
     add_scores(page, evaluation);
     add_curves(page, untouched, evaluation.at("rare_class"));
+    if (evaluation.at("errors").is_object()) add_errors(page, evaluation.at("errors"), evaluation.at("rare_class"));
   } catch (const Json::exception& e) {
     fail(file.string(), " is not what dura-evaluate writes: ", e.what(), ". Run dura-evaluate again.");
   }

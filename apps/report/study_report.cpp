@@ -142,7 +142,7 @@ void write_page(const std::filesystem::path& file, const StudyTable& table) {
                         ") are the same. F1, recall and precision are those of ", table.rare,
                         " on the untouched test set. The gap is F1 on training minus F1 on validation, without augmentation and dropout. "
                         "With several runs: median (lowest to highest). "
-                        "Differences smaller than the intervals are noise."));
+                        "Every row keeps the weights of its best epoch on validation. Differences smaller than the intervals are noise."));
   page.table(header(), cells(table), "Before and after");
   page.svg(bars(table, table.rare + " F1 by row", columns[0], true),
            "Rows by number, 0 is the baseline. Lines: the spread over runs, or the 95 % interval of a single run.");

@@ -75,13 +75,19 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
   const auto add = [&](const std::string& name, const StudySettings& changes) {
     StudyRow row = {.name = name, .slug = {}, .settings = rows.back().settings};
     for (const auto& [option, values] : changes) row.settings[option] = values;
+    std::erase_if(row.settings, [](const auto& setting) { return setting.second.empty(); });
     rows.push_back(row);
   };
+  std::vector<std::string> blunt;  // augmentation as the mission has it, but sharpness left as it is
+  for (const std::string& c : classes) blunt.push_back(c + "=sharpness_p=0");
   add("class weights", {{"class-weight", weights}});
-  add("class-specific augmentation", {{"augment", {"mission"}}});
+  add("class-specific augmentation", {{"augment", {"mission"}}, {"augment-class", blunt}});
   add("dropout, early stopping", {{"dropout", {"0.5"}}, {"patience", {"5"}}});
   add("limited fine-tuning", {{"unfreeze", {"keras50"}}});
+  add("mixed precision", {{"precision", {"f16"}}});
   add("batch 16", {{"batch", {"16"}}});
+  add("CLAHE, noise removal", {{"clahe", {"2"}}, {"denoise", {"salt-and-pepper"}}});
+  add("sharpness", {{"augment-class", {}}});
   for (size_t i = 0; i < rows.size(); ++i) rows[i].slug = slug_of(i, rows[i].name);
   return rows;
 }
