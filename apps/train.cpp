@@ -5,6 +5,9 @@
 #include "apps/program.h"
 #include "apps/report/input_sheet.h"
 #include "apps/training/augment_options.h"
+#include "apps/evaluation/fold_summary.h"
+#include "apps/training/child_program.h"
+#include "apps/training/cross_validation.h"
 #include "apps/training/data_options.h"
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
@@ -29,7 +32,7 @@ struct TrainOptions {
   AugmentOptions augment;
   std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet, precision = "f32";
   std::vector<std::string> class_weights;
-  int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, feature_mib = -1;
+  int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
   bool resume = false, exact = false;
 };
@@ -47,6 +50,7 @@ void declare(Program& program, TrainOptions& o) {
   program.heading("Training");
   program.text("--out", o.run, "Run directory (required, except with --sheet)");
   program.flag("--resume", o.resume, "Go on with an interrupted run in --out");
+  program.integer("--folds", o.folds, "Cross-validation: so many runs on parts divided by patient, in fold1, fold2, ... of --out; 0: one run on the manifest's split", {.min = 0, .max = 100});
   program.integer("--batch", o.batch, "Images in a step", {.min = 1, .max = 4096});
   program.integer("--phase1-epochs", o.phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
   program.number("--phase1-lr", o.phase1_lr, "Learning rate of phase 1", {.min = 0});
@@ -127,15 +131,66 @@ std::vector<double> class_weights(const TrainOptions& o, const ClassNames& class
   return weights;
 }
 
+void check_resumed_settings(const Program& program, const TrainOptions& o) {
+  const std::filesystem::path configuration = std::filesystem::path(o.run) / "config.toml";
+  if (o.resume && std::filesystem::exists(configuration))
+    require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
+}
+
+// Each fold is dura-train and dura-evaluate in a folder of its own, with this command's settings and the fold's manifest. What is done is kept.
+int cross_validate(const Program& program, const TrainOptions& o) {
+  if (o.run.empty()) fail_usage("--out is required.");
+  const StopRequest stop;
+  const RunDirectory run(o.run, o.resume);
+  check_resumed_settings(program, o);
+  const DataSplits data = open_splits(o.data);
+  std::vector<int64_t> rows = data.rows[Split::train];
+  rows.insert(rows.end(), data.rows[Split::val].begin(), data.rows[Split::val].end());
+  const std::vector<Manifest> manifests = fold_manifests(data.manifest, rows, data.classes, o.folds, static_cast<uint64_t>(o.seed));
+  log_info(rows.size(), " training and validation images in ", o.folds, " parts; ", data.rows[Split::test].size(), " test images stay out");
+  run.write("config.toml", program.resolved_configuration());
+  run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"folds", std::to_string(o.folds)}});
+
+  std::vector<FoldFile> evaluations;
+  for (size_t f = 0; f < manifests.size(); ++f) {
+    const std::filesystem::path folder = run.path() / concat("fold", f + 1), log = folder / "log.txt", model = folder / "model.safetensors";
+    std::filesystem::create_directories(folder);
+    write_manifest((folder / "manifest.csv").string(), manifests[f]);
+    const auto done = [&](const char* name, const std::vector<std::string>& arguments) {
+      log_info("fold ", f + 1, "/", o.folds, ": ", name, ", log in ", log.string());
+      const int code = run_child_program(program_folder() / name, arguments, log, stop);
+      DURA_CHECK(code == 0 || stop.received(), name, " ended with exit code ", code, "; why is in ", log.string(), ". Put it right and go on with --resume.");
+      return !stop.received();
+    };
+    std::vector<std::string> train = {"--config", (run.path() / "config.toml").string(), "--folds", "0", "--manifest", (folder / "manifest.csv").string(), "--out", folder.string()};
+    if (std::filesystem::exists(folder / "run.json")) train.push_back("--resume");
+    std::vector<std::string> evaluate = {"--data", o.data.folder, "--manifest", (folder / "manifest.csv").string(), "--model", model.string(), "--out", folder.string(),
+                                         "--allow-bad", concat(o.data.allowed_bad_share), "--precision", o.precision, "--device", device_name(program.device())};
+    if (o.data.allow_leak) evaluate.push_back("--allow-leak");
+    for (const auto& [option, values] : {std::pair{"--column", o.data.columns}, {"--classes", o.data.classes}}) {
+      if (values.empty()) continue;
+      evaluate.push_back(option);
+      evaluate.insert(evaluate.end(), values.begin(), values.end());
+    }
+    if ((!std::filesystem::exists(model) && !done("dura-train", train)) || (!std::filesystem::exists(folder / "evaluation_test.json") && !done("dura-evaluate", evaluate))) {
+      log_warning("interrupted. Go on with the same command and --resume.");
+      return stop.exit_code();
+    }
+    evaluations.push_back({(folder / "evaluation_test.json").string(), read_text_file(folder / "evaluation_test.json", uint64_t{64} << 20)});
+  }
+  const FoldSummary summary = summarise_folds(evaluations);
+  log_info("scores of ", o.folds, " folds, each on pictures of patients that its model has not seen:\n", fold_summary_text(summary));
+  run.write("folds.json", fold_summary_json(summary));
+  return 0;
+}
+
 int train(const Program& program, const TrainOptions& o) {
   if (o.run.empty()) fail_usage("--out is required.");
   cpu::set_exact_conv(o.exact);
   if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
   const StopRequest stop;
   RunDirectory run(o.run, o.resume);
-  const std::filesystem::path configuration = std::filesystem::path(o.run) / "config.toml";
-  if (o.resume && std::filesystem::exists(configuration))
-    require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
+  check_resumed_settings(program, o);
   const DataSplits data = open_splits(o.data);
   const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true), validation = data.open(Split::val, o.data, o.preprocessing, true);
   for (int64_t c = 0; c < data.classes.size(); ++c)
@@ -189,5 +244,8 @@ int main(int argc, char** argv) {
                                 "dura-train --data brain --augment mission --augment-class Menin=rotation=30,zoom=0.8:1.2 --oversample 0.5 --sheet sheet.png",
                                 "dura-train --config run/config.toml --resume"}});
   declare(program, options);
-  return program.run(argc, argv, [&] { return options.sheet.empty() ? train(program, options) : draw_sheet(options); });
+  return program.run(argc, argv, [&] {
+    if (!options.sheet.empty()) return draw_sheet(options);
+    return options.folds > 0 ? cross_validate(program, options) : train(program, options);
+  });
 }
