@@ -28,7 +28,7 @@ TEST_CASE("every patient is tested in one fold and validated in another, and wha
     const SplitRows rows = rows_by_split(m);
     CHECK(find_leaks(m, rows).empty());
     CHECK(rows.left_out.at("held_out") == 20);
-    CHECK(rows[Split::test].size() == 20);
+    CHECK((rows[Split::test].size() >= 16 && rows[Split::test].size() <= 24));  // 25 patients of 4, within one of them
     int rare = 0;
     for (const int64_t row : rows[Split::test]) {
       ++tested[m.rows[static_cast<size_t>(row)].file];
