@@ -293,7 +293,9 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
 const std::string& Program::name() const { return state_->description.name; }
 Device Program::device() const {
   const Device device = parse_device(state_->device);
-  if (state_->device == "auto" && cuda::in_this_build(Device::cuda) && !std::exchange(state_->device_explained, true)) {
+  // Programs whose output is their result keep silent about what they do as always.
+  const bool explain = state_->device == "auto" && cuda::in_this_build(Device::cuda) && !state_->description.results_on_standard_output;
+  if (explain && !std::exchange(state_->device_explained, true)) {
     const std::string reason = cuda::why_not(Device::cuda);
     log_info("computing on the CPU: ", reason.empty() ? "the CUDA backend has never run on a card; --device cuda tries it" : reason);
   }

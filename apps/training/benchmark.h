@@ -19,6 +19,7 @@ struct BenchmarkResult {
   size_t base_bytes = 0;            // peak resident memory of the process before the first step
   size_t peak_bytes = 0;            // and after the last
   size_t planned_bytes = 0;         // of the step's arena, by its dry run; 0 for inference
+  size_t device_peak_bytes = 0;  // most that tensors on the device held at once
   double median() const { return seconds[seconds.size() / 2]; }
 };
 
