@@ -55,8 +55,8 @@ fi
 
 has_option() { "$apps/$1" --help | grep -q -- "$2"; }
 # Where a program can compute in other types than f32, the types; else f32 alone.
-types() { if has_option "$1" --compute; then echo "f32 f16 bf16"; else echo f32; fi; }
-compute() { [[ $2 == f32 ]] || printf '%s\n' --compute "$2"; }
+types() { if has_option "$1" --precision; then echo "f32 f16 bf16"; else echo f32; fi; }
+compute() { [[ $2 == f32 ]] || printf '%s\n' --precision "$2"; }
 skip() {
   echo "$*" >"$work/skipped"
   return 77

@@ -26,7 +26,7 @@ struct BenchmarkResult {
 // Two unmeasured steps for inference and one for training come first: packing, page faults.
 BenchmarkResult run_benchmark(const BenchmarkOptions& options);
 
-// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned (MiB), kernels.
+// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned (MiB), device, device_peak (MiB of its tensors), kernels.
 std::string benchmark_json(const BenchmarkOptions& options, const BenchmarkResult& result);
 
 }  // namespace dura
