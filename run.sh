@@ -76,7 +76,10 @@ real_job() {
 }
 
 ensure_packages
-build_dura "$root" cpu programs
+# Without a card, compiling for one would only take time.
+cuda=OFF
+if [[ -e /dev/nvidiactl ]]; then cuda=AUTO; fi
+build_dura "$root" cpu "$cuda" programs
 if [[ -n $data ]]; then
   real_job "$data" "$weights" "${out:-$root/runs/real}"
 else

@@ -16,11 +16,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/scripts/build.sh"
 
 slow=${CI:-false}
-preset=cpu build=build
+preset=cpu build=build cuda=AUTO
 while (($# > 0)); do
   case $1 in
     --slow) slow=true ;;
-    --asan) preset=asan build=build-asan ;;
+    --asan) preset=asan build=build-asan cuda=OFF ;;
     --help | -h)
       usage
       exit 0
@@ -38,7 +38,7 @@ while (($# > 0)); do
 done
 
 ensure_packages
-build_dura "$root" "$preset" all
+build_dura "$root" "$preset" "$cuda" all
 selection=()
 if [[ $slow != true ]]; then selection=(--label-exclude slow); fi
 say "testing"

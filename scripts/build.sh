@@ -38,13 +38,13 @@ ensure_packages() {
   fi
 }
 
-# build_dura SOURCE PRESET TARGET...: configures and builds. ccache is used where there is one.
+# build_dura SOURCE PRESET CUDA TARGET...: configures and builds. CUDA: OFF or AUTO. ccache is used where there is one.
 build_dura() {
-  local source=$1 preset=$2
-  shift 2
+  local source=$1 preset=$2 cuda=$3
+  shift 3
   if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}; fi
   say "configuring (preset $preset)"
-  (cd "$source" && cmake --preset "$preset" --log-level=NOTICE)
+  (cd "$source" && cmake --preset "$preset" -DDURA_CUDA="$cuda" --log-level=NOTICE)
   say "building"
   (cd "$source" && cmake --build --preset "$preset" --target "$@")
 }
