@@ -113,7 +113,7 @@ int prepare(const PrepareOptions& options) {
   for (const std::string& warning : shortcut_warnings(found.shortcuts)) log_warning(warning);
   if (!options.copies.empty()) write_file_atomically(options.copies, copies_csv(survey, manifest));
   if (!options.json.empty()) write_file_atomically(options.json, prepare_json(found, manifest, classes));
-  if (!options.report.empty()) write_prepare_report(options.report, found, manifest, classes);
+  if (!options.report.empty()) write_prepare_report(options.report, found, manifest, classes, options.folder);
   check_splits(manifest, classes, options.allow_leak);
   if (options.out.empty()) return 0;
   write_manifest(options.out, manifest);
@@ -140,7 +140,8 @@ int main(int argc, char** argv) {
   program.text("--json", options.json, "Write the report as JSON, too");
   program.text("--copies", options.copies, "Write the pairs of slices that are copies of each other as CSV");
   program.text("--report", options.report,
-               "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture) and plots");
+               "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture), plots, and a picture of the "
+               "copies");
   program.list("--class-weight", options.class_weights,
                "Weights that training will use, as Menin=4, for the effective share of each class");
   program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});

@@ -75,7 +75,7 @@ std::string Placement::name() const {
   return text;
 }
 
-std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, const Placement& p) {
+std::vector<float> moved(const std::vector<float>& square, int64_t size, const Placement& p) {
   const double centre = 0.5 * static_cast<double>(size - 1), cos = std::cos(p.degrees * degree), sin = std::sin(p.degrees * degree);
   const bool moves = p.degrees != 0 || p.rows != 0 || p.columns != 0;
   const auto laid = [&](int64_t r, int64_t c) -> float {  // the symmetry alone
@@ -83,9 +83,9 @@ std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, con
     if (p.flipped_horizontally) c = size - 1 - c;
     if (p.flipped_vertically) r = size - 1 - r;
     if (p.transposed) std::swap(r, c);
-    return thumbnail[static_cast<size_t>(r * size + c)];
+    return square[static_cast<size_t>(r * size + c)];
   };
-  std::vector<float> result(thumbnail.size());
+  std::vector<float> result(square.size());
   for (int64_t r = 0; r < size; ++r)
     for (int64_t c = 0; c < size; ++c) {
       float& out = result[static_cast<size_t>(r * size + c)];
@@ -102,7 +102,12 @@ std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, con
       out = (laid(row, column) * (1 - dx) + laid(row, column + 1) * dx) * (1 - dy) +
             (laid(row + 1, column) * (1 - dx) + laid(row + 1, column + 1) * dx) * dy;
     }
-  if (moves) normalise(result);
+  return result;
+}
+
+std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, const Placement& p) {
+  std::vector<float> result = moved(thumbnail, size, p);
+  if (p.degrees != 0 || p.rows != 0 || p.columns != 0) normalise(result);
   return result;
 }
 

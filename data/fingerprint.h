@@ -28,7 +28,9 @@ struct Placement {
 constexpr int symmetries = 8;
 Placement symmetry(int number);  // 0: the same way up
 
-// A thumbnail of size x size placed so, sampled bilinearly; beyond its edges it is 0. Mean 0 and length 1 again.
+// A square of size x size values placed so, sampled bilinearly; beyond its edges it is 0.
+std::vector<float> moved(const std::vector<float>& square, int64_t size, const Placement& placement);
+// Likewise a thumbnail: mean 0 and length 1 again.
 std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, const Placement& placement);
 
 }  // namespace dura

@@ -2,8 +2,10 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "data/image_codec.h"
 #include "data/manifest.h"
 #include "data/phantom.h"
 #include "engine/file.h"
@@ -60,6 +62,24 @@ TEST_CASE("a mirrored copy is named and shares its original's group in the manif
     CHECK(row.group != "second");  // the names of joined groups become one
   }
   CHECK(first == 2);
+}
+
+TEST_CASE("a sheet of the copies shows the pair, and the second laid upon the first as the audit found it", "[apps][prepare][leak]") {
+  const TemporaryFolder folder;
+  const ProgramRun run = run_program("dura-prepare", {table_with_copy(folder, "train"), "--report", folder / "report"});
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  const Image sheet = read_image(folder / "report/copies.png");
+  // Three cells of 160 pixels with 4 between them, below two lines of text. The mirrored copy laid upon its original is the original.
+  REQUIRE(sheet.width >= 3 * 160 + 2 * 4);
+  double apart = 0, laid_apart = 0;
+  for (int64_t r = sheet.height - 120; r < sheet.height - 40; ++r)
+    for (int64_t c = 20; c < 140; ++c) {
+      apart += std::abs(sheet.at(r, c) - sheet.at(r, c + 164));
+      laid_apart += std::abs(sheet.at(r, c) - sheet.at(r, c + 2 * 164));
+    }
+  CHECK(apart > 80 * 120);  // a grey level each
+  CHECK(laid_apart < 0.1 * apart);
 }
 
 TEST_CASE("a table that divides a picture and its mirrored copy is refused, unless the leak is allowed", "[apps][prepare][leak]") {

@@ -3,6 +3,7 @@
 #include "apps/report/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
+#include "data/image_codec.h"
 #include "engine/file.h"
 
 namespace dura {
@@ -42,13 +43,16 @@ void add_balance(HtmlPage& page, const Json& data) {
   page.svg(svg_bar_plot(plot));
 }
 
-void add_copies(HtmlPage& page, const Json& data) {
+void add_copies(HtmlPage& page, const Json& data, const std::filesystem::path& sheet) {
   int64_t divided = 0;
   for (const Json& pair : data.at("similar")) divided += pair.at("divided").get<bool>();
   page.paragraph(
       concat("Pictures stored more than once, byte for byte: ", data.at("copies").size(),
              ". Pairs that show the same picture mirrored, turned, slightly rotated or with other brightness: ", data.at("similar").size(),
              ", ", divided, " of them in two splits. Files that could not be used: ", data.at("bad").size(), "."));
+  if (!data.at("similar").empty() && std::filesystem::exists(sheet))
+    page.gallery({{read_image(sheet.string()),
+                   "Pairs that show the same picture, the least alike first; right: the second laid upon the first. Are they copies?"}});
   if (data.contains("leaks"))
     for (const Json& leak : data.at("leaks")) page.note("Leak: " + leak.get<std::string>() + ". Scores are too good.");
 }
@@ -87,7 +91,7 @@ void add_data(HtmlPage& page, const std::filesystem::path& file) {
     page.section("Data");
     add_classes(page, data);
     add_balance(page, data);
-    add_copies(page, data);
+    add_copies(page, data, file.parent_path() / "copies.png");
     add_shortcuts(page, data);
   } catch (const Json::exception& e) {
     fail(file.string(), " is not what dura-prepare writes: ", e.what(), ". Run dura-prepare --report again.");

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/report/copy_sheet.h"
 #include "apps/report/survey_plots.h"
 #include "apps/report/survey_report.h"
+#include "data/image_codec.h"
 #include "engine/file.h"
 
 namespace dura {
@@ -68,10 +70,11 @@ std::string prepare_json(const PrepareReport& report, const Manifest& manifest, 
 }
 
 void write_prepare_report(const std::filesystem::path& folder, const PrepareReport& report, const Manifest& manifest,
-                          const ClassNames& classes) {
+                          const ClassNames& classes, const std::string& data) {
   write_file_atomically(folder / "prepare.json", prepare_json(report, manifest, classes));
   if (report.control) write_file_atomically(folder / "control.json", control_json(*report.control));
   for (const auto& [name, svg] : survey_plots(report.survey, report.balances, manifest, classes)) write_file_atomically(folder / name, svg);
+  if (const std::optional<Image> copies = copy_sheet(report.survey, manifest, data)) write_png((folder / "copies.png").string(), *copies);
 }
 
 }  // namespace dura
