@@ -30,7 +30,7 @@ struct TrainOptions {
   DataOptions data;
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet, precision = "f32";
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet, precision = "f32", restore = "best";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
@@ -60,6 +60,7 @@ void declare(Program& program, TrainOptions& o) {
   program.text("--unfreeze", o.unfreeze, "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
   program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
+  program.text("--restore", o.restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last", {.choices = {"best", "last"}});
   program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
   program.text("--precision", o.precision, "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 scales the loss",
                {.choices = {"f32", "f16", "bf16"}});
@@ -204,8 +205,8 @@ int train(const Program& program, const TrainOptions& o) {
   fit_options.loss.class_weights = class_weights(o, data.classes, training->class_counts());
   fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
-  fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}},
-                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .decay = o.phase2_decay, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}}};
+  fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}, .restore_best = o.restore == "best"},
+                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .decay = o.phase2_decay, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}, .restore_best = o.restore == "best"}};
 
   // What phases would find out late, at the end of their first epoch or when phase 2 begins.
   EpochRecord probe;

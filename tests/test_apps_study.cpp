@@ -48,6 +48,13 @@ TEST_CASE("a study's ladder begins without any measure and keeps each measure in
     CHECK(rows[i].settings.at("class-weight") == std::vector<std::string>{"rare=4", "usual=1"});
     for (const auto& [option, values] : rows[i - 1].settings) CHECK((rows[i].settings.count(option) == 1 || option == "augment-class"));
   }
+  // Restoring the best epoch is half of early stopping: the rows before it go without.
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool stops_early = rows[i].settings.at("patience") != std::vector<std::string>{"0"};
+    CHECK(rows[i].settings.at("restore") == std::vector<std::string>{stops_early ? "best" : "last"});
+  }
+  CHECK(rows[2].settings.at("restore") == std::vector<std::string>{"last"});
+  CHECK(rows[3].settings.at("restore") == std::vector<std::string>{"best"});
   CHECK(rows[4].settings.at("augment-class") == std::vector<std::string>{"rare=sharpness_p=0", "usual=sharpness_p=0"});
   CHECK(rows.back().settings.count("augment-class") == 0);  // the last row adds sharpness by no longer taking it out
   CHECK(rows.back().settings.at("precision") == std::vector<std::string>{"f16"});

@@ -1,6 +1,7 @@
 // The programs from training to heat maps, from outside: what they write agrees, and weights of classes go where they belong.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -93,6 +94,27 @@ TEST_CASE("class weights by name, automatic and none, divided by the batch or by
   const std::vector<std::string> doubled = {"--class-weight", "rare=3", "usual=1.5", "--class-weight-norm"};
   CHECK(weighted(history("batch", joined(doubled, {"batch"}))) == Approx(2 * automatic).epsilon(1e-6));
   CHECK(weighted(history("sum", joined(doubled, {"weights"}))) == Approx(automatic).epsilon(1e-6));
+}
+
+TEST_CASE("a phase ends with the weights of its best epoch, or of its last where that is asked for", "[apps][train]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  // Steps too small to change a decision: accuracy is that of the first epoch, which stays the best, while weights do change.
+  for (const char* restore : {"best", "last"}) {
+    CAPTURE(restore);
+    const std::string run = out / restore;
+    must_run("dura-train", {"--data", data.path(), "--out", run, "--weights", weights, "--depth", "18", "--size", "32", "--batch", "8",
+                            "--phase1-epochs", "3", "--phase1-lr", "1e-6", "--phase2-epochs", "0", "--monitor", "val_accuracy", "--restore",
+                            restore});
+    const StateDict model = read_safetensors(run + "/model.safetensors"), best = read_safetensors(run + "/best_phase1.safetensors"),
+                    last = read_safetensors(run + "/last.safetensors");
+    const auto equal = [&](const StateDict& other, const std::string& prefix) {
+      return std::ranges::equal(model.at("fc.weight").bytes(), other.at(prefix + "fc.weight").bytes());
+    };
+    CHECK(equal(best, "") == (std::string(restore) == "best"));
+    CHECK(equal(last, "model.") == (std::string(restore) == "last"));
+  }
 }
 
 TEST_CASE("train, evaluate, predict and gradcam agree with each other", "[apps][train]") {

@@ -224,8 +224,10 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       ++outcome.epochs_run;
     }
     if (phase.stopping.should_stop()) log_info(plan.name, ": no improvement of ", phase.stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
-    if (phase.stopping.best_epoch() >= 0) {
-      best = best_file(options, plan);
+    if (phase.stopping.best_epoch() >= 0) best = best_file(options, plan);
+    if (!plan.restore_best) {
+      log_info(plan.name, ": weights of the last epoch, ", epoch, ", kept");
+    } else if (phase.stopping.best_epoch() >= 0) {
       load_state(model, read_safetensors(best), Strict::yes, best.string());
       log_info(plan.name, ": weights of epoch ", phase.stopping.best_epoch() + 1, " restored (", phase.stopping.monitor(), " ", percent(phase.stopping.best()), ")");
     }

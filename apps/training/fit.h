@@ -24,6 +24,7 @@ struct PhasePlan {
   // Units of the backbone that had no weights in the file: trained in every phase, with batch statistics where this is set.
   bool fresh_batch_statistics = false;
   EarlyStoppingOptions early_stopping;
+  bool restore_best = true;      // the phase ends with the weights of its best epoch; otherwise with those of its last
 };
 
 struct FitOptions {
@@ -47,7 +48,7 @@ struct FitOutcome {
   std::vector<int64_t> best_epoch;     // of each finished phase
 };
 
-// Trains `model` and leaves the best weights of the last phase in it, also where the stop request ended it (where there are any). `fresh` names the convolutions that had no weights in the file.
+// Trains `model` and leaves in it the weights that the last phase is to end with; where the stop request ended it, the best ones so far (where there are any). `fresh` names the convolutions that had no weights in the file.
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val, const FitOptions& options, const StopRequest& stop);
 
 }  // namespace dura

@@ -69,6 +69,7 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
                                  .settings = {{"batch", {"32"}},
                                               {"dropout", {"0"}},
                                               {"patience", {"0"}},
+                                              {"restore", {"last"}},
                                               {"unfreeze", {"all"}},
                                               {"augment", {"none"}},
                                               {"rare-class", {rare}}}}};
@@ -82,7 +83,7 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
   for (const std::string& c : classes) blunt.push_back(c + "=sharpness_p=0");
   add("class weights", {{"class-weight", weights}});
   add("class-specific augmentation", {{"augment", {"mission"}}, {"augment-class", blunt}});
-  add("dropout, early stopping", {{"dropout", {"0.5"}}, {"patience", {"5"}}});
+  add("dropout, early stopping", {{"dropout", {"0.5"}}, {"patience", {"5"}}, {"restore", {"best"}}});
   add("limited fine-tuning", {{"unfreeze", {"keras50"}}});
   add("mixed precision", {{"precision", {"f16"}}});
   add("batch 16", {{"batch", {"16"}}});
