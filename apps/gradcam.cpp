@@ -18,12 +18,14 @@ using namespace dura;
 
 struct Options {
   DataOptions data;
-  std::string model, split = "test", method = "gradcam", stage = "layer4", explain = "predicted", tolerance = "0", out;
+  std::string model, split = "test", method = "gradcam", stage = "layer4", explain = "predicted", tolerance = "0", cells = "shares", out;
   std::vector<std::string> files;
   int64_t batch = 16, pictures = 48, limit = 0, random_networks = 3, sanity = 0, deletion = 0;
 
   ExplainOptions explanation(const ClassNames& classes) const {
-    ExplainOptions o{.method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage)};
+    ExplainOptions o{.method = cam_method_by_name(method),
+                     .stage = ResNet::stage_by_name(stage),
+                     .by_receptive_field = cells == "receptive-fields"};
     if (explain == "predicted") return o;
     const auto found = classes.find(explain);
     if (!found) fail_usage("--explain ", explain, ": the model's classes are ", classes.list(), "; or say predicted");
@@ -116,6 +118,7 @@ int explain_split(const Options& o, ModelFile& file) {
                                                                                          .split = o.split,
                                                                                          .method = o.method,
                                                                                          .stage = o.stage,
+                                                                                         .cells = o.cells,
                                                                                          .explain = o.explain,
                                                                                          .tolerance = tolerance.text(),
                                                                                          .maps = page.maps(),
@@ -144,6 +147,10 @@ int main(int argc, char** argv) {
   program.text("--out", o.out, "Folder for overlays, raw maps and index.html", {.required = true});
   program.text("--method", o.method, "How maps are made", {.choices = cam_method_names()});
   program.text("--stage", o.stage, "Where in the network: layer1, layer2, layer3 or layer4");
+  program.text("--cells", o.cells,
+               "Where a map's cells lie in the picture: in the middles of equal shares, as other tools have it, or where their receptive "
+               "fields are centred",
+               {.choices = {"shares", "receptive-fields"}});
   program.text("--explain", o.explain, "The class to explain, by name, or predicted");
   program.integer("--batch", o.batch, "Images at a time", {.min = 1, .max = 4096});
   program.list("files", o.files, "Pictures; or name a data folder with --data");

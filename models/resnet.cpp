@@ -1,5 +1,6 @@
 #include "models/resnet.h"
 
+#include <algorithm>
 #include <array>
 
 #include "engine/trace.h"
@@ -92,6 +93,12 @@ Var ResNet::run(const Var& x, int first_stage, int last_stage) {
   for (size_t i = 0; i < blocks_.size(); ++i)
     if (block_stage_[i] >= first_stage && block_stage_[i] <= last_stage) y = (*blocks_[i])(y);
   return y;
+}
+
+ResNet::CellPixels ResNet::cell_pixels(int stage) const {
+  // An odd kernel with padding kernel/2 and stride s is centred on place i*s. The unpadded pooling is centred on 2i+1 of the stem's
+  // convolution, whose places are 2 pixels apart.
+  return {options_.stem_pool == StemPool::padded ? 0 : 2, int64_t{4} << std::max(0, stage - 1)};
 }
 
 int ResNet::stage_by_name(const std::string& name) {

@@ -46,6 +46,14 @@ class ResNet : public Module {
   static constexpr int stages = 5;
   static int stage_by_name(const std::string& name);  // "stem", "layer1" ... "layer4"; UsageError otherwise
 
+  // What the cells of a stage's output look at: the receptive field of cell i is centred on input pixel first + i * step, in both
+  // directions. Strides take every second place from the first on, so that the middles of an image's 32-pixel shares are NOT where
+  // layer4's cells look: they look half a share further up and left.
+  struct CellPixels {
+    int64_t first = 0, step = 1;
+  };
+  CellPixels cell_pixels(int stage) const;
+
   int64_t channels() const;
   const ResNetOptions& options() const { return options_; }
   // Every convolution with its BatchNorm, in order of execution as Keras counts it.

@@ -89,11 +89,13 @@ TEST_CASE("heat_maps.json and heat_maps.csv hold the scores", "[apps][heat_maps]
                                                           .split = "test",
                                                           .method = "layercam",
                                                           .stage = "layer3",
+                                                          .cells = "receptive-fields",
                                                           .explain = "predicted",
                                                           .tolerance = "5 mm",
                                                           .maps = 25,
                                                           .random_networks = 3},
                                                          score_groups(pictures, {"a", "b"})));
+  CHECK(json["cells"] == "receptive-fields");
   CHECK(json["format"] == "dura heat maps 1");
   CHECK(json["method"] == "layercam");
   CHECK(json["maps"] == 25);

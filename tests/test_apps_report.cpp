@@ -218,6 +218,16 @@ TEST_CASE("heat maps are enlarged as OpenCV does", "[report]") {
   CHECK_THROWS(resize(HeatMap{2, 3, {1}}, 4, 4));
 }
 
+TEST_CASE("a map whose cells have places of their own is enlarged around them, and its peak lies there", "[report]") {
+  // Cells on columns 0 and 4 of 8: their middles are 1/16 and 9/16 of the side.
+  const HeatMap map{1, 2, {4, 8}, {}, {.first = 1.0 / 16, .step = 0.5}};
+  const std::vector<float> expected = {4, 5, 6, 7, 8, 8, 8, 8};
+  CHECK(resize(map, 1, 8).values == expected);
+  CHECK(peak_of(map, 1, 8).column == 4);
+  CHECK(peak_of({1, 2, {4, 8}}, 1, 8).column == 6);
+  CHECK(resize(map, 1, 16).values[9] == 8);  // 9.5 of 16 pixels is behind the last middle, 9 of 16
+}
+
 TEST_CASE("a cross marks its pixel and stays inside of the picture", "[report]") {
   Image picture(30, 40, 3, 128);
   draw_cross(picture, {.row = 15, .column = 20});

@@ -147,3 +147,52 @@ TEST_CASE("heat maps refuse unknown methods, stages, classes and a model that is
   network.model.set_training(true);
   CHECK_THROWS_WITH(grad_cam(network.model, network.x), Contains("training mode"));
 }
+
+namespace {
+
+// Where the gradient of one cell of a stage weighs, along rows and along columns: its centre of mass in pixels.
+std::pair<double, double> centre_of_gradient(ResNet& network, int stage, int64_t size, int64_t cell, double slope) {
+  const Tensor x = Tensor::empty({1, size, size, 3}, DType::f64, Device::cpu);
+  for (int64_t i = 0; i < size * size * 3; ++i) x.data<double>()[i] = 1000 + slope * static_cast<double>(i / 3 / size + i / 3 % size);
+  Tape tape(Tape::Wants::leaves);
+  const Var input = Var::leaf(x), output = network.run(input, 0, stage);
+  const Tensor gradient = Tensor::empty(output.shape(), DType::f64, Device::cpu);
+  backend(Device::cpu).fill(gradient, 0);
+  const int64_t width = output.shape()[2], channels = output.shape()[3];
+  std::fill_n(gradient.data<double>() + (cell * width + cell) * channels, channels, 1.0);
+  tape.backward(output, gradient);
+  double mass = 0, rows = 0, columns = 0;
+  for (int64_t i = 0; i < size * size * 3; ++i) {
+    const double g = input.grad().data<double>()[i];
+    mass += g, rows += g * static_cast<double>(i / 3 / size), columns += g * static_cast<double>(i / 3 % size);
+  }
+  REQUIRE(mass > 0);
+  return {rows / mass, columns / mass};
+}
+
+}  // namespace
+
+TEST_CASE("a stage's cells look at the pixels that cell_pixels says", "[models][grad_cam]") {
+  struct Case {
+    int depth;
+    ResNetVariant variant;
+    StemPool pool;
+  };
+  for (const Case& c : {Case{18, ResNetVariant::v1_5, StemPool::padded}, Case{50, ResNetVariant::v1, StemPool::ceil}})
+    for (int stage : {0, 1, 2}) {
+      ResNet network({.depth = c.depth, .variant = c.variant, .stem_pool = c.pool, .tensors = {.compute = DType::f64}});
+      network.initialise(1);
+      // All filters positive and flat: every pixel of the receptive field counts, alike on both sides of its centre.
+      for (ConvBn* unit : network.units()) backend(Device::cpu).fill(unit->conv.weight.master(), 1e-2);
+      network.buffers_changed();
+      const ResNet::CellPixels cells = network.cell_pixels(stage);
+      constexpr int64_t size = 257;
+      const int64_t cell = size / 2 / cells.step;
+      // The pooling passes the gradient to the largest of nine, on a slope always in the same corner: up and down make up for each other.
+      const auto [row_up, column_up] = centre_of_gradient(network, stage, size, cell, 1);
+      const auto [row_down, column_down] = centre_of_gradient(network, stage, size, cell, -1);
+      CAPTURE(c.depth, stage, row_up, row_down);
+      CHECK((row_up + row_down) / 2 == Approx(static_cast<double>(cells.first + cell * cells.step)).margin(0.02));
+      CHECK((column_up + column_down) / 2 == Approx(static_cast<double>(cells.first + cell * cells.step)).margin(0.02));
+    }
+}

@@ -21,10 +21,12 @@ struct Tap {
   double weight;  // of the second
 };
 
-std::vector<Tap> taps(int64_t in, int64_t out) {
+std::vector<Tap> taps(int64_t in, int64_t out, const CellMiddles& middles) {
   std::vector<Tap> result;
   for (int64_t i = 0; i < out; ++i) {
-    const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+    const double pixel = static_cast<double>(i) + 0.5;
+    const double at = middles.step > 0 ? (pixel / static_cast<double>(out) - middles.first) / middles.step
+                                       : pixel * static_cast<double>(in) / static_cast<double>(out) - 0.5;
     const double floor = std::floor(at);
     const int64_t first = static_cast<int64_t>(floor);
     result.push_back({std::clamp<int64_t>(first, 0, in - 1), std::clamp<int64_t>(first + 1, 0, in - 1), at - floor});
@@ -41,7 +43,8 @@ bool HeatMap::has_evidence() const {
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
   HeatMap out{height, width, std::vector<float>(static_cast<size_t>(height * width))};
-  const std::vector<Tap> rows = taps(map.height, height), columns = taps(map.width, width);
+  const std::vector<Tap> rows = taps(map.height, height, map.rows),
+                         columns = taps(map.width, width, map.columns);
   for (int64_t y = 0; y < height; ++y) {
     const Tap& r = rows[static_cast<size_t>(y)];
     const float* above = map.values.data() + r.first * map.width;
@@ -93,7 +96,12 @@ double otsu_threshold(const std::vector<float>& values) {
 Pixel peak_of(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
   const auto at = std::max_element(map.values.begin(), map.values.end()) - map.values.begin();
-  return {(2 * (at / map.width) + 1) * height / (2 * map.height), (2 * (at % map.width) + 1) * width / (2 * map.width)};
+  const auto pixel = [](int64_t cell, int64_t cells, const CellMiddles& middles, int64_t extent) {
+    if (middles.step == 0) return (2 * cell + 1) * extent / (2 * cells);
+    const double middle = (middles.first + static_cast<double>(cell) * middles.step) * static_cast<double>(extent);
+    return std::clamp<int64_t>(static_cast<int64_t>(middle), 0, extent - 1);
+  };
+  return {pixel(at / map.width, map.height, map.rows, height), pixel(at % map.width, map.width, map.columns, width)};
 }
 
 }  // namespace dura

@@ -5,14 +5,21 @@
 
 namespace dura {
 
+// Where the middles of a map's cells lie along one side of the picture: that of cell i at first + i * step, in shares of the side. By
+// default (step 0) each cell has an equal share of the side and lies in its middle.
+struct CellMiddles {
+  double first = 0, step = 0;
+};
+
 struct HeatMap {
   int64_t height = 0, width = 0;
   std::vector<float> values;
+  CellMiddles rows = {}, columns = {};
 
   bool has_evidence() const;  // some value is greater than 0
 };
 
-// Bilinear, the centres of the corner pixels' areas aligned and edges repeated: equal to OpenCV's resize with INTER_LINEAR.
+// Bilinear between the middles of the cells, edges repeated: with equal shares equal to OpenCV's resize with INTER_LINEAR.
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width);
 // (v - min) / (1e-7 + max - min), as pytorch-grad-cam scales its maps for showing. Throws Error for values that are not finite.
 HeatMap normalise(const HeatMap& map);
@@ -24,7 +31,7 @@ double otsu_threshold(const std::vector<float>& values);
 struct Pixel {
   int64_t row = 0, column = 0;
 };
-// The pixel of a height x width picture under the centre of the map's largest value; the first of equals.
+// The pixel of a height x width picture under the middle of the map's largest value; the first of equals.
 Pixel peak_of(const HeatMap& map, int64_t height, int64_t width);
 
 }  // namespace dura

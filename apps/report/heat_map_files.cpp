@@ -48,6 +48,7 @@ std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>&
             {"split", run.split},
             {"method", run.method},
             {"stage", run.stage},
+            {"cells", run.cells},
             {"explain", run.explain},
             {"tolerance", run.tolerance},
             {"maps", run.maps},

@@ -11,7 +11,7 @@ namespace dura {
 
 // How the maps were made, for the head of the file.
 struct HeatMapRun {
-  std::string model_sha256, split, method, stage, explain, tolerance;
+  std::string model_sha256, split, method, stage, cells, explain, tolerance;
   int64_t maps = 0, without_evidence = 0, random_networks = 0;
 };
 

@@ -8,6 +8,14 @@
 
 namespace dura {
 
+namespace {
+// `extent`: pixels of the network's input along one side.
+CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t extent) {
+  const auto side = static_cast<double>(extent);
+  return {(static_cast<double>(cells.first) + 0.5) / side, static_cast<double>(cells.step) / side};
+}
+}  // namespace
+
 std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& o) {
   const Tensor on_device = Tensor::empty(images.shape(), DType::u8, model.options().backbone.tensors.device, "images");
   backend(on_device.device()).upload(images.raw(), on_device);
@@ -18,13 +26,18 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
   const std::vector<double> p = softmax_rows(download_as_double(cam.logits), K), values = download_as_double(cam.maps);
   const std::vector<int32_t> predicted = argmax_rows(p, K);
   const int64_t h = cam.maps.shape()[1], w = cam.maps.shape()[2];
+  CellMiddles rows, columns;
+  if (o.by_receptive_field) {
+    const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
+    rows = middles_of(cells, images.shape()[1]), columns = middles_of(cells, images.shape()[2]);
+  }
   std::vector<Explanation> result;
   for (int64_t n = 0; n < N; ++n) {
     const auto i = static_cast<size_t>(n);
     result.push_back({.predicted = predicted[i],
                       .explained = cam.classes[i],
                       .probability = p[i * static_cast<size_t>(K) + static_cast<size_t>(predicted[i])],
-                      .map = {h, w, {values.begin() + n * h * w, values.begin() + (n + 1) * h * w}}});
+                      .map = {h, w, {values.begin() + n * h * w, values.begin() + (n + 1) * h * w}, rows, columns}});
   }
   return result;
 }

@@ -19,6 +19,8 @@ struct ExplainOptions {
   CamMethod method = CamMethod::grad_cam;
   int stage = 4;
   int32_t explained = -1;  // a class, for all pictures; -1: each one's predicted class
+  // Cells of the map lie where their receptive fields are centred, instead of in the middles of equal shares of the picture.
+  bool by_receptive_field = false;
 };
 
 // images: u8 (N,H,W,3) on the CPU. The model is on its own device and not in training mode.
