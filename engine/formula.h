@@ -26,30 +26,39 @@ DURA_HOST_DEVICE inline float bits_float(uint32_t b) {
   return v;
 }
 
-// Round to nearest, ties to even, as the hardware does. Overflow gives infinity; NaN stays NaN.
+// chosen where the condition holds, else other. By masks: of a branch a compiler makes no vector code where floats are computed in it.
+DURA_HOST_DEVICE inline uint32_t choose(bool condition, uint32_t chosen, uint32_t other) {
+  const uint32_t mask = 0u - static_cast<uint32_t>(condition);
+  return (chosen & mask) | (other & ~mask);
+}
+
+// Rounding is to nearest, ties to even, as the hardware does it; overflow gives infinity, NaN stays NaN.
 DURA_HOST_DEVICE inline bf16 to_bf16(float v) {
-  const uint32_t b = float_bits(v);
-  if ((b & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((b >> 16) | 0x40u)};
-  return {static_cast<uint16_t>((b + 0x7fffu + ((b >> 16) & 1u)) >> 16)};
+  const uint32_t b = float_bits(v), rounded = (b + 0x7fffu + ((b >> 16) & 1u)) >> 16, quiet_nan = (b >> 16) | 0x40u;
+  return {static_cast<uint16_t>(choose(static_cast<int32_t>(b & 0x7fffffffu) > 0x7f800000, quiet_nan, rounded))};
 }
 DURA_HOST_DEVICE inline float from_bf16(bf16 v) { return bits_float(static_cast<uint32_t>(v.bits) << 16); }
 
 DURA_HOST_DEVICE inline f16 to_f16(float v) {
   const uint32_t b = float_bits(v), sign = (b >> 16) & 0x8000u, magnitude = b & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
-  if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // 65520 and above round to infinity
-  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal in binary16. Adding 0.5 aligns the wanted bits and rounds them.
-    const float shifted = bits_float(magnitude) + 0.5f;
-    return {static_cast<uint16_t>(sign | (float_bits(shifted) - 0x3f000000u))};
-  }
-  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return {static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
+  const int32_t size = static_cast<int32_t>(magnitude);
+  const uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
+  // Below 2^-14, where binary16 is subnormal: adding 0.5 aligns the wanted bits and rounds them.
+  const uint32_t subnormal = float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000u;
+  uint32_t bits = choose(size < 0x38800000, subnormal, normal);
+  bits = choose(size >= 0x477ff000, 0x7c00u, bits);  // 65520 and above round to infinity
+  bits = choose(size > 0x7f800000, 0x7e00u, bits);
+  return {static_cast<uint16_t>(sign | bits)};
 }
 DURA_HOST_DEVICE inline float from_f16(f16 v) {
-  const uint32_t sign = static_cast<uint32_t>(v.bits & 0x8000u) << 16, exponent = (v.bits >> 10) & 0x1fu, mantissa = v.bits & 0x3ffu;
-  if (exponent == 0x1fu) return bits_float(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent == 0) return bits_float(sign | float_bits(static_cast<float>(mantissa) * 5.9604644775390625e-8f));  // 2^-24
-  return bits_float(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+  const uint32_t sign = static_cast<uint32_t>(v.bits & 0x8000u) << 16, magnitude = static_cast<uint32_t>(v.bits & 0x7fffu) << 13;
+  const int32_t size = static_cast<int32_t>(magnitude);
+  const uint32_t normal = magnitude + 0x38000000u, infinite = magnitude + 0x70000000u;
+  // The mantissa as one of 2^-14, less 2^-14: no arithmetic on subnormal floats, which is slow on many processors.
+  const uint32_t subnormal = float_bits(bits_float(normal + 0x00800000u) - 6.103515625e-05f);
+  uint32_t bits = choose(size >= 0x0f800000, infinite, normal);
+  bits = choose(size < 0x00800000, subnormal, bits);
+  return bits_float(sign | bits);
 }
 
 // ---- random numbers --------------------------------------------------------------------------------------------------

@@ -92,6 +92,9 @@ TEST_CASE("a study trains its rows, tabulates them, and runs nothing twice", "[a
   // The figure is the run's own: its predictions say the same.
   const std::string run = json["rows"][1]["runs"][0]["run"];
   CHECK(read_study_run(run, 0, "rare").f1 == Approx(json["rows"][1]["runs"][0]["f1"].get<double>()));
+  const nlohmann::json evaluation = nlohmann::json::parse(read_text_file(run + "/evaluation_test.json", 1 << 24));
+  const nlohmann::json& f1 = evaluation["results"][0]["classes"][0]["f1"];
+  CHECK(json["rows"][1]["runs"][0]["f1_interval"] == nlohmann::json{f1["low"], f1["high"]});
   CHECK(json["rows"][1]["runs"][0]["peak_memory_mib"].get<double>() > 1);
   const std::string page = read_text_file(out + "/study.html", 1 << 24);
   CHECK_THAT(page, Contains("class weights") && Contains("<svg"));

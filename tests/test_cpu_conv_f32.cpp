@@ -30,7 +30,7 @@ struct Settings {
 // Exactly the declared bytes, with a guard behind them.
 class Workspace {
  public:
-  Workspace(const ConvGeometry& g, ConvPass pass) : bytes_(static_cast<int64_t>(cpu::conv_workspace_f32(g, pass))) {
+  Workspace(const ConvGeometry& g, ConvPass pass) : bytes_(static_cast<int64_t>(cpu::conv_workspace_f32(g, DType::f32, pass))) {
     memory_ = Tensor::empty({bytes_ + guard}, DType::u8, Device::cpu);
     // NaN everywhere: what was not written must not be read as a number.
     std::memset(memory_.raw(), 0xff, memory_.bytes());
@@ -304,7 +304,7 @@ TEST_CASE("f32 convolutions give the same bits for any number of threads", "[cpu
 TEST_CASE("A workspace that is too small is refused", "[cpu][conv]") {
   const Problem problem(geometry(1, 6, 6, 24, 40, 3, 3, 1, 1));
   const Tensor y = filled(problem.dy.shape(), 0.0f);
-  const int64_t bytes = static_cast<int64_t>(cpu::conv_workspace_f32(problem.g, ConvPass::forward));
+  const int64_t bytes = static_cast<int64_t>(cpu::conv_workspace_f32(problem.g, DType::f32, ConvPass::forward));
   const Tensor small = Tensor::empty({bytes - 64}, DType::u8, Device::cpu);
   CHECK_THROWS_WITH(cpu::conv_forward_f32(problem.g, problem.x, {problem.w, nullptr}, {}, small, y), Catch::Contains("bytes are needed"));
 }

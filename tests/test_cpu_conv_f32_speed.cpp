@@ -29,7 +29,7 @@ double shortest(F&& f) {
 }
 
 Tensor workspace(const ConvGeometry& g, ConvPass pass) {
-  return Tensor::empty({static_cast<int64_t>(cpu::conv_workspace_f32(g, pass))}, DType::u8, Device::cpu);
+  return Tensor::empty({static_cast<int64_t>(cpu::conv_workspace_f32(g, DType::f32, pass))}, DType::u8, Device::cpu);
 }
 
 void measure(int64_t batch) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "apps/training/metrics.h"
 #include "data/csv.h"
@@ -54,6 +55,23 @@ RareScores scores_of(const fs::path& file, const std::string& rare) {
   Confusion confusion(2);
   for (const CsvRow& row : table.rows) confusion.add(row.fields[label] == rare ? 0 : 1, row.fields[predicted] == rare ? 0 : 1);
   return {confusion.precision(0), confusion.recall(0), confusion.f1(0)};
+}
+
+struct Interval {
+  double low = nan, high = nan;
+};
+
+// The 95 % interval of the rare class's F1 on the untouched pictures, from dura-evaluate's JSON.
+Interval f1_interval(const fs::path& file, const std::string& rare) {
+  try {
+    const auto evaluation = nlohmann::json::parse(read_text_file(file, max_bytes));
+    const auto value = [](const nlohmann::json& j) { return j.is_number() ? j.get<double>() : nan; };
+    for (const auto& c : evaluation.at("results").at(0).at("classes"))
+      if (c.at("name") == rare) return {value(c.at("f1").at("low")), value(c.at("f1").at("high"))};
+  } catch (const nlohmann::json::exception& e) {
+    fail(file.string(), " is not what dura-evaluate writes: ", e.what(), ". Remove the run's folder and run the study again.");
+  }
+  fail(file.string(), " has no class '", rare, "'. Remove the run's folder and run the study again.");
 }
 
 }  // namespace
@@ -109,6 +127,8 @@ StudyRun read_study_run(const std::string& run, int64_t seed, const std::string&
   result.peak_memory_mib = memory.empty() ? nan : *std::max_element(memory.begin(), memory.end());
 
   const RareScores test = scores_of(fs::path(run) / "predictions_test.csv", rare);
+  const Interval interval = f1_interval(fs::path(run) / "evaluation_test.json", rare);
+  result.f1_low = interval.low, result.f1_high = interval.high;
   result.f1 = test.f1, result.recall = test.recall, result.precision = test.precision;
   result.train_f1 = scores_of(fs::path(run) / "predictions_train.csv", rare).f1;
   result.val_f1 = scores_of(fs::path(run) / "predictions_val.csv", rare).f1;

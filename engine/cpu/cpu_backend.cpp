@@ -1,30 +1,30 @@
-// Chooses between the kernels for f32 and those for any storage type.
+// Chooses between the kernels with f32 arithmetic and those for f64.
 #include "engine/cpu/cpu_backend.h"
 
 #include "engine/cpu/conv_f32.h"
-#include "engine/cpu/conv_generic.h"
+#include "engine/cpu/conv_f64.h"
 
 namespace dura {
 
 size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) {
-  return dtype == DType::f32 ? cpu::conv_workspace_f32(g, pass) : cpu::conv_workspace_generic(g, dtype, pass);
+  return dtype == DType::f64 ? cpu::conv_workspace_f64(g, pass) : cpu::conv_workspace_f32(g, dtype, pass);
 }
 
 void CpuBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                               const Tensor& y) {
-  if (x.dtype() == DType::f32) return cpu::conv_forward_f32(g, x, w, e, workspace, y);
-  cpu::conv_forward_generic(g, x, w.value, e, workspace, y);
+  if (x.dtype() == DType::f64) return cpu::conv_forward_f64(g, x, w.value, e, workspace, y);
+  cpu::conv_forward_f32(g, x, w, e, workspace, y);
 }
 
 void CpuBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,
                                     const Tensor& workspace, GradTarget dx) {
-  if (dy.dtype() == DType::f32) return cpu::conv_backward_data_f32(g, dy, w, scale, workspace, dx);
-  cpu::conv_backward_data_generic(g, dy, w.value, scale.scale, workspace, dx);
+  if (dy.dtype() == DType::f64) return cpu::conv_backward_data_f64(g, dy, w.value, scale.scale, workspace, dx);
+  cpu::conv_backward_data_f32(g, dy, w, scale, workspace, dx);
 }
 
 void CpuBackend::conv_backward_filter(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
-  if (dy.dtype() == DType::f32) return cpu::conv_backward_filter_f32(g, x, dy, workspace, dw);
-  cpu::conv_backward_filter_generic(g, x, dy, workspace, dw);
+  if (dy.dtype() == DType::f64) return cpu::conv_backward_filter_f64(g, x, dy, workspace, dw);
+  cpu::conv_backward_filter_f32(g, x, dy, workspace, dw);
 }
 
 }  // namespace dura
