@@ -43,6 +43,13 @@ selection=()
 if [[ $slow != true ]]; then selection=(--label-exclude slow); fi
 say "testing"
 # Two at a time: most tests use one thread, and those that use all of them are few.
-cd "$root" && ctest --preset "$preset" --parallel 2 --no-tests=error "${selection[@]}" "$@"
-# What the table of operations covered, by kind; what was skipped says why.
-"$root/$build/tests/dura_tests" '[ops]' | grep '^ops:'
+cd "$root"
+status=0
+ctest --preset "$preset" --parallel 2 --no-tests=error --output-junit "$root/$build/tests.xml" "${selection[@]}" "$@" || status=$?
+# By kind: what ran, and what was skipped with the reason.
+say "counts"
+tests/count_tests.sh "$build/tests.xml"
+if [[ $slow != true ]]; then echo "slow tests: $(ctest --preset "$preset" --show-only --label-regex slow | tail -1 | tr -dc 0-9) not asked for (./test.sh --slow)"; fi
+# What the table of operations covered.
+"$build/tests/dura_tests" '[ops]' | grep '^ops:'
+exit "$status"

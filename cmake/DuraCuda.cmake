@@ -7,9 +7,35 @@ set_property(CACHE DURA_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(DURA_CUDNN_ROOT "" CACHE PATH "A folder with cuDNN's include/ and lib/, where it is in no usual place")
 set(DURA_CUDA_FOUND FALSE)
 
+# dura_find_toolkit(): CMake's search for the toolkit, and the two things that it lacks for the layout of Python's packages
+# (site-packages/nvidia/cu13, of nvidia-cuda-nvcc and its kin): the packages of an activated environment (VIRTUAL_ENV) are looked into, before
+# the system's; and where there is no unversioned libcudart.so, the static library, which alone is linked with, stands for it.
+function(dura_find_toolkit)
+  if(NOT DEFINED CUDAToolkit_ROOT AND DEFINED ENV{VIRTUAL_ENV})
+    file(GLOB compilers $ENV{VIRTUAL_ENV}/lib/python3*/site-packages/nvidia/cu*/bin/nvcc)
+    foreach(compiler ${compilers})
+      string(REGEX REPLACE "/bin/nvcc$" "" root "${compiler}")
+      set(CUDAToolkit_ROOT "${root}" CACHE PATH "Folder of CUDA's toolkit")
+    endforeach()
+  endif()
+  if(CUDAToolkit_ROOT)
+    # CMake would look elsewhere.
+    if(NOT EXISTS ${CUDAToolkit_ROOT}/bin/nvcc)
+      set(CUDAToolkit_FOUND FALSE PARENT_SCOPE)
+      return()
+    endif()
+    find_library(CUDA_CUDART cudart PATHS ${CUDAToolkit_ROOT} PATH_SUFFIXES lib64 lib NO_DEFAULT_PATH)
+    find_file(CUDA_CUDART libcudart_static.a PATHS ${CUDAToolkit_ROOT} PATH_SUFFIXES lib64 lib NO_DEFAULT_PATH)
+  endif()
+  find_package(CUDAToolkit 12.0 QUIET)
+  foreach(result FOUND VERSION_MAJOR LIBRARY_ROOT TARGET_DIR LIBRARY_DIR INCLUDE_DIRS)
+    set(CUDAToolkit_${result} "${CUDAToolkit_${result}}" PARENT_SCOPE)
+  endforeach()
+endfunction()
+
 # dura_find_cuda(MISSING): what is missing, in words; empty where CUDA can be built.
 function(dura_find_cuda missing)
-  find_package(CUDAToolkit 12.0 QUIET)
+  dura_find_toolkit()
   if(NOT CUDAToolkit_FOUND)
     set(${missing} "CUDA's toolkit, version 12 or newer (nvcc on PATH, or -DCUDAToolkit_ROOT=FOLDER)" PARENT_SCOPE)
     return()
@@ -20,8 +46,8 @@ function(dura_find_cuda missing)
   endif()
   # Python's packages (nvidia-cudnn-cu13 and the like) have the same files, without unversioned names of the libraries.
   find_package(Python3 COMPONENTS Interpreter QUIET)
-  set(places ${DURA_CUDNN_ROOT} $ENV{CUDNN_PATH} ${CUDAToolkit_LIBRARY_ROOT} ${CUDAToolkit_TARGET_DIR} ${Python3_SITELIB}/nvidia/cudnn
-             ${Python3_SITEARCH}/nvidia/cudnn)
+  set(places ${DURA_CUDNN_ROOT} $ENV{CUDNN_PATH} ${CUDAToolkit_ROOT}/../cudnn ${CUDAToolkit_LIBRARY_ROOT} ${CUDAToolkit_TARGET_DIR}
+             ${Python3_SITELIB}/nvidia/cudnn ${Python3_SITEARCH}/nvidia/cudnn)
   set(suffixes lib lib64 lib/${CMAKE_LIBRARY_ARCHITECTURE})
   find_path(DURA_CUDNN_INCLUDE cudnn_graph.h HINTS ${places} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include DOC "Folder of cudnn_graph.h")
   find_file(DURA_CUDNN_LIBRARY libcudnn.so.9 HINTS ${places} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES ${suffixes} DOC "libcudnn.so.9")
