@@ -17,7 +17,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 // A hash-made tensor of torchvision's order in dura's: (K,C,R,S) -> (K,R,S,C).
-Tensor from_hash(const std::vector<double>& values, const Shape& ours, DType dtype) {
+Tensor from_hash(const std::vector<double>& values, const Shape& ours, DType dtype, Device device = Device::cpu) {
   const Tensor wide = Tensor::empty(ours, DType::f64, Device::cpu), t = Tensor::empty(ours, dtype, Device::cpu);
   if (ours.rank() < 4) {
     std::copy(values.begin(), values.end(), wide.data<double>());
@@ -29,20 +29,23 @@ Tensor from_hash(const std::vector<double>& values, const Shape& ours, DType dty
           wide.data<double>()[(k * places + i) * C + c] = values[static_cast<size_t>((k * C + c) * places + i)];
   }
   backend(Device::cpu).cast(wide, t);
-  return t;
+  if (device == Device::cpu) return t;
+  const Tensor there = Tensor::empty(ours, dtype, device);
+  backend(device).upload(t.raw(), there);
+  return there;
 }
 
 // The network of tests/golden/make_heat_maps.py.
 struct HashNetwork {
-  explicit HashNetwork(DType compute)
-      : model({.backbone = {.depth = 18, .tensors = {.compute = compute}}, .classes = {"a", "b", "c"}}, Initialise::no),
-        x(from_hash(hash_images(5, 2, 64), {2, 64, 64, 3}, compute)) {
+  explicit HashNetwork(DType compute, Device device = Device::cpu)
+      : model({.backbone = {.depth = 18, .tensors = {.compute = compute, .device = device}}, .classes = {"a", "b", "c"}}, Initialise::no),
+        x(from_hash(hash_images(5, 2, 64), {2, 64, 64, 3}, compute, device)) {
     std::map<std::string, std::vector<double>> values;
     for (const NamedShape& t : resnet_tensors(18, 3)) values[t.name] = hash_tensor(t, 18);
     for (Parameter* p : model.parameters()) p->assign(from_hash(values.at(p->name()), p->shape(), stat_dtype(compute)));
     for (const NamedBuffer& b : model.buffers()) {
       const Tensor t = from_hash(values.at(b.name), b.tensor.shape(), b.tensor.dtype());
-      std::copy_n(static_cast<const char*>(t.raw()), t.bytes(), static_cast<char*>(b.tensor.raw()));
+      backend(device).upload(t.raw(), b.tensor);
     }
     model.buffers_changed();
   }
@@ -136,6 +139,21 @@ TEST_CASE("heat maps see through frozen layers and do not touch parameter gradie
       CHECK(std::accumulate(frozen.begin(), frozen.end(), 0.0) > 0);
       for (Parameter* p : network.model.parameters()) CHECK_FALSE(p->gradient()->written());
     }
+}
+
+TEST_CASE("heat maps through frozen layers on the simulated CUDA device are the CPU's", "[models][grad_cam][cuda-sim]") {
+  for (const auto& [dtype, tolerance] : {std::pair{DType::f32, 2e-4}, std::pair{DType::f16, 0.05}}) {
+    HashNetwork cpu(dtype), simulated(dtype, Device::cuda_sim);
+    for (HashNetwork* network : {&cpu, &simulated}) network->model.freeze_backbone();
+    for (const std::string& method : cam_method_names())
+      for (int stage : {2, 4}) {
+        CAPTURE(dtype_name(dtype), method, stage);
+        const GradCamOptions options = {.method = cam_method_by_name(method), .stage = stage, .classes = {2, 0}};
+        const std::vector<double> expected = to_doubles(grad_cam(cpu.model, cpu.x, options).maps);
+        CHECK(largest_difference(to_doubles(grad_cam(simulated.model, simulated.x, options).maps), expected) < tolerance);
+      }
+    for (Parameter* p : simulated.model.parameters()) CHECK_FALSE(p->gradient()->written());
+  }
 }
 
 TEST_CASE("heat maps refuse unknown methods, stages, classes and a model that is being trained", "[models][grad_cam]") {
