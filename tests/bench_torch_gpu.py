@@ -1,32 +1,43 @@
 #!/usr/bin/env python3
 """ResNet-50 in PyTorch on a CUDA card, with its best usual settings: channels-last, automatic mixed precision or TF32, eager and compiled.
 
-usage: bench_torch_gpu.py [--batches 16 32 64 256] [--repetitions 20] [--modes inf train]
+usage: bench_torch_gpu.py [--batches 16 32 64 256] [--repetitions 20] [--modes inf train half head] [--types f16 bf16 tf32] [--size 224] [--device cuda|cpu] [--eager]
 
 Prints one line of JSON for each measurement, with the fields of dura-bench that mean the same. Needs torch and torchvision; tests/gpu_check.sh runs it beside dura-bench.
+half: free from layer3.3 on, BatchNorm below in inference form; head: the dense layer alone. --eager: nothing compiled. On the CPU it only proves that it runs.
 """
-import argparse, json, statistics, sys, time
+import argparse, json, resource, statistics, sys, time
 
 import torch, torchvision
 
 
-def measure(mode, batch, kind, compiled, repetitions):
+def free_part(model, mode):
+    frozen = {"half": [model.conv1, model.bn1, model.layer1, model.layer2, *list(model.layer3)[:3]], "head": [c for n, c in model.named_children() if n != "fc"]}
+    model.train(mode != "inf")
+    for module in frozen.get(mode, []):
+        module.eval()
+        module.requires_grad_(False)
+
+
+def measure(o, mode, batch, kind, compiled):
+    cuda = o.device == "cuda"
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = kind != "f32"
     torch.backends.cudnn.benchmark = True
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    model = torchvision.models.resnet50(weights=None).cuda().to(memory_format=torch.channels_last)
-    images = torch.randn(batch, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
-    labels = torch.randint(0, 1000, (batch,), device="cuda")
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    model = torchvision.models.resnet50(weights=None).to(o.device).to(memory_format=torch.channels_last)
+    free_part(model, mode)
+    images = torch.randn(batch, 3, o.size, o.size, device=o.device).to(memory_format=torch.channels_last)
+    labels = torch.randint(0, 1000, (batch,), device=o.device)
     amp = {"f16": torch.float16, "bf16": torch.bfloat16}.get(kind)
-    scaler = torch.amp.GradScaler("cuda", enabled=kind == "f16")
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    scaler = torch.amp.GradScaler(o.device, enabled=kind == "f16")
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4, fused=True)
     network = torch.compile(model) if compiled else model
-    model.train(mode == "train")
 
     def forward():
-        with torch.autocast("cuda", dtype=amp, enabled=amp is not None):
+        with torch.autocast(o.device, dtype=amp, enabled=amp is not None):
             return network(images)
 
     def step():
@@ -40,33 +51,38 @@ def measure(mode, batch, kind, compiled, repetitions):
         scaler.step(optimizer)
         scaler.update()
 
-    for _ in range(5):
-        step()
-    torch.cuda.synchronize()
-    seconds = []
-    for _ in range(repetitions):
+    def timed():
         start = time.perf_counter()
         step()
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    middle = statistics.median(seconds)
+        if cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    for _ in range(5 if cuda else 1):
+        timed()
+    middle = statistics.median(timed() for _ in range(o.repetitions))
+    peak = torch.cuda.max_memory_allocated() >> 20 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return {"peer": "torch " + torch.__version__, "mode": mode, "compute": kind, "compiled": compiled, "bs": batch, "ms_step": round(1e3 * middle, 3),
-            "ips_med": round(batch / middle, 1), "peak_mib": torch.cuda.max_memory_allocated() >> 20}
+            "ips_med": round(batch / middle, 1), "peak_mib": peak}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64, 256])
     parser.add_argument("--repetitions", type=int, default=20)
-    parser.add_argument("--modes", nargs="+", default=["inf", "train"])
+    parser.add_argument("--modes", nargs="+", default=["inf", "train", "half", "head"])
+    parser.add_argument("--types", nargs="+", default=["f16", "bf16", "tf32"])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--eager", action="store_true")
     options = parser.parse_args()
     failed = False
-    for compiled in (False, True):
+    for compiled in (False,) if options.eager else (False, True):
         for mode in options.modes:
-            for kind in ("f16", "bf16", "tf32"):
+            for kind in options.types:
                 for batch in options.batches:
                     try:
-                        print(json.dumps(measure(mode, batch, kind, compiled, options.repetitions)), flush=True)
+                        print(json.dumps(measure(options, mode, batch, kind, compiled)), flush=True)
                     except Exception as error:  # one size too large must not hide the others
                         print(f"{mode} {kind} batch {batch} compiled {compiled}: {error}", file=sys.stderr)
                         failed = True

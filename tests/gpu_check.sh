@@ -8,15 +8,15 @@ usage() {
 usage: tests/gpu_check.sh [--sim] [--out DIR] [--stages "NAME ..."] [--data DIR --weights FILE] [--python PYTHON]
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
-  --stages   only these: machine build tests plans sanitizer steps bench torch mission (default: all, in this order)
+  --stages   only these: machine build tests plans sanitizer steps bench ops torch libtorch mission (default: all, in this order)
   --data, --weights   real slices with a manifest.csv, and ImageNet weights, for the stage `mission`
-  --python   a Python with torch and torchvision, for the stage `torch` (default: python3)
+  --python   a Python with torch and torchvision, for the stages `torch` and `libtorch` (default: python3)
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' python=python3
-stages="machine build tests plans sanitizer steps bench torch mission"
+stages="machine build tests plans sanitizer steps bench ops torch libtorch mission"
 while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
@@ -48,15 +48,30 @@ apps=$build/apps
 
 # On the simulated device everything is done at a size that the CPU gets through in a minute.
 if [[ $device == cuda ]]; then
-  depth=50 size=224 batch=16 patients=60 batches="16 32 64 256" repetitions=20
+  depth=50 size=224 batch=16 patients=300 batches="16 32 64 256" repetitions=20
+  peer=cuda peer_options=() peer_types="f16 bf16 tf32" peer_modes="inf train half head"
+  study=(--seeds 1 --full)
 else
-  depth=18 size=32 batch=4 patients=12 batches="2" repetitions=1
+  depth=18 size=32 batch=4 patients=24 batches="2" repetitions=1
+  peer=cpu peer_options=(--eager --modes inf half --types bf16) peer_types="bf16" peer_modes="inf half"
+  study=(--seeds 1 --size 32 --phase1-epochs 1 --phase2-epochs 1)
 fi
 
 has_option() { "$apps/$1" --help | grep -q -- "$2"; }
-# Where a program can compute in other types than f32, the types; else f32 alone.
-types() { if has_option "$1" --precision; then echo "f32 f16 bf16"; else echo f32; fi; }
-compute() { [[ $2 == f32 ]] || printf '%s\n' --precision "$2"; }
+# The ways that a program can compute in, of those it may know.
+types() {
+  echo f32
+  if has_option "$1" --tf32; then echo tf32; fi
+  if has_option "$1" --precision; then printf '%s\n' f16 bf16; fi
+}
+# The options for such a way, one a line.
+compute() {
+  case $1 in
+    f32) ;;
+    tf32) echo --tf32 ;;
+    *) printf '%s\n' --precision "$1" ;;
+  esac
+}
 skip() {
   echo "$*" >"$work/skipped"
   return 77
@@ -82,7 +97,7 @@ tests() {
   if [[ $device == cuda ]]; then
     "$build/tests/cuda/cuda_card_check" --properties "$out/device_properties.json" && "$build/tests/dura_tests" '~[slow]'
   else
-    "$build/tests/dura_tests" '[cuda],[cuda-sim]'
+    "$build/tests/dura_tests" '[cuda]~[slow],[cuda-sim]~[slow]'
   fi
 }
 
@@ -104,63 +119,107 @@ sanitizer() {
   return "$status"
 }
 
-# A short training on synthetic slices; $1: folder of the run, the rest: options.
+# A training on synthetic slices; $1: folder of the run, the rest: options.
 train() {
   local run=$1
   shift
-  "$apps/dura-train" --data "$work/phantoms" --depth "$depth" --size "$size" --batch "$batch" --phase1-epochs 1 --phase2-epochs 1 \
-    --unfreeze all --augment none --class-weight Menin=4 Glioma=1 --seed 1 --out "$run" "$@" >"$run.log" 2>&1 || { tail -20 "$run.log"; return 1; }
+  "$apps/dura-train" --data "$work/phantoms" --depth "$depth" --size "$size" --batch "$batch" --augment none --class-weight Menin=4 Glioma=1 --seed 1 \
+    --out "$run" "$@" >"$run.log" 2>&1 || { tail -20 "$run.log"; return 1; }
 }
 # Column $2 of a history, one line an epoch.
 column() {
   awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; ++i) if ($i == name) at = i; next } { print $at }' "$1/history.csv"
 }
 
+# Training on the device against the CPU in f32, and against itself. All start from the same weights, made by an epoch on the CPU, and keep its statistics:
+# in the first steps of an untrained network rounding alone changes the loss by a tenth.
 steps() {
   "$apps/dura-phantom" --out "$work/phantoms" --patients "$patients" --slices 1 --menin-share 0.5 --size 64 >/dev/null || return 1
-  train "$work/cpu" --device cpu || return 1
+  train "$work/start" --device cpu --phase1-epochs 1 --phase2-epochs 0 || return 1
+  local all_free=(--weights "$work/start/model.safetensors" --phase1-epochs 0 --phase2-epochs 2 --unfreeze all)
+  train "$work/cpu" --device cpu "${all_free[@]}" || return 1
   local type failed=0
   for type in $(types dura-train); do
     local options
-    mapfile -t options < <(compute dura-train "$type")
-    train "$work/$type" --device "$device" "${options[@]}" && train "$work/$type-again" --device "$device" "${options[@]}" || return 1
+    mapfile -t options < <(compute "$type")
+    train "$work/$type" --device "$device" "${all_free[@]}" "${options[@]}" && train "$work/$type-again" --device "$device" "${all_free[@]}" "${options[@]}" || return 1
     cmp "$work/$type/model.safetensors" "$work/$type-again/model.safetensors" && echo "$type: two runs are bit-identical" || failed=1
-    paste <(column "$work/cpu" train_loss) <(column "$work/$type" train_loss) | awk -v type="$type" -v limit="$([[ $type == f32 ]] && echo 0.01 || echo 0.1)" '
+    paste <(column "$work/cpu" train_loss) <(column "$work/$type" train_loss) | awk -v type="$type" -v limit="$([[ $type == f32 ]] && echo 0.001 || echo 0.1)" '
       { d = $1 > $2 ? $1 - $2 : $2 - $1; printf "%s, epoch %d: training loss %s on the CPU in f32, %s here\n", type, NR, $1, $2; if (!(d <= limit * $1)) bad = 1 }
       END { if (NR == 0 || bad) { print type ": too far from the CPU"; exit 1 } }' || failed=1
-    paste <(column "$work/$type" seconds) <(column "$work/$type" peak_memory_mib) | awk -v type="$type" '{ printf "%s, epoch %d: %s s, %s MiB at most\n", type, NR, $1, $2 }'
+    paste <(column "$work/$type" seconds) <(column "$work/$type" peak_memory_mib) <(column "$work/$type" skipped_steps) |
+      awk -v type="$type" '{ printf "%s, epoch %d: %s s, %s MiB at most, %s steps skipped\n", type, NR, $1, $2, $3 }'
     cp "$work/$type/history.csv" "$out/steps-$type.csv"
   done
   return "$failed"
 }
 
+# bench_one OPTION...: a line of JSON.
+bench_one() { "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" "$@" | tee -a "$out/bench.jsonl"; }
 bench() {
   : >"$out/bench.jsonl"
-  local type n mode options
+  local type n mode options failed=0
   for type in $(types dura-bench); do
-    mapfile -t options < <(compute dura-bench "$type")
-    for mode in inf train; do
+    mapfile -t options < <(compute "$type")
+    for mode in inf train half head; do
       for n in $batches; do
-        "$apps/dura-bench" --mode "$mode" --device "$device" --depth "$depth" --size "$size" --batch "$n" --repetitions "$repetitions" "${options[@]}" |
-          tee -a "$out/bench.jsonl" || return 1
+        # One size too large must not hide the others.
+        bench_one --mode "$mode" --batch "$n" "${options[@]}" || failed=1
+        if [[ $mode != inf ]] && has_option dura-bench --no-capture; then bench_one --mode "$mode" --batch "$n" --no-capture "${options[@]}" || failed=1; fi
       done
     done
   done
-  [[ -s $out/bench.jsonl ]]
+  return "$failed"
+}
+
+# The ten slowest operations of a training step, run one by one: the shortest time of each. An operation has a line for each of its results, with the time so far.
+ops() {
+  local options
+  mapfile -t options < <(compute "$(types dura-bench | grep -x f16 || echo f32)")
+  "$apps/dura-bench" --device "$device" --mode train --depth "$depth" --size "$size" --batch "$batch" --repetitions 3 "${options[@]}" --trace "$work/trace" || return 1
+  awk '{ op = $1 " " $2 " " $3; result = op " " $5; ms = substr($6, 4) + 0; if (!(result in least) || ms < least[result]) least[result] = ms; op_of[result] = op }
+    END { for (result in least) if (least[result] > most[op_of[result]]) most[op_of[result]] = least[result]
+      for (op in most) { all += most[op]; printf "%.3f ms  %s\n", most[op], op } printf "%.3f ms  all operations together\n", all }' "$work/trace" |
+    sort -rn | head -11 | tee "$out/ops.txt"
+  [[ -s $out/ops.txt ]]
 }
 
 torch() {
-  [[ $device == cuda ]] || skip "nothing to compare a simulation with" || return
-  "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null || skip "$python has no torch that sees the card" || return
+  if [[ $peer == cuda ]]; then
+    "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null || skip "$python has no torch that sees the card" || return
+  else
+    "$python" -c 'import torch, torchvision' 2>/dev/null || skip "$python has no torch and torchvision" || return
+  fi
   # shellcheck disable=SC2086
-  "$python" "$root/tests/bench_torch_gpu.py" --repetitions "$repetitions" --batches $batches | tee "$out/torch.jsonl"
-  return "${PIPESTATUS[0]}"
+  "$python" "$root/tests/bench_torch_gpu.py" --device "$peer" --size "$size" --repetitions "$repetitions" --batches $batches "${peer_options[@]}" | tee "$out/torch.jsonl"
 }
 
-# The mission's own table: a baseline against the optimised configuration.
+# The same in C++, built against that Python's torch.
+libtorch() {
+  local torch_root type mode failed=0
+  torch_root=$("$python" -c 'import torch; print(torch.__path__[0])' 2>/dev/null) || skip "$python has no torch" || return
+  cmake -S "$root/tests/bench_libtorch" -B "$work/bench_libtorch" -DTORCH_ROOT="$torch_root" && cmake --build "$work/bench_libtorch" --parallel "$(nproc)" || return 1
+  : >"$out/libtorch.jsonl"
+  for type in $peer_types; do
+    for mode in $peer_modes; do
+      # shellcheck disable=SC2086
+      "$work/bench_libtorch/bench_libtorch" "$mode" "$type" "$peer" "$size" "$repetitions" $batches | tee -a "$out/libtorch.jsonl" || failed=1
+    done
+  done
+  [[ -s $out/libtorch.jsonl ]] && return "$failed"
+}
+
+# The mission's own table: a baseline (f32, batch 32) against the optimised configuration (f16, batch 16).
 mission() {
   [[ -n $data && -n $weights ]] || skip "no --data and --weights given" || return
-  "$apps/dura-study" --data "$data" --classes Menin=meningioma Glioma --weights "$weights" --device "$device" --seeds 1 --out "$out/study"
+  local manifest=$data/manifest.csv
+  if [[ $device != cuda ]]; then
+    # A few slices of each class and split.
+    manifest=$work/manifest.csv
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; ++i) { if ($i == "label") l = i; if ($i == "split") s = i } print; next } ++seen[$l, $s] <= ($s == "train" ? 16 : 3)' "$data/manifest.csv" >"$manifest"
+  fi
+  "$apps/dura-study" --data "$data" --manifest "$manifest" --classes Menin=meningioma Glioma --weights "$weights" --device "$device" "${study[@]}" \
+    --rows 0-baseline 8-sharpness --out "$out/study"
 }
 
 # ---- running them ----
@@ -198,7 +257,7 @@ done
     separator=,
   done
   printf '\n },\n'
-  for name in bench torch; do
+  for name in bench torch libtorch; do
     printf ' "%s": [%s],\n' "$name" "$([[ -s $out/$name.jsonl ]] && paste -sd, "$out/$name.jsonl")"
   done
   printf ' "simulated": %s}\n' "$([[ $device == cuda ]] && echo false || echo true)"
