@@ -48,6 +48,8 @@ std::string forbidden_system_include(const std::string& file, const std::string&
                ? ""
                : "JSON belongs to .cpp files of weights and apps";
   if (starts_with(header, "CLI/")) return source && folder == "apps" ? "" : "CLI11 belongs to .cpp files of apps";
+  if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
+    return starts_with(file, "tests/bench_libtorch/") ? "" : "LibTorch belongs to tests/bench_libtorch, a project of its own";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";
   if (starts_with(header, "cuda") || starts_with(header, "cudnn") || starts_with(header, "cublas"))
     return cuda ? "" : "CUDA belongs to engine/cuda";
@@ -173,6 +175,7 @@ TEST_CASE("the include rules notice what they are there for", "[includes]") {
       {"data/split.cpp", "random", false},
       {"weights/pth.cpp", "iostream", false},
       {"engine/tape.cpp", "boost/format.hpp", false},
+      {"tests/op_harness.h", "torch/torch.h", false},
       {"apps/train.cpp", "tests/reference.h", true},
       {"tools/x.cpp", "engine/tape.h", true},
   };

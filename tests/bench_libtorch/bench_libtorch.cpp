@@ -11,7 +11,7 @@
 #include <iostream>
 #include <stdexcept>
 
-#include "resnet50.h"
+#include "tests/bench_libtorch/resnet50.h"
 #if __has_include(<c10/core/CachingDeviceAllocator.h>)
 #include <c10/core/CachingDeviceAllocator.h>
 #endif

@@ -1,4 +1,4 @@
-#include "resnet50.h"
+#include "tests/bench_libtorch/resnet50.h"
 
 namespace nn = torch::nn;
 
