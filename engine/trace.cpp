@@ -5,6 +5,7 @@
 
 #include "engine/backend.h"
 #include "engine/formula.h"
+#include "engine/meta/meta_backend.h"
 
 namespace dura {
 namespace {
@@ -54,7 +55,13 @@ void set_trace_sink(TraceSink s) { sink() = std::move(s); }
 bool tracing() { return static_cast<bool>(sink()); }
 
 void OpTrace::write(const Tensor& result) const {
-  if (!result.defined() || !result.raw()) return;  // a dry run has no bytes to report
+  if (!result.defined() || !result.raw()) return;  // on `meta` there are no bytes to report
+  if (DryRun::active(result.device())) return;     // while planning only what outlives the step has bytes
+  if (result.device() != Device::cpu && result.numel() > 0) {
+    // A CUDA device works on behind the caller's back; reading one element waits for it.
+    double element = 0;
+    backend(result.device()).download(result.slice(0, {1}), &element);
+  }
   const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
   std::vector<char> bytes(result.bytes());
   backend(result.device()).download(result, bytes.data());

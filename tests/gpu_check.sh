@@ -172,11 +172,11 @@ bench() {
   return "$failed"
 }
 
-# The ten slowest operations of an inference, run one by one: the shortest time of each. An operation has a line for each of its results, with the time so far.
+# The ten slowest operations of a training step, run one by one: the shortest time of each. An operation has a line for each of its results, with the time so far.
 ops() {
   local options
   mapfile -t options < <(compute "$(types dura-bench | grep -x f16 || echo f32)")
-  "$apps/dura-bench" --device "$device" --mode inf --depth "$depth" --size "$size" --batch "$batch" --repetitions 3 "${options[@]}" --trace "$work/trace" || return 1
+  "$apps/dura-bench" --device "$device" --mode train --depth "$depth" --size "$size" --batch "$batch" --repetitions 3 "${options[@]}" --trace "$work/trace" || return 1
   awk '{ op = $1 " " $2 " " $3; result = op " " $5; ms = substr($6, 4) + 0; if (!(result in least) || ms < least[result]) least[result] = ms; op_of[result] = op }
     END { for (result in least) if (least[result] > most[op_of[result]]) most[op_of[result]] = least[result]
       for (op in most) { all += most[op]; printf "%.3f ms  %s\n", most[op], op } printf "%.3f ms  all operations together\n", all }' "$work/trace" |

@@ -87,7 +87,7 @@ void add_training(HtmlPage& page, const std::filesystem::path& history) {
                        .width = 500}));
     page.svg_row(plots);
   }
-  page.paragraph(concat("Peak memory of the training process: ", std::llround(curves.last("peak_memory_mib")),
+  page.paragraph(concat("Peak memory of training: ", std::llround(curves.last("peak_memory_mib")),
                         " MiB. Steps skipped because a gradient was not finite: ", std::llround(curves.last("skipped_steps")), "."));
 }
 

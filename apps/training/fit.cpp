@@ -130,7 +130,9 @@ class Phase {
     describe_validation(record, predict(model_, *val_loader_, val_cache_.get()), options_.loss.class_weights);
     model_.set_training(true);
     record.seconds += clock.seconds();
-    record.peak_memory_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
+    const Device device = model_.options().backbone.tensors.device;
+    const auto peak = device == Device::cpu ? static_cast<double>(peak_resident_bytes()) : static_cast<double>(device_pool(device)->statistics().peak);
+    record.peak_memory_mib = peak / (1 << 20);
   }
 
   size_t planned_bytes() const { return step_->captured().predicted_peak(); }

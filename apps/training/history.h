@@ -18,7 +18,7 @@ struct EpochRecord {
   double val_auc = 0;            // two classes: of the first; else the mean over classes, each against the rest
   double seconds = 0;            // of training and validation
   double images_per_second = 0;  // of training
-  double peak_memory_mib = 0;    // of the process, so far
+  double peak_memory_mib = 0;    // so far: of the process, or, on a CUDA device, of its tensors
   double loss_scale = 1;
   int64_t skipped_steps = 0;
 

@@ -27,7 +27,7 @@ struct StudyRun {
   double f1_low = 0, f1_high = 0;   // 95 % bootstrap interval over patients; NaN where it is not known
   double train_f1 = 0, val_f1 = 0;  // of the final model, nothing augmented or dropped
   double epoch_seconds = 0;         // median of phase 2's epochs, of all where it has none
-  double peak_memory_mib = 0;       // of the training process
+  double peak_memory_mib = 0;       // of the training process, or of its tensors on a CUDA device
   double gap() const { return train_f1 - val_f1; }
 };
 
