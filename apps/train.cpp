@@ -11,6 +11,7 @@
 #include "apps/training/data_options.h"
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
+#include "apps/training/optimizer_options.h"
 #include "apps/training/resume_settings.h"
 #include "apps/training/run_directory.h"
 #include "data/image_codec.h"
@@ -30,10 +31,11 @@ struct TrainOptions {
   DataOptions data;
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", norm = "batch", eps_form = "keras", sheet, precision = "f32", restore = "best";
+  OptimizerOptions optimizer;
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", sheet, precision = "f32", restore = "best";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
-  double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5, eps = 1e-7;
+  double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5;
   bool resume = false, exact = false;
 };
 
@@ -64,9 +66,7 @@ void declare(Program& program, TrainOptions& o) {
   program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
   program.text("--precision", o.precision, "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 scales the loss",
                {.choices = {"f32", "f16", "bf16"}});
-  program.text("--class-weight-norm", o.norm, "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
-  program.number("--adam-eps", o.eps, "Adam's epsilon", {.min = 0, .above_min = true});
-  program.text("--adam-eps-form", o.eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
+  o.optimizer.declare(program);
   program.integer("--seed", o.seed, "Of everything random", {.min = 0});
   program.integer("--feature-budget", o.feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory", {.min = -1});
   program.flag("--exact-conv", o.exact, "No Winograd convolutions");
@@ -199,11 +199,11 @@ int train(const Program& program, const TrainOptions& o) {
 
   std::vector<std::string> fresh;
   const std::unique_ptr<Classifier> model = make_model(o, data.classes.names(), program.device(), fresh);
-  FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = {.eps = o.eps, .eps_form = o.eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch},
+  FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = o.optimizer.adam(),
                          .scaler = {.enabled = o.precision == "f16"}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
   log_info("augmentation: ", describe(fit_options.augment, data.classes));
   fit_options.loss.class_weights = class_weights(o, data.classes, training->class_counts());
-  fit_options.loss.norm = o.norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights;
+  fit_options.loss.cross_entropy = o.optimizer.cross_entropy();
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
   fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}, .restore_best = o.restore == "best"},
                         {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .decay = o.phase2_decay, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}, .restore_best = o.restore == "best"}};

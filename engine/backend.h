@@ -63,6 +63,10 @@ struct FoldedScale {
 enum class ConvPass : uint8_t { forward, backward_data, backward_filter };
 
 enum class ClassWeightNorm : uint8_t { sum_over_batch, sum_of_weights };  // sum(w l)/N (Keras), sum(w l)/sum(w) (PyTorch)
+struct CrossEntropyOptions {
+  ClassWeightNorm norm = ClassWeightNorm::sum_over_batch;
+  double label_smoothing = 0;  // e in [0,1): the target is 1 - e + e/K at the label and e/K elsewhere (Szegedy et al. 2016, section 7)
+};
 enum class AdamEpsForm : uint8_t { keras, torch };                        // SEMANTICS: eps beside sqrt(v), or beside sqrt(vhat)
 
 struct AdamOptions {
@@ -153,12 +157,14 @@ class Backend {
 
   // ---- loss: logits (N,K), labels i32 (N), class_weights (K) [stat], everything else [stat] ----
   virtual void softmax(const Tensor& logits, const Tensor& probabilities) = 0;
-  // loss: one element, sum_i w[label_i] * -log p_i[label_i] / norm
-  virtual void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
-                                     const Tensor& probabilities, const Tensor& loss) = 0;
-  // dlogits = dloss * w[label]/norm * (p - onehot(label))
-  virtual void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
-                                      const Tensor& dloss, GradTarget dlogits) = 0;
+  // loss: one element, sum_i sum_k a_ik * -log p_i[k] / norm, where without smoothing a_ik is w[label_i] at the label and 0 elsewhere. With
+  // it, sum_over_batch weighs the whole row by w[label_i], as Keras does, and sum_of_weights class k by w[k], as PyTorch does
+  // (formula::class_share).
+  virtual void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
+                                     const CrossEntropyOptions& options, const Tensor& probabilities, const Tensor& loss) = 0;
+  // dlogits[i,k] = dloss/norm * (p_i[k] * sum_j a_ij - a_ik)
+  virtual void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
+                                      const CrossEntropyOptions& options, const Tensor& dloss, GradTarget dlogits) = 0;
   // sums (f64, 2 + K*K): [0] += loss*N, [1] += unweighted loss summed over rows, [2 + label*K + argmax] += 1
   virtual void add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) = 0;
 

@@ -102,6 +102,16 @@ DURA_HOST_DEVICE inline bool dropout_keeps(uint64_t key, uint64_t row_key, uint6
   return uniform01(philox(key, row_key, index / 4).v[index % 4]) >= p;
 }
 
+// ---- loss ------------------------------------------------------------------------------------------------------------
+
+// What -log p[k] counts for in the loss of a row with this label: a_ik of backend.h. Weights may be null: all 1.
+template <class T>
+DURA_HOST_DEVICE inline double class_share(int64_t k, int64_t label, int64_t K, const T* weights, bool by_weights, double smoothing) {
+  const double of_label = weights ? static_cast<double>(weights[label]) : 1.0;
+  const double of_class = weights && by_weights ? static_cast<double>(weights[k]) : of_label;
+  return (k == label ? (1 - smoothing) * of_label : 0.0) + smoothing / static_cast<double>(K) * of_class;
+}
+
 // ---- activations and optimizer ---------------------------------------------------------------------------------------------
 
 // NaN passes, as in every framework: a broken number must not be hidden.

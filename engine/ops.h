@@ -52,7 +52,7 @@ struct CrossEntropy {
 };
 // Softmax and weighted cross-entropy in one: logits (N,K), labels i32 (N), class_weights (K) [stat] or undefined for 1.
 CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor& class_weights = {},
-                           ClassWeightNorm norm = ClassWeightNorm::sum_over_batch);
+                           const CrossEntropyOptions& options = {});
 
 Var cast(const Var& x, DType dtype);                // the gradient is cast back
 Var scale_loss(const Var& x, const Tensor& state);  // x * state[loss_scale]

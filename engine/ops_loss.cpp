@@ -13,7 +13,7 @@ Tensor softmax(const Tensor& logits) {
   return p;
 }
 
-CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm) {
+CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor& class_weights, const CrossEntropyOptions& options) {
   DURA_CHECK(logits.shape().rank() == 2, "cross_entropy: the logits have shape ", logits.shape(), ", expected (N,K)");
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
   DURA_CHECK(labels.defined() && labels.dtype() == DType::i32 && labels.shape() == Shape{N}, "cross_entropy: labels are ", describe(labels),
@@ -21,14 +21,16 @@ CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor
   DURA_CHECK(!class_weights.defined() || (class_weights.shape() == Shape{K} && class_weights.dtype() == stat_dtype(logits.value().dtype())),
              "cross_entropy: class weights are ", describe(class_weights), ", expected ", dtype_name(stat_dtype(logits.value().dtype())),
              " (", K, ")");
+  DURA_CHECK(options.label_smoothing >= 0 && options.label_smoothing < 1, "cross_entropy: label smoothing ", options.label_smoothing,
+             ", expected a share in [0,1)");
   const Tensor p = softmax(logits.value());
   const OpTrace trace("forward", "cross_entropy");
   const Tensor loss = Tensor::empty({1}, p.dtype(), p.device(), "loss");
-  backend(p.device()).cross_entropy_forward(logits.value(), labels, class_weights, norm, p, loss);
+  backend(p.device()).cross_entropy_forward(logits.value(), labels, class_weights, options, p, loss);
   trace.done(loss);
   Var result = record("cross_entropy", loss, {&logits}, [&] {
-    return [p, labels, class_weights, norm, dlogits = logits.gradient()](const Tensor& dloss) {
-      backend(p.device()).cross_entropy_backward(p, labels, class_weights, norm, dloss, dlogits->target());
+    return [p, labels, class_weights, options, dlogits = logits.gradient()](const Tensor& dloss) {
+      backend(p.device()).cross_entropy_backward(p, labels, class_weights, options, dloss, dlogits->target());
     };
   });
   return {std::move(result), p};

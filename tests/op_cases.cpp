@@ -245,7 +245,7 @@ OpCase linear_row(int64_t N, int64_t C, int64_t K, bool bias) {
   return c;
 }
 
-OpCase cross_entropy_row(int64_t N, int64_t K, bool weighted, ClassWeightNorm norm) {
+OpCase cross_entropy_row(int64_t N, int64_t K, bool weighted, const CrossEntropyOptions& options) {
   std::vector<int32_t> labels;
   for (int64_t n = 0; n < N; ++n) labels.push_back(static_cast<int32_t>((n * 7 + 1) % K));
   Array weights;
@@ -253,30 +253,33 @@ OpCase cross_entropy_row(int64_t N, int64_t K, bool weighted, ClassWeightNorm no
     weights = Array({K});
     for (int64_t k = 0; k < K; ++k) weights[k] = k % 2 ? 1.0 : 4.0;
   }
-  const bool by_weights = norm == ClassWeightNorm::sum_of_weights;
-  return {
-      .name = concat("cross_entropy (", N, ",", K, ")", weighted ? " weighted" : "", by_weights ? " sum of weights" : " sum over batch"),
-      .accuracy = Accuracy::product,
-      .inputs = {{"logits",
-                  {N, K},
-                  false,
-                  [](Random& r, Array& a) {
-                    for (double& x : a.v) x = 3 * r.normal();
-                  }}},
-      .build =
-          [=](const Vars& v, const Column& column) {
-            const Tensor label = Tensor::empty({N}, DType::i32, column.device);
-            backend(column.device).upload(labels.data(), label);
-            return cross_entropy(v[0], label, weighted ? column.stat_tensor(weights) : Tensor(), norm).loss;
-          },
-      .forward =
-          [=](const Arrays& a) {
-            Array loss({1});
-            loss[0] = reference::cross_entropy(a[0], labels, weights, by_weights);
-            return loss;
-          },
-      .backward = [=](const Arrays& a,
-                      const Array& dy) { return Arrays{reference::cross_entropy_backward(a[0], labels, weights, by_weights, dy[0])}; }};
+  const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
+  const double smoothing = options.label_smoothing;
+  return {.name = concat("cross_entropy (", N, ",", K, ")", weighted ? " weighted" : "", by_weights ? " sum of weights" : " sum over batch",
+                         smoothing > 0 ? concat(" smoothed by ", smoothing) : ""),
+          .accuracy = Accuracy::product,
+          .inputs = {{"logits",
+                      {N, K},
+                      false,
+                      [](Random& r, Array& a) {
+                        for (double& x : a.v) x = 3 * r.normal();
+                      }}},
+          .build =
+              [=](const Vars& v, const Column& column) {
+                const Tensor label = Tensor::empty({N}, DType::i32, column.device);
+                backend(column.device).upload(labels.data(), label);
+                return cross_entropy(v[0], label, weighted ? column.stat_tensor(weights) : Tensor(), options).loss;
+              },
+          .forward =
+              [=](const Arrays& a) {
+                Array loss({1});
+                loss[0] = reference::cross_entropy(a[0], labels, weights, by_weights, smoothing);
+                return loss;
+              },
+          .backward =
+              [=](const Arrays& a, const Array& dy) {
+                return Arrays{reference::cross_entropy_backward(a[0], labels, weights, by_weights, smoothing, dy[0])};
+              }};
 }
 
 std::vector<OpCase> make_cases() {
@@ -327,10 +330,12 @@ std::vector<OpCase> make_cases() {
   t.push_back(linear_row(1, 8, 2, true));
   t.push_back(linear_row(4, 6, 3, false));
   for (const ClassWeightNorm norm : {ClassWeightNorm::sum_over_batch, ClassWeightNorm::sum_of_weights}) {
-    t.push_back(cross_entropy_row(5, 3, true, norm));
-    t.push_back(cross_entropy_row(1, 2, true, norm));
+    t.push_back(cross_entropy_row(5, 3, true, {.norm = norm}));
+    t.push_back(cross_entropy_row(1, 2, true, {.norm = norm}));
+    t.push_back(cross_entropy_row(5, 3, true, {.norm = norm, .label_smoothing = 0.1}));
+    t.push_back(cross_entropy_row(4, 7, false, {.norm = norm, .label_smoothing = 0.3}));
   }
-  t.push_back(cross_entropy_row(4, 7, false, ClassWeightNorm::sum_over_batch));
+  t.push_back(cross_entropy_row(4, 7, false, {}));
   return t;
 }
 

@@ -287,26 +287,37 @@ inline double loss_norm(const std::vector<int32_t>& labels, const Array& class_w
   return sum;
 }
 
-// sum_n weight[label_n] * -log softmax(logits_n)[label_n] / norm
-inline double cross_entropy(const Array& logits, const std::vector<int32_t>& labels, const Array& class_weights, bool by_weights) {
-  const Array p = softmax(logits);
-  double loss = 0;
-  for (int64_t n = 0; n < logits.shape[0]; ++n) {
-    const int32_t label = labels[static_cast<size_t>(n)];
-    loss -= (class_weights.defined() ? class_weights[label] : 1.0) * std::log(p(n, label));
+// a[n,k]: the target of class k in row n, 1 - e + e/K at the label and e/K elsewhere, times a weight: of the label's class for the whole
+// row (Keras, dividing by the batch size) or of class k for the smoothed part (PyTorch, dividing by the sum of weights).
+inline Array loss_shares(const Array& logits, const std::vector<int32_t>& labels, const Array& class_weights, bool by_weights, double e) {
+  Array a(logits.shape);
+  const auto weight = [&](int64_t k) { return class_weights.defined() ? class_weights[k] : 1.0; };
+  for (int64_t n = 0; n < a.shape[0]; ++n) {
+    const int64_t label = labels[static_cast<size_t>(n)], K = a.shape[1];
+    for (int64_t k = 0; k < K; ++k) a(n, k) = e / static_cast<double>(K) * weight(by_weights ? k : label);
+    a(n, label) += (1 - e) * weight(label);
   }
+  return a;
+}
+
+// sum_nk a[n,k] * -log softmax(logits_n)[k] / norm
+inline double cross_entropy(const Array& logits, const std::vector<int32_t>& labels, const Array& class_weights, bool by_weights,
+                            double smoothing) {
+  const Array p = softmax(logits), a = loss_shares(logits, labels, class_weights, by_weights, smoothing);
+  double loss = 0;
+  for (int64_t i = 0; i < p.numel(); ++i) loss -= a[i] * std::log(p[i]);
   return loss / loss_norm(labels, class_weights, by_weights);
 }
 
 inline Array cross_entropy_backward(const Array& logits, const std::vector<int32_t>& labels, const Array& class_weights, bool by_weights,
-                                    double dloss) {
-  Array d = softmax(logits);
+                                    double smoothing, double dloss) {
+  const Array p = softmax(logits), a = loss_shares(logits, labels, class_weights, by_weights, smoothing);
   const double norm = loss_norm(labels, class_weights, by_weights);
-  for (int64_t n = 0; n < d.shape[0]; ++n) {
-    const int32_t label = labels[static_cast<size_t>(n)];
-    d(n, label) -= 1;
-    for (int64_t k = 0; k < d.shape[1]; ++k) d(n, k) *= dloss * (class_weights.defined() ? class_weights[label] : 1.0) / norm;
-  }
+  Array d(logits.shape);
+  for (int64_t n = 0; n < d.shape[0]; ++n)
+    for (int64_t k = 0; k < d.shape[1]; ++k)
+      for (int64_t j = 0; j < d.shape[1]; ++j)  // d(-log p_j)/dlogit_k = p_k - [j = k]
+        d(n, k) += dloss / norm * a(n, j) * (p(n, k) - (j == k ? 1.0 : 0.0));
   return d;
 }
 

@@ -94,6 +94,10 @@ TEST_CASE("class weights by name, automatic and none, divided by the batch or by
   const std::vector<std::string> doubled = {"--class-weight", "rare=3", "usual=1.5", "--class-weight-norm"};
   CHECK(weighted(history("batch", joined(doubled, {"batch"}))) == Approx(2 * automatic).epsilon(1e-6));
   CHECK(weighted(history("sum", joined(doubled, {"weights"}))) == Approx(automatic).epsilon(1e-6));
+  // Smoothing is part of what is minimised, not of the loss that is told to compare with validation.
+  const CsvTable smoothed = history("smoothed", {"--class-weight", "none", "--label-smoothing", "0.2"});
+  CHECK(std::stod(cell(smoothed, 0, "train_loss")) == Approx(weighted(none)).epsilon(1e-6));
+  CHECK(weighted(smoothed) != Approx(weighted(none)).epsilon(1e-4));
 }
 
 TEST_CASE("a phase ends with the weights of its best epoch, or of its last where that is asked for", "[apps][train]") {

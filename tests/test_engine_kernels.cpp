@@ -118,6 +118,44 @@ TEST_CASE("metrics add up the loss, the unweighted loss and the confusion matrix
   }
 }
 
+TEST_CASE("smoothed labels give PyTorch's loss and gradients, with class weights and without", "[kernels]") {
+  // torch.nn.CrossEntropyLoss(weight, label_smoothing) of PyTorch 2 in f64.
+  struct Row {
+    bool weighted;
+    double smoothing, loss;
+    std::vector<double> gradients;
+  };
+  const std::vector<Row> rows = {{false,
+                                  0.1,
+                                  1.2739519336301581,
+                                  {-0.03693407468601437, 0.0014448099843385291, 0.03548926470167584, 0.04606484439253598,
+                                   0.18153496319091222, -0.22759980758344822, -0.002855451946717353, 0.0032633416531349588,
+                                   -0.00040788970641761346, 0.10874429937503696, -0.11625570062496304, 0.0075114012499260755}},
+                                 {true,
+                                  0.1,
+                                  0.7520315783981487,
+                                  {-0.1268596476339844, 0.01910709481235014, 0.10775255282163425, 0.0007458972620337069,
+                                   0.07461105853245924, -0.07535695579449296, -0.019909338970095475, -0.0006591816723800547,
+                                   0.020568520642475527, 0.0623338458449341, -0.07099948748839924, 0.008665641643465128}},
+                                 {true,
+                                  0.4,
+                                  1.184723691892534,
+                                  {-0.07863265971448931, -0.0017967672919743359, 0.08042942700646359, -0.051414588677734484,
+                                   0.10857593760559138, -0.057161348927856924, -0.08511523726699788, -0.014233401675988511,
+                                   0.09934863894298639, 0.015180117962995808, -0.018153215370337518, 0.0029730974073416956}}};
+  for (const Row& row : rows) {
+    CAPTURE(row.weighted, row.smoothing);
+    const Var logits = Var::leaf(Tensor::of<double>({4, 3}, {2, -1, 0.5, 0.25, 1.5, -2, -0.75, 0, 3, 1, 1, -1}));
+    Tape tape;
+    const CrossEntropy ce =
+        cross_entropy(logits, Tensor::of<int32_t>({4}, {0, 2, 2, 1}), row.weighted ? Tensor::of<double>({3}, {4, 1, 0.5}) : Tensor(),
+                      {.norm = ClassWeightNorm::sum_of_weights, .label_smoothing = row.smoothing});
+    CHECK(to_array(ce.loss.value())[0] == Approx(row.loss).epsilon(1e-13));
+    tape.backward(ce.loss);
+    for (size_t i = 0; i < row.gradients.size(); ++i) CHECK(std::abs(to_array(logits.grad()).v[i] - row.gradients[i]) < 1e-14);
+  }
+}
+
 TEST_CASE("huge logits give finite losses and gradients", "[kernels]") {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     const Column column{.dtype = dtype};

@@ -103,9 +103,9 @@ class GoldenNetwork {
     adam.begin_step();
     Tape tape;
     const Var logits = model_(images_);
-    const CrossEntropy ce =
-        cross_entropy(logits, labels_, class_weights_,
-                      case_.setting("norm") == "sum_of_weights" ? ClassWeightNorm::sum_of_weights : ClassWeightNorm::sum_over_batch);
+    const CrossEntropy ce = cross_entropy(
+        logits, labels_, class_weights_,
+        {.norm = case_.setting("norm") == "sum_of_weights" ? ClassWeightNorm::sum_of_weights : ClassWeightNorm::sum_over_batch});
     logits_ = to_doubles(logits.value());
     loss_ = to_doubles(ce.loss.value());
     tape.backward(ce.loss);

@@ -161,6 +161,11 @@ const std::vector<Wrong>& wrong_calls() {
        {"cross_entropy", "class weights", "(3)", "(2)"}},
       {"cross_entropy",
        [] {
+         cross_entropy(zeros({2, 2}), labels({2}), {}, {.label_smoothing = 1});
+       },
+       {"cross_entropy", "label smoothing 1", "[0,1)"}},
+      {"cross_entropy",
+       [] {
          cross_entropy(zeros({2, 2}), Tensor::of<int32_t>({2}, {0, 2}));
        },
        {"cross_entropy", "label 2", "row 1", "2 classes"}},

@@ -5,7 +5,7 @@
 namespace dura {
 
 TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features)
-    : model_(model), adam_(adam), norm_(loss.norm), first_stage_(first_stage) {
+    : model_(model), adam_(adam), loss_options_(loss.cross_entropy), first_stage_(first_stage) {
   const TensorOptions& t = model.options().backbone.tensors;
   const auto K = static_cast<int64_t>(model.classes().size());
   DURA_CHECK(loss.class_weights.empty() || static_cast<int64_t>(loss.class_weights.size()) == K, "class weights: ", loss.class_weights.size(), " for ", K, " classes");
@@ -29,7 +29,7 @@ void TrainStep::body() {
   Tape tape;
   const Tensor x = first_stage_ == 0 ? model_.normalize(input_) : input_;
   const Var logits = first_stage_ < ResNet::stages ? model_.classify(model_.backbone().run(x, first_stage_), row_keys_) : model_.classify(x, row_keys_);
-  const CrossEntropy result = cross_entropy(logits, labels_, class_weights_, norm_);
+  const CrossEntropy result = cross_entropy(logits, labels_, class_weights_, loss_options_);
   tape.backward(scale_loss(result.loss, adam_.state()));
   adam_.step();
   b.add_metrics(result.probabilities, labels_, result.loss.value(), sums_);

@@ -13,7 +13,7 @@ namespace dura {
 
 struct LossOptions {
   std::vector<double> class_weights;  // in class order; empty: all 1
-  ClassWeightNorm norm = ClassWeightNorm::sum_over_batch;
+  CrossEntropyOptions cross_entropy;
 };
 
 // Sums over the batches since the last reset, for the averages of an epoch.
@@ -42,7 +42,7 @@ class TrainStep {
 
   Classifier& model_;
   Adam& adam_;
-  ClassWeightNorm norm_;
+  CrossEntropyOptions loss_options_;
   int first_stage_;
   int64_t images_ = 0;
   Tensor input_, labels_, row_keys_, class_weights_, sums_;

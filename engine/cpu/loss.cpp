@@ -3,6 +3,7 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
+#include "engine/formula.h"
 
 namespace dura {
 
@@ -12,15 +13,10 @@ using cpu::Element;
 namespace {
 
 template <class C>
-double weight_of(const C* weights, int32_t label) {
-  return weights ? static_cast<double>(weights[label]) : 1.0;
-}
-
-template <class C>
 double loss_norm(const C* weights, const int32_t* labels, int64_t N, ClassWeightNorm norm) {
-  if (norm == ClassWeightNorm::sum_over_batch) return static_cast<double>(N);
+  if (norm == ClassWeightNorm::sum_over_batch || !weights) return static_cast<double>(N);
   double sum = 0;
-  for (int64_t n = 0; n < N; ++n) sum += weight_of(weights, labels[n]);
+  for (int64_t n = 0; n < N; ++n) sum += static_cast<double>(weights[labels[n]]);
   return sum;
 }
 
@@ -48,11 +44,12 @@ void CpuBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
 }
 
 // From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
-void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
-                                       const Tensor&, const Tensor& loss) {
+void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
+                                       const CrossEntropyOptions& options, const Tensor&, const Tensor& loss) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
   const int32_t* label = labels.data<int32_t>();
   check_labels(label, N, K);
+  const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   dispatch_floating("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const T* px = logits.data<T>();
@@ -62,26 +59,35 @@ void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& label
       double largest = static_cast<double>(Element<T>::load(px[n * K])), sum = 0;
       for (int64_t k = 1; k < K; ++k) largest = std::max(largest, static_cast<double>(Element<T>::load(px[n * K + k])));
       for (int64_t k = 0; k < K; ++k) sum += std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest);
-      total += weight_of(weights, label[n]) * (std::log(sum) + largest - static_cast<double>(Element<T>::load(px[n * K + label[n]])));
+      for (int64_t k = 0; k < K; ++k) {
+        const double share = formula::class_share(k, label[n], K, weights, by_weights, options.label_smoothing);
+        // A logit of -infinity is harmless where it does not count.
+        if (share != 0) total += share * (std::log(sum) + largest - static_cast<double>(Element<T>::load(px[n * K + k])));
+      }
     }
-    loss.data<C>()[0] = static_cast<C>(total / loss_norm(weights, label, N, norm));
+    loss.data<C>()[0] = static_cast<C>(total / loss_norm(weights, label, N, options.norm));
   });
 }
 
 void CpuBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
-                                        ClassWeightNorm norm, const Tensor& dloss, GradTarget dlogits) {
+                                        const CrossEntropyOptions& options, const Tensor& dloss, GradTarget dlogits) {
   const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
   const int32_t* label = labels.data<int32_t>();
+  const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   dispatch_floating("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const C *p = probabilities.data<C>(), *weights = cpu::data_or_null<C>(class_weights);
-    const double factor = static_cast<double>(dloss.data<C>()[0]) / loss_norm(weights, label, N, norm);
+    const double factor = static_cast<double>(dloss.data<C>()[0]) / loss_norm(weights, label, N, options.norm);
     T* out = dlogits.tensor.data<T>();
-    for (int64_t n = 0; n < N; ++n)
+    const auto share = [&](int64_t n, int64_t k) {
+      return formula::class_share(k, label[n], K, weights, by_weights, options.label_smoothing);
+    };
+    for (int64_t n = 0; n < N; ++n) {
+      double all = 0;
+      for (int64_t k = 0; k < K; ++k) all += share(n, k);
       for (int64_t k = 0; k < K; ++k)
-        cpu::put(out, n * K + k,
-                 static_cast<C>(factor * weight_of(weights, label[n]) * (static_cast<double>(p[n * K + k]) - (k == label[n]))),
-                 dlogits.accumulate);
+        cpu::put(out, n * K + k, static_cast<C>(factor * (all * static_cast<double>(p[n * K + k]) - share(n, k))), dlogits.accumulate);
+    }
   });
 }
 

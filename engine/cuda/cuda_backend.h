@@ -57,10 +57,10 @@ class CudaBackend final : public Backend {
   void linear_backward_data(const Tensor& dy, const Tensor& w, GradTarget dx) override;
   void linear_backward_weight(const Tensor& x, const Tensor& dy, GradTarget dw, GradTarget db) override;
   void softmax(const Tensor& logits, const Tensor& probabilities) override;
-  void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
+  void cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, const CrossEntropyOptions& options,
                              const Tensor& probabilities, const Tensor& loss) override;
-  void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
-                              const Tensor& dloss, GradTarget dlogits) override;
+  void cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
+                              const CrossEntropyOptions& options, const Tensor& dloss, GradTarget dlogits) override;
   void add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) override;
   void scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) override;
   void check_gradients(const Tensor& grad, const Tensor& state) override;

@@ -20,7 +20,7 @@ __device__ inline RowSum row_sum(const T* row, int64_t K) {
   return r;
 }
 
-__device__ inline double weight_of(const float* weights, int32_t label) { return weights ? static_cast<double>(weights[label]) : 1.0; }
+__device__ inline bool is_class(int32_t label, int64_t K) { return label >= 0 && label < K; }
 
 // A thread for each row: heads have a few classes.
 template <class T>
@@ -36,24 +36,27 @@ __global__ void softmax_kernel(const T* logits, int64_t N, int64_t K, float* pro
 __global__ void loss_norm_kernel(const int32_t* labels, int64_t N, int64_t K, const float* weights, bool by_weights, double* norm) {
   double sum = 0;
   for (int64_t n = threadIdx.x; n < N; n += blockDim.x)
-    sum += !by_weights ? 1.0 : labels[n] >= 0 && labels[n] < K ? weight_of(weights, labels[n]) : NAN;
+    sum += !by_weights || !weights ? 1.0 : is_class(labels[n], K) ? static_cast<double>(weights[labels[n]]) : NAN;
   sum = block_sum(sum);
   if (threadIdx.x == 0) *norm = sum;
 }
 
 // One block. From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
 template <class T>
-__global__ void cross_entropy_kernel(const T* logits, const int32_t* labels, int64_t N, int64_t K, const float* weights, const double* norm,
-                                     float* loss) {
+__global__ void cross_entropy_kernel(const T* logits, const int32_t* labels, int64_t N, int64_t K, const float* weights, bool by_weights,
+                                     double smoothing, const double* norm, float* loss) {
   double total = 0;
   for (int64_t n = threadIdx.x; n < N; n += blockDim.x) {
     const int32_t label = labels[n];
-    if (label < 0 || label >= K) {
+    if (!is_class(label, K)) {
       total = NAN;
       continue;
     }
     const RowSum r = row_sum(logits + n * K, K);
-    total += weight_of(weights, label) * (log(r.sum) + r.largest - static_cast<double>(load(logits[n * K + label])));
+    for (int64_t k = 0; k < K; ++k) {
+      const double share = formula::class_share(k, label, K, weights, by_weights, smoothing);
+      if (share != 0) total += share * (log(r.sum) + r.largest - static_cast<double>(load(logits[n * K + k])));
+    }
   }
   total = block_sum(total);
   if (threadIdx.x == 0) *loss = static_cast<float>(total / *norm);
@@ -61,13 +64,19 @@ __global__ void cross_entropy_kernel(const T* logits, const int32_t* labels, int
 
 template <class T>
 __global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t K, const float* weights,
-                                              const double* norm, const float* dloss, T* dlogits, bool accumulate, int64_t count) {
+                                              bool by_weights, double smoothing, const double* norm, const float* dloss, T* dlogits,
+                                              bool accumulate, int64_t count) {
   const int64_t i = thread_index();
   if (i >= count) return;
   const int32_t label = labels[i / K];
-  const bool known = label >= 0 && label < K;
-  const double factor = known ? static_cast<double>(*dloss) / *norm * weight_of(weights, label) : NAN;
-  put(dlogits + i, static_cast<float>(factor * (static_cast<double>(probabilities[i]) - (i % K == label ? 1.0 : 0.0))), accumulate);
+  double gradient = NAN;
+  if (is_class(label, K)) {
+    double all = 0;
+    for (int64_t k = 0; k < K; ++k) all += formula::class_share(k, label, K, weights, by_weights, smoothing);
+    const double share = formula::class_share(i % K, label, K, weights, by_weights, smoothing);
+    gradient = static_cast<double>(*dloss) / *norm * (all * static_cast<double>(probabilities[i]) - share);
+  }
+  put(dlogits + i, static_cast<float>(gradient), accumulate);
 }
 
 // One thread: sums in the order of the rows.
@@ -75,7 +84,7 @@ __global__ void add_metrics_kernel(const float* p, const int32_t* labels, int64_
   if (thread_index() > 0) return;
   sums[0] += static_cast<double>(*loss) * static_cast<double>(N);
   for (int64_t n = 0; n < N; ++n) {
-    if (labels[n] < 0 || labels[n] >= K) continue;
+    if (!is_class(labels[n], K)) continue;
     int64_t best = 0;
     for (int64_t k = 1; k < K; ++k)
       if (p[n * K + k] > p[n * K + best]) best = k;
@@ -95,28 +104,28 @@ void CudaBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
            [&]<class T>(T) { start("softmax", softmax_kernel<T>, grid_over(N), address<T>(logits), N, K, address<float>(probabilities)); });
 }
 
-void CudaBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights, ClassWeightNorm norm,
-                                        const Tensor&, const Tensor& loss) {
+void CudaBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
+                                        const CrossEntropyOptions& options, const Tensor&, const Tensor& loss) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
+  const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   double* divisor = scratch<double>(1);
-  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights),
-        norm == ClassWeightNorm::sum_of_weights, divisor);
+  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
   dispatch("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
     start("cross_entropy", cross_entropy_kernel<T>, one_block, address<T>(logits), address<int32_t>(labels), N, K,
-          address<float>(class_weights), divisor, address<float>(loss));
+          address<float>(class_weights), by_weights, options.label_smoothing, divisor, address<float>(loss));
   });
 }
 
 void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
-                                         ClassWeightNorm norm, const Tensor& dloss, GradTarget dlogits) {
+                                         const CrossEntropyOptions& options, const Tensor& dloss, GradTarget dlogits) {
   const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
+  const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   double* divisor = scratch<double>(1);
-  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights),
-        norm == ClassWeightNorm::sum_of_weights, divisor);
+  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
   dispatch("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
     start("cross_entropy_backward", cross_entropy_backward_kernel<T>, grid_over(N * K), address<float>(probabilities),
-          address<int32_t>(labels), K, address<float>(class_weights), divisor, address<float>(dloss), address<T>(dlogits.tensor),
-          dlogits.accumulate, N * K);
+          address<int32_t>(labels), K, address<float>(class_weights), by_weights, options.label_smoothing, divisor, address<float>(dloss),
+          address<T>(dlogits.tensor), dlogits.accumulate, N * K);
   });
 }
 

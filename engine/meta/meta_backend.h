@@ -99,10 +99,12 @@ class MetaBackend final : public Backend {
     call("linear_backward_weight", dw.wanted() ? dw.tensor : dy, g.macs(), g, {.accumulate = dw.accumulate});
   }
   void softmax(const Tensor&, const Tensor& p) override { call("softmax", p); }
-  void cross_entropy_forward(const Tensor&, const Tensor&, const Tensor&, ClassWeightNorm, const Tensor&, const Tensor& loss) override {
+  void cross_entropy_forward(const Tensor&, const Tensor&, const Tensor&, const CrossEntropyOptions&, const Tensor&,
+                             const Tensor& loss) override {
     call("cross_entropy_forward", loss);
   }
-  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, ClassWeightNorm, const Tensor&, GradTarget dlogits) override {
+  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const CrossEntropyOptions&, const Tensor&,
+                              GradTarget dlogits) override {
     call("cross_entropy_backward", dlogits.tensor);
   }
   void add_metrics(const Tensor&, const Tensor&, const Tensor&, const Tensor& sums) override { call("add_metrics", sums); }

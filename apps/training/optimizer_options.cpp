@@ -1,0 +1,23 @@
+#include "apps/training/optimizer_options.h"
+
+namespace dura {
+
+void OptimizerOptions::declare(Program& program) {
+  program.text("--class-weight-norm", class_weight_norm,
+               "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
+  program.number("--label-smoothing", label_smoothing, "Share of the target that is spread over all classes, 0.1 is usual; 0: none",
+                 {.min = 0, .max = 0.99});
+  program.number("--adam-eps", eps, "Adam's epsilon", {.min = 0, .above_min = true});
+  program.text("--adam-eps-form", eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
+}
+
+CrossEntropyOptions OptimizerOptions::cross_entropy() const {
+  return {.norm = class_weight_norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights,
+          .label_smoothing = label_smoothing};
+}
+
+AdamOptions OptimizerOptions::adam() const {
+  return {.eps = eps, .eps_form = eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch};
+}
+
+}  // namespace dura
