@@ -72,6 +72,7 @@ enum class AdamEpsForm : uint8_t { keras, torch };                        // SEM
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-7;
   AdamEpsForm eps_form = AdamEpsForm::keras;
+  double clip_norm = 0;  // gradients whose norm over all arrays is larger are scaled to it (Pascanu et al. 2013); 0: never
 };
 
 struct LossScaleOptions {
@@ -172,8 +173,8 @@ class Backend {
   virtual void scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) = 0;  // y = x * loss_scale
   // Adds to state[gradient_square_sum] the sum of squares of grad/loss_scale, and sets state[overflow] where an element is not finite.
   virtual void check_gradients(const Tensor& grad, const Tensor& state) = 0;
-  // One Adam step on flat arrays unless state[overflow]; grad is divided by loss_scale first; `compute` (where defined) gets the rounded
-  // copy of master.
+  // One Adam step on flat arrays unless state[overflow]; grad is divided by loss_scale and clipped by state[gradient_square_sum] first;
+  // `compute` (where defined) gets the rounded copy of master.
   virtual void adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute,
                            const AdamOptions& options, const Tensor& state) = 0;
   // After all updates: counts the step or the skip, grows or backs off the scale (scaled == false leaves it), clears overflow and

@@ -125,12 +125,18 @@ DURA_HOST_DEVICE inline T relu(T x) {
 struct AdamStep {
   double rate;             // multiplies m / denominator
   double root_correction;  // multiplies sqrt(v)
-  double beta1, beta2, eps, inverse_scale;
+  double beta1, beta2, eps;
+  double gradient_factor;  // undoes the loss scale, and clips
 };
+
+// What gradients are multiplied by so that their norm is at most clip_norm; the small number is PyTorch's (clip_grad_norm_).
+DURA_HOST_DEVICE inline double clip_factor(double clip_norm, double norm) {
+  return clip_norm > 0 && norm + 1e-6 > clip_norm ? clip_norm / (norm + 1e-6) : 1.0;
+}
 
 template <class T>
 DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m, T* v, T root(T)) {
-  const T g = gradient * static_cast<T>(s.inverse_scale);
+  const T g = gradient * static_cast<T>(s.gradient_factor);
   *m += (g - *m) * static_cast<T>(1 - s.beta1);
   *v += (g * g - *v) * static_cast<T>(1 - s.beta2);
   return parameter - static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps));

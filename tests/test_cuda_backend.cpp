@@ -137,7 +137,7 @@ TEST_CASE("Adam with loss scaling takes the same steps on the CUDA backend as on
     const auto both = on_both([&](Backend& b, const auto& there, const auto&) {
       Parameter p("p", {300}, dtype, b.device());
       p.assign(random_tensor({300}, DType::f32, 1));
-      Adam adam({&p}, {.lr = 0.01}, {.enabled = true, .initial_scale = 1024, .dynamics = {.growth_interval = 2}});
+      Adam adam({&p}, {.lr = 0.01, .clip_norm = 0.01}, {.enabled = true, .initial_scale = 1024, .dynamics = {.growth_interval = 2}});
       for (uint64_t step = 0; step < 6; ++step) {
         adam.begin_step();
         const Tensor g = random_tensor({300}, dtype, 10 + step);

@@ -98,6 +98,63 @@ TEST_CASE("Adam equals its definition over many parameters and steps", "[optim]"
   }
 }
 
+// Two parameters, a matrix and a vector, so that a norm is one over both and weight decay can tell them apart.
+struct Pair {
+  explicit Pair(const AdamOptions& options, const LossScalerOptions& scaler = {}) : adam({&a, &b}, options, scaler) {
+    a.assign(Tensor::of<double>({2, 2}, {0.3, -0.7, 1.1, 0.05}));
+    b.assign(tensor(DType::f64, {0.4, -0.2, 0.9}));
+  }
+  // The gradients of step t, growing, from shorter to longer than 1.
+  void step(int t) {
+    const double size = (0.1 + 0.9 * t) * adam.read_state()[StepState::loss_scale], sign = t % 2 ? -1 : 1;
+    adam.begin_step();
+    a.gradient()->add(Tensor::of<double>({2, 2}, {3 * size, -4 * size, 0.5 * size, 2 * size}));
+    b.gradient()->add(tensor(DType::f64, {sign * size, sign * -2 * size, sign * 0.25 * size}));
+    adam.step();
+  }
+  void expect(const std::vector<double>& expected) const {
+    std::vector<double> found = values(a.master());
+    const std::vector<double> vector = values(b.master());
+    found.insert(found.end(), vector.begin(), vector.end());
+    REQUIRE(found.size() == expected.size());
+    for (size_t i = 0; i < found.size(); ++i) CHECK(std::abs(found[i] - expected[i]) < 1e-14);
+  }
+  Parameter a{"a", {2, 2}, DType::f64, Device::cpu}, b{"b", {3}, DType::f64, Device::cpu};
+  Adam adam;
+};
+
+TEST_CASE("gradients are clipped by their global norm as PyTorch clips them before Adam, under any loss scale", "[optim]") {
+  // torch.nn.utils.clip_grad_norm_ over both parameters, then torch.optim.Adam(lr=0.1, eps=1e-3), f64. The norms are 0.59, 5.86, 11.1.
+  const std::vector<std::vector<double>> expected = {{0.20033222591362126, -0.6002493765586034, 1.0019607843137255, -0.04950248756218903,
+                                                      0.30099009900990104, -0.10049751243781098, 0.8038461538461539},
+                                                     {0.10249362180256111, -0.5023526045179977, 0.9052711932303066, -0.14722496294000675,
+                                                      0.33113695342340627, -0.1307517145402809, 0.8333645860390947},
+                                                     {0.0035833088909800886, -0.4033877573206406, 0.8074390822159103, -0.24602638738727983,
+                                                      0.3073119189040309, -0.10684799445179152, 0.8100009970083606}};
+  for (const bool scaled : {false, true}) {
+    Pair p({.lr = 0.1, .eps = 1e-3, .eps_form = AdamEpsForm::torch, .clip_norm = 1}, {.enabled = scaled, .initial_scale = 1024});
+    for (int t = 0; t < 3; ++t) {
+      p.step(t);
+      p.expect(expected[static_cast<size_t>(t)]);
+      CHECK(p.adam.read_state()[StepState::gradient_square_sum] == 0);  // of one step, not of all so far
+    }
+  }
+}
+
+TEST_CASE("a norm that no gradient reaches clips nothing, and an overflow skips its step also where gradients are clipped", "[optim]") {
+  Pair plain({.lr = 0.1}), loose({.lr = 0.1, .clip_norm = 100});
+  for (int t = 0; t < 3; ++t) plain.step(t), loose.step(t);
+  CHECK(values(plain.a.master()) == values(loose.a.master()));
+  Pair p({.lr = 0.1, .clip_norm = 1});
+  const std::vector<double> before = values(p.a.master());
+  p.adam.begin_step();
+  p.a.gradient()->add(Tensor::of<double>({2, 2}, {1, 2, std::numeric_limits<double>::infinity(), 1}));
+  p.b.gradient()->add(tensor(DType::f64, {1, 1, 1}));
+  p.adam.step();
+  CHECK(values(p.a.master()) == before);
+  CHECK(p.adam.read_state()[StepState::skipped_steps] == 1);
+}
+
 TEST_CASE("a parameter in f16 keeps an f32 master, and its compute copy is the rounded master", "[optim]") {
   Given g(DType::f16, {1.0}, {.lr = 1e-4});
   for (int i = 0; i < 4; ++i) g.step({1.0});
@@ -118,8 +175,8 @@ TEST_CASE("the learning rate is read from the step state", "[optim]") {
 
 TEST_CASE("options of Adam that make no sense are refused", "[optim]") {
   Parameter p("p", {1}, DType::f32, Device::cpu);
-  for (const AdamOptions& o :
-       {AdamOptions{.lr = -1}, AdamOptions{.beta1 = 1}, AdamOptions{.beta2 = -0.1}, AdamOptions{.eps = 0}, AdamOptions{.lr = std::nan("")}})
+  for (const AdamOptions& o : {AdamOptions{.lr = -1}, AdamOptions{.beta1 = 1}, AdamOptions{.beta2 = -0.1}, AdamOptions{.eps = 0},
+                               AdamOptions{.lr = std::nan("")}, AdamOptions{.clip_norm = -1}})
     CHECK_THROWS_AS(Adam({&p}, o), UsageError);
   p.set_trainable(false);
   CHECK_THROWS_WITH(Adam({&p}, {}), Catch::Contains("nothing is trainable"));

@@ -8,6 +8,7 @@ void OptimizerOptions::declare(Program& program) {
   program.number("--label-smoothing", label_smoothing, "Share of the target that is spread over all classes, 0.1 is usual; 0: none",
                  {.min = 0, .max = 0.99});
   program.number("--adam-eps", eps, "Adam's epsilon", {.min = 0, .above_min = true});
+  program.number("--clip-norm", clip_norm, "Gradients that are longer, all together, are shortened to this norm; 0: never", {.min = 0});
   program.text("--adam-eps-form", eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
 }
 
@@ -17,7 +18,7 @@ CrossEntropyOptions OptimizerOptions::cross_entropy() const {
 }
 
 AdamOptions OptimizerOptions::adam() const {
-  return {.eps = eps, .eps_form = eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch};
+  return {.eps = eps, .eps_form = eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch, .clip_norm = clip_norm};
 }
 
 }  // namespace dura

@@ -46,7 +46,7 @@ __global__ void adam_constants_kernel(AdamOptions o, const double* state, formul
            o.beta1,
            o.beta2,
            o.eps,
-           1 / state[StepState::loss_scale]};
+           formula::clip_factor(o.clip_norm, sqrt(state[StepState::gradient_square_sum])) / state[StepState::loss_scale]};
 }
 
 template <class T>

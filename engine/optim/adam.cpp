@@ -5,9 +5,10 @@ namespace dura {
 Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options, const LossScalerOptions& scaler)
     : options_(options), scaler_(scaler), arena_(std::make_unique<ParameterArena>(parameters)) {
   DURA_CHECK(!arena_->groups().empty(), "Adam: nothing is trainable. Unfreeze something.");
-  if (!(options.lr >= 0) || !(options.beta1 >= 0 && options.beta1 < 1) || !(options.beta2 >= 0 && options.beta2 < 1) || !(options.eps > 0))
+  if (!(options.lr >= 0) || !(options.beta1 >= 0 && options.beta1 < 1) || !(options.beta2 >= 0 && options.beta2 < 1) ||
+      !(options.eps > 0) || !(options.clip_norm >= 0))
     fail_usage("Adam: learning rate ", options.lr, ", betas ", options.beta1, " and ", options.beta2, ", eps ", options.eps,
-               ": a rate >= 0, betas in [0,1) and eps > 0 are expected");
+               ", norm to clip at ", options.clip_norm, ": a rate >= 0, betas in [0,1), eps > 0 and a norm >= 0 are expected");
   state_ = Tensor::empty({StepState::slots}, DType::f64, arena_->groups().front().master.device(), "step state");
   std::vector<double> values(StepState::slots, 0.0);
   values[StepState::learning_rate] = options.lr;
