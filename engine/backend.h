@@ -72,7 +72,8 @@ enum class AdamEpsForm : uint8_t { keras, torch };                        // SEM
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-7;
   AdamEpsForm eps_form = AdamEpsForm::keras;
-  double clip_norm = 0;  // gradients whose norm over all arrays is larger are scaled to it (Pascanu et al. 2013); 0: never
+  double clip_norm = 0;     // gradients whose norm over all arrays is larger are scaled to it (Pascanu et al. 2013); 0: never
+  double weight_decay = 0;  // decoupled: parameters also shrink by lr * weight_decay * themselves (Loshchilov and Hutter 2019); 0: Adam
 };
 
 struct LossScaleOptions {

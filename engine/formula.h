@@ -127,6 +127,7 @@ struct AdamStep {
   double root_correction;  // multiplies sqrt(v)
   double beta1, beta2, eps;
   double gradient_factor;  // undoes the loss scale, and clips
+  double decay;            // lr * weight decay
 };
 
 // What gradients are multiplied by so that their norm is at most clip_norm; the small number is PyTorch's (clip_grad_norm_).
@@ -139,7 +140,9 @@ DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m,
   const T g = gradient * static_cast<T>(s.gradient_factor);
   *m += (g - *m) * static_cast<T>(1 - s.beta1);
   *v += (g * g - *v) * static_cast<T>(1 - s.beta2);
-  return parameter - static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps));
+  // One subtraction: 1 - decay, which is as close to 1 as numbers get, is never rounded.
+  return parameter - (static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps)) +
+                      static_cast<T>(s.decay) * parameter);
 }
 
 // ---- 8-bit images ----------------------------------------------------------------------------------------------------

@@ -133,14 +133,16 @@ TEST_CASE("a label that is no class gives a loss of NaN on the CUDA backend", "[
 
 TEST_CASE("Adam with loss scaling takes the same steps on the CUDA backend as on the CPU, and skips the same overflow",
           "[cuda-sim][optim]") {
+  const Shape shape{30, 10};
   for (const DType dtype : computed) {
     const auto both = on_both([&](Backend& b, const auto& there, const auto&) {
-      Parameter p("p", {300}, dtype, b.device());
-      p.assign(random_tensor({300}, DType::f32, 1));
-      Adam adam({&p}, {.lr = 0.01, .clip_norm = 0.01}, {.enabled = true, .initial_scale = 1024, .dynamics = {.growth_interval = 2}});
+      Parameter p("p", shape, dtype, b.device());
+      p.assign(random_tensor(shape, DType::f32, 1));
+      Adam adam({&p}, {.lr = 0.01, .clip_norm = 0.01, .weight_decay = 0.1},
+                {.enabled = true, .initial_scale = 1024, .dynamics = {.growth_interval = 2}});
       for (uint64_t step = 0; step < 6; ++step) {
         adam.begin_step();
-        const Tensor g = random_tensor({300}, dtype, 10 + step);
+        const Tensor g = random_tensor(shape, dtype, 10 + step);
         const GradTarget target = p.gradient()->target();
         b.copy(there(g), target.tensor);
         if (step == 3) b.fill(target.tensor, 1e5);  // infinite in f16 alone
@@ -150,7 +152,7 @@ TEST_CASE("Adam with loss scaling takes the same steps on the CUDA backend as on
       CHECK(state[StepState::step_count] == (dtype == DType::f16 ? 5 : 6));
       CHECK(state[StepState::skipped_steps] == (dtype == DType::f16 ? 1 : 0));
       CHECK(state[StepState::loss_scale] == (dtype == DType::f16 ? 2048 : 8192));
-      const Tensor result = Tensor::empty({300}, DType::f32, b.device());
+      const Tensor result = Tensor::empty(shape, DType::f32, b.device());
       b.copy(p.master(), result);
       return result;
     });

@@ -46,7 +46,7 @@ class SmallNet {
     sums_ = Tensor::zeros({2 + classes * classes}, DType::f64, device);
     for (Tensor* t : {&mean1_, &mean2_}) *t = Tensor::zeros({channels}, DType::f32, device);
     for (Tensor* t : {&variance1_, &variance2_}) *t = column_.stat_tensor(normal({channels}, 9, 1, 0));
-    adam_ = std::make_unique<Adam>(parameters(), AdamOptions{.lr = 0.01, .clip_norm = 0.5},
+    adam_ = std::make_unique<Adam>(parameters(), AdamOptions{.lr = 0.01, .clip_norm = 0.5, .weight_decay = 0.01},
                                    LossScalerOptions{.enabled = scaled, .initial_scale = 1024});
   }
   std::vector<Parameter*> parameters() { return {&w1_, &gamma1_, &beta1_, &w2_, &gamma2_, &beta2_, &head_, &bias_}; }

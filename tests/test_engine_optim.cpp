@@ -141,6 +141,29 @@ TEST_CASE("gradients are clipped by their global norm as PyTorch clips them befo
   }
 }
 
+TEST_CASE("weight decay makes PyTorch's AdamW of matrices, and leaves vectors to Adam, with and without clipping", "[optim]") {
+  // torch.optim.AdamW(lr=0.1, weight_decay=0.05) with 0 for the vector; eps 1e-8 without clipping, 1e-3 with. f64.
+  const std::vector<std::vector<double>> plain = {{0.1985000033333332, -0.5965000025, 0.994500019999996, -0.05024999500000023,
+                                                   0.30000000999999904, -0.10000000499999978, 0.800000039999984},
+                                                  {0.11679872841389638, -0.512808727490109, 0.9088187468896451, -0.13070751973852843,
+                                                   0.36738072969970564, -0.1673807251736793, 0.8673807568558535},
+                                                  {0.030581101872395586, -0.4246110508957449, 0.8186410214054101, -0.21568761492430266,
+                                                   0.3352495402976997, -0.13524953564226358, 0.8352495682303064}};
+  const std::vector<std::vector<double>> clipped = {{0.19883222591362126, -0.5967493765586035, 0.9964607843137255, -0.04975248756218903,
+                                                     0.30099009900990104, -0.10049751243781098, 0.8038461538461539},
+                                                    {0.099999460672993, -0.4958688576352047, 0.894788889308738, -0.1472262005021958,
+                                                     0.33113695342340627, -0.1307517145402809, 0.8333645860390947},
+                                                    {0.0005891504580470275, -0.39442466614967153, 0.792482833847798, -0.24529149394695787,
+                                                     0.3073119189040309, -0.10684799445179152, 0.8100009970083606}};
+  Pair p({.lr = 0.1, .eps = 1e-8, .eps_form = AdamEpsForm::torch, .weight_decay = 0.05});
+  Pair c({.lr = 0.1, .eps = 1e-3, .eps_form = AdamEpsForm::torch, .clip_norm = 1, .weight_decay = 0.05});
+  for (int t = 0; t < 3; ++t) {
+    p.step(t), c.step(t);
+    p.expect(plain[static_cast<size_t>(t)]);
+    c.expect(clipped[static_cast<size_t>(t)]);
+  }
+}
+
 TEST_CASE("a norm that no gradient reaches clips nothing, and an overflow skips its step also where gradients are clipped", "[optim]") {
   Pair plain({.lr = 0.1}), loose({.lr = 0.1, .clip_norm = 100});
   for (int t = 0; t < 3; ++t) plain.step(t), loose.step(t);
@@ -176,7 +199,7 @@ TEST_CASE("the learning rate is read from the step state", "[optim]") {
 TEST_CASE("options of Adam that make no sense are refused", "[optim]") {
   Parameter p("p", {1}, DType::f32, Device::cpu);
   for (const AdamOptions& o : {AdamOptions{.lr = -1}, AdamOptions{.beta1 = 1}, AdamOptions{.beta2 = -0.1}, AdamOptions{.eps = 0},
-                               AdamOptions{.lr = std::nan("")}, AdamOptions{.clip_norm = -1}})
+                               AdamOptions{.lr = std::nan("")}, AdamOptions{.clip_norm = -1}, AdamOptions{.weight_decay = std::nan("")}})
     CHECK_THROWS_AS(Adam({&p}, o), UsageError);
   p.set_trainable(false);
   CHECK_THROWS_WITH(Adam({&p}, {}), Catch::Contains("nothing is trainable"));

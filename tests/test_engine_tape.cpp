@@ -224,8 +224,10 @@ TEST_CASE("a parameter's gradient stays at one address of its arena, is overwrit
   CHECK(arena.numel() == 7);
   CHECK(values(a.master()) == std::vector<double>{1, 2, 3});  // moving into the arena keeps the values
   CHECK(values(b.compute()) == std::vector<double>{4, 5, 6, 7});
-  REQUIRE(arena.groups().size() == 1);
-  const auto& group = arena.groups()[0];
+  REQUIRE(arena.groups().size() == 2);  // a vector, which does not decay, and a matrix, which does
+  CHECK(!arena.groups()[0].decays);
+  const auto& group = arena.groups()[1];
+  CHECK(group.decays);
   const void *address_a = nullptr, *address_b = nullptr;
   for (int step = 0; step < 3; ++step) {
     arena.begin_step();
@@ -241,8 +243,8 @@ TEST_CASE("a parameter's gradient stays at one address of its arena, is overwrit
     CHECK(b.gradient()->value().raw() == address_b);
     arena.check_written();
   }
-  CHECK(static_cast<const double*>(address_b) == group.gradient.data<double>() + group.offsets[1]);
-  CHECK(group.gradient.data<double>()[group.offsets[1] + 2] == 3);
+  CHECK(static_cast<const double*>(address_b) == group.gradient.data<double>() + group.offsets[0]);
+  CHECK(group.gradient.data<double>()[group.offsets[0] + 2] == 3);
 }
 
 TEST_CASE("a trainable parameter that backward does not reach is named", "[tape][parameter]") {

@@ -9,6 +9,9 @@ void OptimizerOptions::declare(Program& program) {
                  {.min = 0, .max = 0.99});
   program.number("--adam-eps", eps, "Adam's epsilon", {.min = 0, .above_min = true});
   program.number("--clip-norm", clip_norm, "Gradients that are longer, all together, are shortened to this norm; 0: never", {.min = 0});
+  program.number("--weight-decay", weight_decay,
+                 "AdamW: filters and dense weights also shrink by this share of themselves times the learning rate; 0.01 is usual",
+                 {.min = 0});
   program.text("--adam-eps-form", eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
 }
 
@@ -18,7 +21,10 @@ CrossEntropyOptions OptimizerOptions::cross_entropy() const {
 }
 
 AdamOptions OptimizerOptions::adam() const {
-  return {.eps = eps, .eps_form = eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch, .clip_norm = clip_norm};
+  return {.eps = eps,
+          .eps_form = eps_form == "keras" ? AdamEpsForm::keras : AdamEpsForm::torch,
+          .clip_norm = clip_norm,
+          .weight_decay = weight_decay};
 }
 
 }  // namespace dura

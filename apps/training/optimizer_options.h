@@ -9,7 +9,7 @@ namespace dura {
 
 struct OptimizerOptions {
   std::string class_weight_norm = "batch", eps_form = "keras";
-  double label_smoothing = 0, eps = 1e-7, clip_norm = 0;
+  double label_smoothing = 0, eps = 1e-7, clip_norm = 0, weight_decay = 0;
 
   void declare(Program& program);
   CrossEntropyOptions cross_entropy() const;

@@ -64,7 +64,8 @@ void CpuBackend::adam_update(const Tensor& master, const Tensor& grad, const Ten
                                o.beta1,
                                o.beta2,
                                o.eps,
-                               formula::clip_factor(o.clip_norm, std::sqrt(s[StepState::gradient_square_sum])) / s[StepState::loss_scale]};
+                               formula::clip_factor(o.clip_norm, std::sqrt(s[StepState::gradient_square_sum])) / s[StepState::loss_scale],
+                               lr * o.weight_decay};
   dispatch_floating("adam_update", grad.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const T* pg = grad.data<T>();

@@ -46,7 +46,8 @@ __global__ void adam_constants_kernel(AdamOptions o, const double* state, formul
            o.beta1,
            o.beta2,
            o.eps,
-           formula::clip_factor(o.clip_norm, sqrt(state[StepState::gradient_square_sum])) / state[StepState::loss_scale]};
+           formula::clip_factor(o.clip_norm, sqrt(state[StepState::gradient_square_sum])) / state[StepState::loss_scale],
+           lr * o.weight_decay};
 }
 
 template <class T>

@@ -6,9 +6,10 @@ Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options
     : options_(options), scaler_(scaler), arena_(std::make_unique<ParameterArena>(parameters)) {
   DURA_CHECK(!arena_->groups().empty(), "Adam: nothing is trainable. Unfreeze something.");
   if (!(options.lr >= 0) || !(options.beta1 >= 0 && options.beta1 < 1) || !(options.beta2 >= 0 && options.beta2 < 1) ||
-      !(options.eps > 0) || !(options.clip_norm >= 0))
+      !(options.eps > 0) || !(options.clip_norm >= 0) || !(options.weight_decay >= 0))
     fail_usage("Adam: learning rate ", options.lr, ", betas ", options.beta1, " and ", options.beta2, ", eps ", options.eps,
-               ", norm to clip at ", options.clip_norm, ": a rate >= 0, betas in [0,1), eps > 0 and a norm >= 0 are expected");
+               ", norm to clip at ", options.clip_norm, ", weight decay ", options.weight_decay,
+               ": a rate >= 0, betas in [0,1), eps > 0, a norm >= 0 and a decay >= 0 are expected");
   state_ = Tensor::empty({StepState::slots}, DType::f64, arena_->groups().front().master.device(), "step state");
   std::vector<double> values(StepState::slots, 0.0);
   values[StepState::learning_rate] = options.lr;
@@ -21,7 +22,9 @@ void Adam::step() {
   Backend& b = backend(state_.device());
   for (const auto& g : arena_->groups()) b.check_gradients(g.gradient, state_);
   for (const auto& g : arena_->groups()) {
-    b.adam_update(g.master, g.gradient, g.m, g.v, g.compute, options_, state_);
+    AdamOptions options = options_;
+    if (!g.decays) options.weight_decay = 0;
+    b.adam_update(g.master, g.gradient, g.m, g.v, g.compute, options, state_);
     for (Parameter* p : g.parameters) p->touch();
   }
   b.advance_state(scaler_.dynamics, scaler_.enabled, state_);

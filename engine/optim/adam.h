@@ -1,5 +1,6 @@
-// Adam (Kingma and Ba 2015) with dynamic loss scaling (Micikevicius et al. 2018). Two passes over the flat arenas: are all gradients
-// finite, and how long are they; then unscale and update, or skip. The flag in between never visits the host, so a step can be captured.
+// Adam (Kingma and Ba 2015), with weight decay AdamW (Loshchilov and Hutter 2019), with dynamic loss scaling (Micikevicius et al. 2018).
+// Two passes over the flat arenas: are all gradients finite, and how long are they; then unscale and update, or skip. The flag in between
+// never visits the host, so a step can be captured.
 #pragma once
 #include <memory>
 

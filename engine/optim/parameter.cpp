@@ -51,11 +51,13 @@ void Parameter::move_to(const Tensor& master_slot, const Tensor& compute_slot, c
 }
 
 ParameterArena::ParameterArena(const std::vector<Parameter*>& parameters) {
-  std::map<DType, std::vector<Parameter*>> by_type;
+  std::map<std::pair<DType, bool>, std::vector<Parameter*>> by_kind;
   for (Parameter* p : parameters)
-    if (p->trainable()) by_type[p->compute().dtype()].push_back(p);
-  for (auto& [dtype, members] : by_type) {
+    if (p->trainable()) by_kind[{p->compute().dtype(), p->shape().rank() > 1}].push_back(p);
+  for (auto& [kind, members] : by_kind) {
+    const DType dtype = kind.first;
     Group g;
+    g.decays = kind.second;
     g.parameters = members;
     int64_t total = 0;
     for (Parameter* p : members) {

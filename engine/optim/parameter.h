@@ -47,8 +47,9 @@ class Parameter {
   bool trainable_ = true;
 };
 
-// The flat arrays of everything that is trainable now, one set for each compute dtype. Built for one phase of training: changing what is
-// trainable means building another (fresh moments, step count 0), and every captured step with it.
+// The flat arrays of everything that is trainable now, one set for each compute dtype and for what weight decay is for and what not:
+// filters and dense weights decay; biases and the scale and shift of BatchNorm, vectors all, do not. Built for one phase of training:
+// changing what is trainable means building another (fresh moments, step count 0), and every captured step with it.
 class ParameterArena {
  public:
   explicit ParameterArena(const std::vector<Parameter*>& parameters);  // takes the trainable ones
@@ -60,6 +61,7 @@ class ParameterArena {
     Tensor master, compute, gradient, m, v;  // flat; compute is undefined where it is the master
     std::vector<Parameter*> parameters;
     std::vector<int64_t> offsets;  // of each parameter, in elements
+    bool decays = false;
   };
   const std::vector<Group>& groups() const { return groups_; }
   int64_t numel() const;  // of the parameters, padding left out
