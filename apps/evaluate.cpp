@@ -50,6 +50,17 @@ Predictions predict_balanced(Classifier& model, const Dataset& dataset, int64_t 
   return predict(model, loader);
 }
 
+// Otherwise copies of another class would be told as copies of the rare one.
+void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, const EvaluateOptions& o,
+                           const std::vector<std::string>& classes) {
+  const int64_t own = counts[static_cast<size_t>(rare)];
+  const auto smallest = std::min_element(counts.begin(), counts.end());
+  if (own > *smallest && own == *std::max_element(counts.begin(), counts.end()))
+    fail_usage("--balanced augments the rare class, but ", classes[static_cast<size_t>(rare)], " has ", own, " pictures in the split ",
+               o.split, " and no class has more. Name the rare class (--rare-class ",
+               classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
+}
+
 TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after) {
   return {.split = split,
           .log_loss_before = log_loss(before.labels, before.logits, before.classes),
@@ -125,6 +136,8 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   }
 
   const std::unique_ptr<Dataset> dataset = data.open(*split, o.data, file.preprocessing, false);
+  s.bad_pictures = dataset->bad_images();
+  if (o.balanced) check_rare_is_smaller(dataset->class_counts(), s.rare, o, classes);
   const auto score = [&](const Predictions& p, const std::string& title) {
     const BootstrapUnits units = bootstrap_units(p, *dataset, data.manifest);
     const Bootstrap bootstrap(units.names, s.bootstrap);
@@ -139,7 +152,13 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const std::vector<AnalysedPicture> pictures =
       analysed_pictures(predictions, s.decision, *dataset, data.manifest, bootstrap_units(predictions, *dataset, data.manifest).names);
   s.errors = analyse_errors(pictures, s.rare, data.manifest.extra_columns());
-  if (o.balanced) score(with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature), augmented_title);
+  if (o.balanced) {
+    const Predictions balanced = with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature);
+    score(balanced, augmented_title);
+    write_file_atomically(
+        out / ("predictions_" + o.split + "_balanced.csv"),
+        predictions_csv(balanced, s.decision, *dataset, data.manifest, classes, {.split = o.split, .variant = "balanced"}));
+  }
   if (o.views > 0) {
     const AveragedPredictions averaged =
         predict_views(*file.model, *dataset, {.views = o.views, .of_class = s.rare, .temperature = temperature, .batch = o.batch});
@@ -149,7 +168,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   std::cout << split_evaluation_text(s) << "\n" << std::flush;
 
   write_file_atomically(out / ("predictions_" + o.split + ".csv"),
-                        predictions_csv(predictions, s.decision, *dataset, data.manifest, classes));
+                        predictions_csv(predictions, s.decision, *dataset, data.manifest, classes, {.split = o.split}));
   write_file_atomically(json, split_evaluation_json(s));
   log_info("wrote ", json.string(), " and predictions_", o.split, ".csv beside it; dura-report --run makes a page of a run");
   return 0;

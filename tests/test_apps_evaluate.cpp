@@ -71,8 +71,18 @@ TEST_CASE("threshold and temperature come from validation, are told, and decide 
   // The threshold that is told is the one that decides.
   const double threshold = chosen["decision"]["threshold"].get<double>();
   const CsvTable predictions = parse_csv(read_text_file(out / "chosen/predictions_test.csv", 1 << 20), "predictions");
-  CHECK(predictions.header == std::vector<std::string>{"file", "label", "predicted", "correct", "p_rare", "p_usual", "patient"});
-  for (const CsvRow& row : predictions.rows) CHECK((row.fields[2] == "rare") == (std::stod(row.fields[4]) >= threshold));
+  CHECK(predictions.header ==
+        std::vector<std::string>{"file", "label", "predicted", "correct", "p_rare", "p_usual", "patient", "split", "variant"});
+  for (const CsvRow& row : predictions.rows) {
+    CHECK((row.fields[2] == "rare") == (std::stod(row.fields[4]) >= threshold));
+    CHECK(row.fields[7] == "test");
+    CHECK(row.fields[8] == "untouched");
+  }
+  const CsvTable balanced = parse_csv(read_text_file(out / "chosen/predictions_test_balanced.csv", 1 << 20), "predictions");
+  CHECK(balanced.header == predictions.header);
+  CHECK(static_cast<int64_t>(balanced.rows.size()) == chosen["results"][1]["pictures"].get<int64_t>());
+  CHECK(balanced.rows.size() > predictions.rows.size());
+  for (const CsvRow& row : balanced.rows) CHECK((row.fields[7] == "test" && row.fields[8] == "balanced"));
 }
 
 TEST_CASE("views of test-time augmentation are scored beside the untouched pictures, the same in every run", "[apps][evaluate]") {
@@ -111,6 +121,24 @@ TEST_CASE("what was chosen is on disk before the test set is opened", "[apps][ev
   CHECK_FALSE(json.contains("results"));
 }
 
+TEST_CASE("pictures that cannot be decoded are counted and named in the evaluation and in the report", "[apps][evaluate]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  data.folder.write("p33.png", "no picture");
+  const ProgramRun run = run_program("dura-evaluate", {"--data", data.path(), "--model", model, "--out", out.path(), "--allow-bad", "0.5"});
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output, Contains("1 pictures could not be decoded and are in no score: p33.png"));
+  const auto json = json_of(out / "evaluation_test.json");
+  REQUIRE(json["bad_pictures"].size() == 1);
+  CHECK(json["bad_pictures"][0]["file"] == "p33.png");
+  CHECK_THAT(json["bad_pictures"][0]["reason"].get<std::string>(), Contains("p33.png"));
+  CHECK(json["results"][0]["pictures"] == 7);
+  REQUIRE(run_program("dura-report", {"--run", out.path()}).code == 0);
+  CHECK_THAT(read_text_file(out / "report.html", 1 << 22), Contains("1 pictures could not be decoded") && Contains("p33.png"));
+}
+
 TEST_CASE("a temperature that validation cannot fit is not used", "[apps][evaluate]") {
   const TextureData data({.train = 3, .val = 1, .test = 8});  // one picture: right or wrong, the best temperature is 0 or infinite
   const TemporaryFolder out;
@@ -140,6 +168,10 @@ TEST_CASE("dura-evaluate refuses rules it does not know, and validation that can
   const ProgramRun rare = run({"--rare-class", "other"});
   CHECK(rare.code == 2);
   CHECK_THAT(rare.output, Contains("the classes are rare, usual"));
+  const ProgramRun larger = run({"--balanced", "--rare-class", "usual"});
+  CHECK(larger.code == 2);
+  CHECK_THAT(larger.output, Contains("usual has 5 pictures in the split test") && Contains("--rare-class rare"));
+  CHECK(!std::filesystem::exists(out / "run/evaluation_test.json"));
   const std::string manifest = manifest_without_rare_validation(data);
   const ProgramRun one_class = run({"--manifest", manifest, "--threshold", "f1"});
   CHECK(one_class.code == 1);

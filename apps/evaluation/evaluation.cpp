@@ -120,10 +120,10 @@ Evaluation evaluate(const Predictions& p, const std::vector<std::string>& classe
 }
 
 std::string predictions_csv(const Predictions& p, const Decision& decision, const Dataset& dataset, const Manifest& manifest,
-                            const std::vector<std::string>& classes) {
+                            const std::vector<std::string>& classes, const PredictedSet& set) {
   std::vector<std::string> header = {"file", "label", "predicted", "correct"};
   for (const std::string& c : classes) header.push_back("p_" + c);
-  header.push_back("patient");
+  header.insert(header.end(), {"patient", "split", "variant"});
   std::string text = format_csv_row(header);
   const std::vector<int32_t> predicted = decision.classes(p.probabilities, p.classes);
   for (size_t i = 0; i < p.labels.size(); ++i) {
@@ -132,7 +132,7 @@ std::string predictions_csv(const Predictions& p, const Decision& decision, cons
                                     p.labels[i] == predicted[i] ? "1" : "0"};
     for (int64_t c = 0; c < p.classes; ++c)
       row.push_back(fixed(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)], 9));
-    row.push_back(manifest.rows[static_cast<size_t>(s.row)].patient);
+    row.insert(row.end(), {manifest.rows[static_cast<size_t>(s.row)].patient, set.split, set.variant});
     text += format_csv_row(row);
   }
   return text;

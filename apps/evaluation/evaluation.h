@@ -47,8 +47,15 @@ std::vector<ReliabilityBin> confidence_bins(const Predictions& predictions);
 Evaluation evaluate(const Predictions& predictions, const std::vector<std::string>& classes, const std::string& title,
                     const Decision& decision, const Bootstrap& bootstrap);
 
-// file,label,predicted,correct,p_<class>...,patient: one row per picture in the data set's order; `predicted` is the decision.
+// Which pictures predictions are of, the same for every row.
+struct PredictedSet {
+  std::string split;                  // "test"
+  std::string variant = "untouched";  // or "balanced": augmented copies among them
+};
+
+// file,label,predicted,correct,p_<class>...,patient,split,variant: one row per picture in the data set's order; `predicted` is the
+// decision.
 std::string predictions_csv(const Predictions& predictions, const Decision& decision, const Dataset& dataset, const Manifest& manifest,
-                            const std::vector<std::string>& classes);
+                            const std::vector<std::string>& classes, const PredictedSet& set);
 
 }  // namespace dura

@@ -86,7 +86,7 @@ PredictionTable parse_predictions(const std::string& text, const std::string& na
                     .label = class_index(table.classes, row.fields[label], where),
                     .predicted = class_index(table.classes, row.fields[predicted], where),
                     .unit = {}};
-    if (const std::string v = field(variant); !v.empty() && v != "0") r.picture += "#" + v;
+    if (const std::string v = field(variant); !v.empty() && v != "0" && v != "untouched") r.picture += "#" + v;
     // Prefixes, because a patient's number may be another's group.
     r.unit = !field(patient).empty() ? "patient " + field(patient)
              : !field(group).empty() ? "group " + field(group)

@@ -51,7 +51,8 @@ struct SplitEvaluation {
   std::string units;  // what intervals are drawn over: "patients"
   int64_t unit_count = 0;
   BootstrapOptions bootstrap;
-  std::vector<Evaluation> results;  // the first is the untouched pictures, always
+  std::vector<BadImage> bad_pictures;  // of the split, could not be decoded: in no score
+  std::vector<Evaluation> results;     // the first is the untouched pictures, always
   std::optional<ViewsDisagreement> views;
   std::optional<ErrorAnalysis> errors;  // of the untouched pictures
 

@@ -159,6 +159,8 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
                       {"resamples", s.bootstrap.resamples},
                       {"seed", s.bootstrap.seed},
                       {"level", s.bootstrap.level}};
+    j["bad_pictures"] = Json::array();
+    for (const BadImage& b : s.bad_pictures) j["bad_pictures"].push_back({{"file", b.file}, {"reason", b.reason}});
     for (const Evaluation& e : s.results) j["results"].push_back(result_json(e));
     j["test_time_augmentation"] = Json(nullptr);
     if (s.views)
@@ -168,7 +170,7 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
                                      {"decisions_changed", s.views->decisions_changed}};
     if (s.errors) j["errors"] = errors_json(*s.errors, s);
   }
-  return j.dump(1) + "\n";
+  return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace dura

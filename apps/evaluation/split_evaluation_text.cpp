@@ -157,6 +157,12 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
                    " patients or groups be in two splits, the first: ", s.allowed_leaks.front(), ".\n");
   if (!s.complete()) return text;
   text += concat("\nScores on ", s.split, ", rare class ", s.classes[static_cast<size_t>(s.rare)], ":\n", scores_text(s.results));
+  if (!s.bad_pictures.empty()) {
+    text += concat("  ", s.bad_pictures.size(), " pictures could not be decoded and are in no score:");
+    constexpr size_t shown = 5;
+    for (size_t i = 0; i < std::min(shown, s.bad_pictures.size()); ++i) text += " " + s.bad_pictures[i].file;
+    text += s.bad_pictures.size() > shown ? " ... (the file names all)\n" : "\n";
+  }
   text += s.unit_count < 2 ? concat("  No intervals: they are drawn over ", s.units, ", and there is one only.\n")
                            : concat("  [low, high]: 95 % interval, ", s.bootstrap.resamples, " bootstrap resamples of the ", s.unit_count,
                                     " ", s.units, ". -: not defined.\n");

@@ -149,6 +149,11 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
     if (evaluation.contains("allowed_leaks"))
       for (const Json& leak : evaluation.at("allowed_leaks"))
         page.note("Leak, let pass by --allow-leak: " + leak.get<std::string>() + ". Scores are too good.");
+    if (evaluation.contains("bad_pictures") && !evaluation.at("bad_pictures").empty()) {
+      std::string files;
+      for (const Json& bad : evaluation.at("bad_pictures")) files += (files.empty() ? "" : ", ") + bad.at("file").get<std::string>();
+      page.note(concat(evaluation.at("bad_pictures").size(), " pictures could not be decoded and are in no score: ", files, "."));
+    }
     add_decision(page, evaluation);
     add_scores(page, evaluation);
     add_curves(page, untouched, evaluation.at("rare_class"));
