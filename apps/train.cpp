@@ -4,6 +4,7 @@
 
 #include "apps/program.h"
 #include "apps/report/input_sheet.h"
+#include "apps/report/lr_finder_report.h"
 #include "apps/training/augment_options.h"
 #include "apps/evaluation/fold_summary.h"
 #include "apps/training/child_program.h"
@@ -32,10 +33,10 @@ struct TrainOptions {
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
   OptimizerOptions optimizer;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", sheet, precision = "f32", restore = "best";
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", sheet, find_lr = "off", precision = "f32", restore = "best";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
-  double phase1_lr = 1e-3, phase2_lr = 1e-5, phase2_decay = 1, dropout = 0.5;
+  double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5;
   bool resume = false, exact = false;
 };
 
@@ -58,7 +59,6 @@ void declare(Program& program, TrainOptions& o) {
   program.number("--phase1-lr", o.phase1_lr, "Learning rate of phase 1", {.min = 0});
   program.integer("--phase2-epochs", o.phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
   program.number("--phase2-lr", o.phase2_lr, "Learning rate of phase 2", {.min = 0});
-  program.number("--phase2-decay", o.phase2_decay, "Factor on phase 2's learning rate after each epoch; 1: constant", {.min = 0, .max = 1, .above_min = true});
   program.text("--unfreeze", o.unfreeze, "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
   program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
@@ -70,6 +70,8 @@ void declare(Program& program, TrainOptions& o) {
   program.integer("--seed", o.seed, "Of everything random", {.min = 0});
   program.integer("--feature-budget", o.feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory", {.min = -1});
   program.flag("--exact-conv", o.exact, "No Winograd convolutions");
+  program.text("--find-lr", o.find_lr, "Sweep the learning rate over what phase1 or phase2 trains, write lr_finder.html, .csv and .json into --out, and train nothing",
+               {.choices = {"off", "phase1", "phase2"}});
   program.heading("Augmentation");
   o.augment.declare(program);
   program.text("--sheet", o.sheet, "Draw what the network would be fed, for some pictures of each class, into this PNG, and train nothing");
@@ -205,15 +207,25 @@ int train(const Program& program, const TrainOptions& o) {
   fit_options.loss.class_weights = class_weights(o, data.classes, training->class_counts());
   fit_options.loss.cross_entropy = o.optimizer.cross_entropy();
   fit_options.feature_budget = o.feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(o.feature_mib) << 20;
-  fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}, .restore_best = o.restore == "best"},
-                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .decay = o.phase2_decay, .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}, .restore_best = o.restore == "best"}};
+  fit_options.phases = {{.name = "phase1", .epochs = o.phase1_epochs, .learning_rate = o.phase1_lr, .schedule = o.optimizer.schedule_of(1, o.monitor), .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {.monitor = o.monitor}, .restore_best = o.restore == "best"},
+                        {.name = "phase2", .epochs = o.phase2_epochs, .learning_rate = o.phase2_lr, .schedule = o.optimizer.schedule_of(o.optimizer.phase2_decay, o.monitor), .unfreeze = o.unfreeze, .early_stopping = {.monitor = o.monitor, .patience = o.patience}, .restore_best = o.restore == "best"}};
 
   // What phases would find out late, at the end of their first epoch or when phase 2 begins.
   EpochRecord probe;
   probe.val = Confusion(data.classes.size());
   probe.value(o.monitor, data.classes.names());
+  for (const PhasePlan& plan : fit_options.phases)
+    if (plan.epochs > 0) Schedule(plan.schedule, plan.learning_rate, plan.epochs);
   model->unfreeze(o.unfreeze);
 
+  if (o.find_lr != "off") {
+    const LrSweep sweep = sweep_learning_rates(*model, fit_options.phases[o.find_lr == "phase1" ? 0 : 1], fresh, *training, fit_options, {}, stop);
+    if (sweep.interrupted) return stop.exit_code();
+    write_lr_finder(o.run, o.find_lr, sweep);
+    log_info(lr_finder_text(sweep));
+    log_info("wrote ", (run.path() / "lr_finder.html").string(), ", lr_finder.csv and lr_finder.json beside it; nothing was trained");
+    return 0;
+  }
   run.write("config.toml", program.resolved_configuration());
   run.write_provenance({{"manifest", data.manifest.name}, {"manifest_sha256", data.manifest_sha256}, {"weights", o.weights}, {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
                         {"augmentation", describe(fit_options.augment, data.classes)}, {"epoch_images", std::to_string(fit_options.items.size())}, {"device", device_name(program.device())}, {"kernels", cpu::kernels().name}}, data.allowed_leaks);

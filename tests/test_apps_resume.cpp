@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <cstdlib>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -33,7 +33,6 @@ std::vector<std::string> training(const std::string& data, const std::string& ru
                  "--phase1-epochs", std::to_string(phase1_epochs),
                  "--phase2-epochs", std::to_string(phase2_epochs),
                  "--phase2-lr",     "1e-4",
-                 "--phase2-decay",  "0.5",
                  "--seed",          "5",
                  "--class-weight",  "rare=2"},
                 more);
@@ -76,7 +75,10 @@ std::string log_of(const std::string& run) {
 // The line about an epoch comes when everything of it is written, so an interruption behind it falls into the next epoch.
 bool says(const std::string& run, const std::string& text) { return log_of(run).find(text) != std::string::npos; }
 
-void check_resume(const std::vector<std::string>& options) {
+const std::vector<std::string> halved = {"--phase2-decay", "0.5"};
+
+// `rates`: the learning rates of the five epochs, their last steps; empty: not known beforehand.
+void check_resume(const std::vector<std::string>& options, const std::vector<double>& rates = {1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5}) {
   const TextureData data;
   const TemporaryFolder out;
   const std::string whole = out / "whole", pieces = out / "pieces";
@@ -84,9 +86,8 @@ void check_resume(const std::vector<std::string>& options) {
   CAPTURE(left_alone.output);
   REQUIRE(left_alone.code == 0);
   REQUIRE(epochs_done(whole) == phase1_epochs + phase2_epochs);
-  std::vector<double> rates;
-  for (const auto& row : lasting_history(whole)) rates.push_back(std::strtod(row[2].c_str(), nullptr));
-  CHECK(rates == std::vector<double>{0, 1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5});  // 0: the header's
+  const std::vector<std::vector<std::string>> history = lasting_history(whole);
+  for (size_t e = 0; e < rates.size(); ++e) CHECK(std::stod(history.at(e + 1).at(2)) == Approx(rates[e]).epsilon(1e-12));
 
   // Stopped politely in the middle of phase 1, killed as soon as there is a row of phase 2 (while its checkpoint is written, as a rule),
   // and killed in the middle of phase 2; with other numbers of threads each time.
@@ -125,17 +126,36 @@ void check_resume(const std::vector<std::string>& options) {
 
 TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached features, oversampling", "[apps][train]") {
   const TemporaryFolder folder;
-  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample", "0.5"});
+  check_resume(
+      joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample", "0.5"}));
+}
+
+TEST_CASE("a resumed run is bit-equal: plateau, AdamW, clipping, smoothed labels", "[apps][train]") {
+  const TemporaryFolder folder;
+  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--schedule", "plateau",
+                "--plateau-patience", "1", "--plateau-factor", "0.1", "--monitor", "val_accuracy", "--weight-decay", "0.1", "--clip-norm",
+                "0.5", "--label-smoothing", "0.1"},
+               {});
+}
+
+TEST_CASE("a resumed run is bit-equal: cosine with warm-up", "[apps][train][slow]") {
+  const TemporaryFolder folder;
+  // 24 images in batches of 4: 6 steps in an epoch, the first epoch of each phase is warm-up; the rate is that of the last step.
+  const auto cosine = [](double share) { return 0.5 * (1 + std::cos(3.14159265358979323846 * share)); };
+  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--schedule", "cosine",
+                "--warmup-epochs", "1"},
+               {1e-3, 1e-3 * cosine(5.0 / 6), 1e-4, 1e-4 * cosine(5.0 / 12), 1e-4 * cosine(11.0 / 12)});
 }
 
 TEST_CASE("a resumed run is bit-equal: no weight file, batch statistics in phase 1, augmentation, oversampling", "[apps][train][slow]") {
-  check_resume(
-      {"--augment", "mission", "--augment-class", "usual=contrast=0.2", "--oversample", "0.6", "--patience", "3", "--monitor", "val_auc"});
+  check_resume(joined(halved, {"--augment", "mission", "--augment-class", "usual=contrast=0.2", "--oversample", "0.6", "--patience", "3",
+                               "--monitor", "val_auc"}));
 }
 
 TEST_CASE("a resumed run is bit-equal: f16 with its loss scale", "[apps][train][slow]") {
   const TemporaryFolder folder;
-  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--precision", "f16"});
+  check_resume(
+      joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--precision", "f16"}));
 }
 
 TEST_CASE("a run resumed with another monitor, other classes or without its phase is refused", "[apps][train]") {

@@ -21,3 +21,10 @@ TEST_CASE("threads, epochs and patience may differ, and so may settings that the
   CHECK_NOTHROW(require_same_settings("threads = 1\nphase2-epochs = 5\npatience = 3\nresume = false\n",
                                       "threads = 4\nphase2-epochs = 50\npatience = 0\nresume = true\nprecision = \"f32\"\n", "c"));
 }
+
+TEST_CASE("the number of epochs may not differ where the learning rate follows a cosine over them", "[training]") {
+  const std::string saved = "schedule = \"cosine\"\nphase2-epochs = 5\npatience = 3\n";
+  CHECK_NOTHROW(require_same_settings(saved, "schedule = \"cosine\"\nphase2-epochs = 5\npatience = 4\n", "c"));
+  CHECK_THROWS_WITH(require_same_settings(saved, "schedule = \"cosine\"\nphase2-epochs = 6\npatience = 3\n", "c"),
+                    Contains("phase2-epochs: 6, the run has 5"));
+}

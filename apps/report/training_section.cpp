@@ -1,4 +1,5 @@
 // How training went, from history.csv: what phase 1 is watched by, precision and recall, and what phase 2 is stopped by, the losses.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -85,7 +86,18 @@ void add_training(HtmlPage& page, const std::filesystem::path& history) {
                        .whole_x = true,
                        .y_min = 0.0,
                        .width = 500}));
+    const LineSeries rate = curves.series(phase, "of the epoch's last step", "learning_rate");
+    const bool constant = std::all_of(rate.y.begin(), rate.y.end(), [&](double r) { return r == rate.y.front(); });
+    if (!constant)
+      plots.push_back(svg_line_plot({.title = phase + ": learning rate",
+                                     .x_label = "epoch",
+                                     .y_label = "",
+                                     .series = {rate},
+                                     .whole_x = true,
+                                     .y_min = 0.0,
+                                     .width = 500}));
     page.svg_row(plots);
+    if (constant && !rate.y.empty()) page.paragraph(concat("Learning rate of ", phase, ": ", rate.y.front(), " throughout."));
   }
   page.paragraph(concat("Peak memory of training: ", std::llround(curves.last("peak_memory_mib")),
                         " MiB. Steps skipped because a gradient was not finite: ", std::llround(curves.last("skipped_steps")), "."));

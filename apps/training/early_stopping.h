@@ -22,6 +22,8 @@ class EarlyStopping {
   bool update(int64_t epoch, double value);
   // wait >= patience, and never after the first epoch.
   bool should_stop() const { return stop_; }
+  // Goes on after a stop: another `patience` epochs for a value that is better than the best so far.
+  void wait_again() { wait_ = 0, stop_ = false; }
   int64_t best_epoch() const { return best_epoch_; }  // -1: none yet
   double best() const { return best_; }
   const std::string& monitor() const { return options_.monitor; }

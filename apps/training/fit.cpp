@@ -20,19 +20,6 @@ namespace {
 
 bool contains(const std::vector<std::string>& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); }
 
-// The phase's part of the network is freed; what had no weights is free in every phase.
-void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh) {
-  model.freeze_backbone();
-  model.unfreeze(plan.unfreeze);
-  for (ConvBn* u : model.backbone().units()) {
-    if (!contains(fresh, u->conv.name())) continue;
-    u->conv.weight.set_trainable(true);
-    u->bn.gamma.set_trainable(true);
-    u->bn.beta.set_trainable(true);
-    u->bn.set_batch_statistics(plan.fresh_batch_statistics);
-  }
-}
-
 double validation_auc(const Predictions& p) {
   double sum = 0;
   const int64_t scored = p.classes == 2 ? 1 : p.classes;
@@ -97,13 +84,15 @@ class Phase {
   EarlyStopping stopping;
 
   // False where the stop request came before the epoch was done.
-  bool train_epoch(int64_t global_epoch, EpochRecord& record, const StopRequest& stop) {
+  bool train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop) {
     Progress progress(concat(plan_.name, " epoch ", record.epoch + 1, "/", plan_.epochs), train_loader_->rows_per_epoch());
     step_->reset_sums();
-    int64_t done = 0;
-    for (train_loader_->start_epoch(global_epoch); train_loader_->next();) {
+    int64_t done = 0, steps = 0;
+    for (train_loader_->start_epoch(global_epoch); train_loader_->next(); ++steps) {
       if (stop.received()) return false;
       const Batch& batch = train_loader_->batch();
+      const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
+      if (steps == 0 || rate != record.learning_rate) adam->set_learning_rate(record.learning_rate = rate);
       if (train_cache_)
         step_->run(batch, train_cache_->features(batch.images, batch.samples));
       else
@@ -176,6 +165,18 @@ void log_epoch(const EpochRecord& r, const PhasePlan& plan, const std::vector<st
 
 }  // namespace
 
+void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh) {
+  model.freeze_backbone();
+  model.unfreeze(plan.unfreeze);
+  for (ConvBn* u : model.backbone().units()) {
+    if (!contains(fresh, u->conv.name())) continue;
+    u->conv.weight.set_trainable(true);
+    u->bn.gamma.set_trainable(true);
+    u->bn.beta.set_trainable(true);
+    u->bn.set_batch_statistics(plan.fresh_batch_statistics);
+  }
+}
+
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val, const FitOptions& options, const StopRequest& stop) {
   FitOutcome outcome;
   const std::filesystem::path last = options.run / "last.safetensors";
@@ -199,18 +200,18 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     skipping = false;
     if (resumed) restore_model(model, *saved, last.string());
     Phase phase(model, plan, fresh, train, val, options);
+    Schedule schedule(plan.schedule, plan.learning_rate, plan.epochs);
     int64_t epoch = 0;
     if (resumed) {
       restore_optimizer(*phase.adam, *saved, last.string());
       phase.stopping.restore(saved->early_stopping);
+      schedule.restore(saved->schedule);
       epoch = saved->epoch + 1;
     }
-    const auto learning_rate = [&](int64_t e) { return plan.learning_rate * std::pow(plan.decay, static_cast<double>(e)); };
-    log_info(plan.name, ": Adam, learning rate ", learning_rate(epoch), ", ", model.trainable_numel(), " parameters free, moments ", resumed ? "restored" : "reset");
+    log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments ", resumed ? "restored" : "reset");
     for (; epoch < plan.epochs && !phase.stopping.should_stop(); ++epoch) {
-      EpochRecord record{.phase = plan.name, .epoch = epoch, .learning_rate = learning_rate(epoch)};
-      phase.adam->set_learning_rate(record.learning_rate);
-      if (!phase.train_epoch(planned_before + epoch, record, stop)) {
+      EpochRecord record{.phase = plan.name, .epoch = epoch};
+      if (!phase.train_epoch(planned_before + epoch, schedule, record, stop)) {
         outcome.interrupted = true;
         best = phase.stopping.best_epoch() >= 0 ? best_file(options, plan) : best;
         outcome.best_restored = !best.empty();
@@ -220,8 +221,10 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       phase.validate(record);
       const bool improved = phase.stopping.update(epoch, record.value(plan.early_stopping.monitor, model.classes()));
       if (improved) write_safetensors(best_file(options, plan), state_of(model));
+      if (plan.schedule.kind == ScheduleOptions::Kind::plateau && schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
+        log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience, " epochs, learning rate times ", plan.schedule.plateau_factor);
       history.add(record);
-      write_training_state(last, model, *phase.adam, {.phase = plan.name, .epoch = epoch, .history_rows = ++rows, .early_stopping = phase.stopping.state(), .arrays = {}});
+      write_training_state(last, model, *phase.adam, {.phase = plan.name, .epoch = epoch, .history_rows = ++rows, .early_stopping = phase.stopping.state(), .schedule = schedule.state(), .arrays = {}});
       log_epoch(record, plan, model.classes(), improved);
       ++outcome.epochs_run;
     }

@@ -10,6 +10,7 @@
 #include "apps/stop_request.h"
 #include "apps/training/early_stopping.h"
 #include "apps/training/feature_cache.h"
+#include "apps/training/schedule.h"
 #include "apps/training/train_step.h"
 #include "data/loader.h"
 
@@ -18,14 +19,17 @@ namespace dura {
 struct PhasePlan {
   std::string name;              // "phase1"
   int64_t epochs = 1;
-  double learning_rate = 1e-3;   // of the first epoch
-  double decay = 1;              // factor on it after each epoch
+  double learning_rate = 1e-3;   // where the schedule begins, or what it rises to
+  ScheduleOptions schedule = {};
   std::string unfreeze = "none"; // Classifier::unfreeze policy
   // Units of the backbone that had no weights in the file: trained in every phase, with batch statistics where this is set.
   bool fresh_batch_statistics = false;
-  EarlyStoppingOptions early_stopping;
+  EarlyStoppingOptions early_stopping = {};
   bool restore_best = true;      // the phase ends with the weights of its best epoch; otherwise with those of its last
 };
+
+// Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
+void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh);
 
 struct FitOptions {
   std::filesystem::path run;

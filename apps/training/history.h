@@ -12,7 +12,7 @@ namespace dura {
 struct EpochRecord {
   std::string phase;
   int64_t epoch = 0;  // from 0 in each phase
-  double learning_rate = 0;
+  double learning_rate = 0;  // of the last step
   double train_loss = 0, train_loss_weighted = 0, val_loss = 0, val_loss_weighted = 0;
   Confusion train = Confusion(0), val = Confusion(0);
   double val_auc = 0;            // two classes: of the first; else the mean over classes, each against the rest

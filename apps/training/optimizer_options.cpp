@@ -1,8 +1,20 @@
 #include "apps/training/optimizer_options.h"
 
+#include "engine/check.h"
+
 namespace dura {
 
 void OptimizerOptions::declare(Program& program) {
+  program.text("--schedule", schedule,
+               "How the learning rate goes in each phase: decay (by --phase2-decay), cosine (to 0, by the step), plateau (smaller where "
+               "--monitor no longer improves)",
+               {.choices = {"decay", "cosine", "plateau"}});
+  program.number("--phase2-decay", phase2_decay, "decay: factor on phase 2's learning rate after each epoch; 1: constant",
+                 {.min = 0, .max = 1, .above_min = true});
+  program.integer("--warmup-epochs", warmup_epochs, "cosine: epochs of each phase in which the learning rate rises from 0",
+                  {.min = 0, .max = 100000});
+  program.number("--plateau-factor", plateau_factor, "plateau: factor on the learning rate", {.min = 0, .max = 1, .above_min = true});
+  program.integer("--plateau-patience", plateau_patience, "plateau: epochs without improvement before it", {.min = 1, .max = 100000});
   program.text("--class-weight-norm", class_weight_norm,
                "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
   program.number("--label-smoothing", label_smoothing, "Share of the target that is spread over all classes, 0.1 is usual; 0: none",
@@ -18,6 +30,18 @@ void OptimizerOptions::declare(Program& program) {
 CrossEntropyOptions OptimizerOptions::cross_entropy() const {
   return {.norm = class_weight_norm == "batch" ? ClassWeightNorm::sum_over_batch : ClassWeightNorm::sum_of_weights,
           .label_smoothing = label_smoothing};
+}
+
+ScheduleOptions OptimizerOptions::schedule_of(double decay, const std::string& monitor) const {
+  using Kind = ScheduleOptions::Kind;
+  const Kind kind = schedule == "decay" ? Kind::decay : schedule == "cosine" ? Kind::cosine : Kind::plateau;
+  if (kind != Kind::decay && phase2_decay != 1) fail_usage("--phase2-decay belongs to --schedule decay, not to ", schedule);
+  if (kind != Kind::cosine && warmup_epochs > 0) fail_usage("--warmup-epochs belongs to --schedule cosine, not to ", schedule);
+  return {.kind = kind,
+          .decay = decay,
+          .warmup_epochs = warmup_epochs,
+          .plateau_factor = plateau_factor,
+          .plateau = {.monitor = monitor, .min_delta = 1e-4, .patience = plateau_patience}};  // the delta of Keras
 }
 
 AdamOptions OptimizerOptions::adam() const {

@@ -11,12 +11,14 @@ namespace dura {
 namespace {
 
 std::map<std::string, std::string> settings(const std::string& toml, const std::string& name) {
-  static const std::set<std::string> free = {"config",         "resume",        "out",           "sheet", "threads", "trace",
+  static const std::set<std::string> free = {"config",         "resume",        "out",           "sheet", "find-lr", "threads", "trace",
                                              "feature-budget", "phase1-epochs", "phase2-epochs", "patience"};
-  std::map<std::string, std::string> all;
-  for (const TomlEntry& e : parse_toml(toml, name))
-    if (!free.count(e.key)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
-  return all;
+  std::map<std::string, std::string> all, bound;
+  for (const TomlEntry& e : parse_toml(toml, name)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  const bool cosine = all.count("schedule") && all.at("schedule") == "cosine";
+  for (const auto& [key, value] : all)
+    if (!free.count(key) || (cosine && key.ends_with("-epochs"))) bound[key] = value;
+  return bound;
 }
 
 }  // namespace

@@ -5,8 +5,9 @@
 namespace dura {
 
 // Compares two configurations (TOML, as Program::resolved_configuration writes them): UsageError that names every setting that differs and
-// what it was. Left alone are those that change no number of an epoch (threads, trace, cache, number of epochs, patience) and those that
-// one of the two does not know. `saved_name` is the file of the saved one, for the message.
+// what it was. Left alone are those that change no number of an epoch (threads, trace, cache, patience, number of epochs unless the
+// learning rate follows a cosine over them) and those that one of the two does not know. `saved_name` is the file of the saved one, for the
+// message.
 void require_same_settings(const std::string& saved, const std::string& current, const std::string& saved_name);
 
 }  // namespace dura

@@ -67,6 +67,7 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
   s.add("step_state", to_array(adam.state()));
   s.metadata() = {{"format", format}, {"phase", state.phase}, {"epoch", std::to_string(state.epoch)}, {"history_rows", std::to_string(state.history_rows)}};
   for (const auto& [key, value] : state.early_stopping) s.metadata()["early_stopping." + key] = value;
+  for (const auto& [key, value] : state.schedule) s.metadata()["schedule." + key] = value;
   write_safetensors(file, s);
 }
 
@@ -78,7 +79,10 @@ TrainingState read_training_state(const std::filesystem::path& file) {
   state.epoch = required_count(state.arrays, "epoch", file.string());
   state.history_rows = required_count(state.arrays, "history_rows", file.string());
   for (const auto& [key, value] : state.arrays.metadata())
-    if (key.rfind("early_stopping.", 0) == 0) state.early_stopping[key.substr(15)] = value;
+    if (key.rfind("early_stopping.", 0) == 0)
+      state.early_stopping[key.substr(15)] = value;
+    else if (key.rfind("schedule.", 0) == 0)
+      state.schedule[key.substr(9)] = value;
   return state;
 }
 

@@ -14,7 +14,7 @@ struct TrainingState {
   std::string phase;
   int64_t epoch = 0;         // the last one that is complete
   int64_t history_rows = 0;  // of history.csv that belong to it
-  std::map<std::string, std::string> early_stopping;
+  std::map<std::string, std::string> early_stopping, schedule = {};
   StateDict arrays;          // as read; unused when writing
 };
 
