@@ -135,6 +135,7 @@ TEST_CASE("pictures that cannot be decoded are counted and named in the evaluati
   CHECK(json["bad_pictures"][0]["file"] == "p33.png");
   CHECK_THAT(json["bad_pictures"][0]["reason"].get<std::string>(), Contains("p33.png"));
   CHECK(json["results"][0]["pictures"] == 7);
+  out.write("run.json", "{}");
   REQUIRE(run_program("dura-report", {"--run", out.path()}).code == 0);
   CHECK_THAT(read_text_file(out / "report.html", 1 << 22), Contains("1 pictures could not be decoded") && Contains("p33.png"));
 }

@@ -49,7 +49,9 @@ TEST_CASE("a sweep grows the rate in equal ratios, sees the loss break, and give
   std::vector<std::string> fresh;
   for (const ConvBn* u : model.backbone().units()) fresh.push_back(u->conv.name());
   const StateDict before = state_of(model);
-  const PhasePlan plan{.name = "phase1", .unfreeze = "none", .fresh_batch_statistics = true, .early_stopping = {}};
+  PhasePlan plan;
+  plan.name = "phase1";
+  plan.fresh_batch_statistics = true;
   const StopRequest stop;
   const LrSweep s = sweep_learning_rates(model, plan, fresh, train,
                                          {.run = {}, .phases = {}, .batch = 8, .loss = {}, .adam = {}, .scaler = {}, .augment = {}},
