@@ -2,9 +2,32 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cuda/cuda_devices.h"
+#include "engine/cuda/driver.h"
 #include "engine/meta/meta_backend.h"
 
 namespace dura {
+
+BatchNormSpace Backend::batch_norm_space(const Shape&, DType, const BatchNormForm&) { return {}; }
+
+void Backend::batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& p, const Tensor& residual,
+                                          const Tensor&, const BatchNormBatch& batch, const Tensor& y) {
+  channel_statistics(x, batch.mean, batch.variance);
+  update_running_statistics(batch.mean, batch.variance, x.numel() / batch.mean.numel(), p.momentum, p.unbiased_running, p.running_mean,
+                            p.running_variance);
+  fold_batch_norm(p.gamma, p.beta, batch.mean, batch.variance, form.eps, batch.invstd, batch.scale, batch.shift);
+  scale_shift_act(x, {batch.scale, batch.shift, residual, form.relu}, y);
+}
+
+void Backend::batch_norm_training_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const BatchNormForm& form, const Tensor&,
+                                           const BatchNormBatch& batch, const Tensor&, const Tensor& g, const Tensor& sum_g,
+                                           const Tensor& sum_gx, const Tensor& dx) {
+  const ConvEpilogue masked{batch.scale, batch.shift, {}, form.relu}, plain{batch.scale, batch.shift, {}, false};
+  batch_norm_backward_sums(dy, x, y, masked, batch.mean, batch.invstd, sum_g, sum_gx, g);
+  if (!dx.defined()) return;
+  // Where the masked gradient was written anyway, the second pass reads that.
+  batch_norm_backward_data(g.defined() ? g : dy, x, g.defined() ? Tensor() : y, g.defined() ? plain : masked, batch.mean, batch.invstd,
+                           sum_g, sum_gx, {dx, false});
+}
 
 Backend& device_backend(Device device) {
   static CpuBackend cpu;
@@ -24,6 +47,10 @@ Backend& device_backend(Device device) {
 Backend& backend(Device device) {
   if (Backend* recording = DryRun::active(device)) return *recording;
   return device_backend(device);
+}
+
+void allow_tf32(Device device, bool allowed) {
+  if (device == Device::cuda || device == Device::cuda_sim) cuda::driver_of(device).allow_tf32(allowed);
 }
 
 }  // namespace dura

@@ -62,6 +62,45 @@ struct FoldedScale {
 
 enum class ConvPass : uint8_t { forward, backward_data, backward_filter };
 
+// What one call of a convolution does: with the geometry and the dtype it says which kernel runs.
+struct ConvForm {
+  ConvPass pass = ConvPass::forward;
+  bool scale = false;                                 // forward: its epilogue's; backward_data: a folded one
+  bool bias = false, residual = false, relu = false;  // forward
+  bool accumulate = false;                            // backward: adds into its GradTarget
+  bool operator==(const ConvForm&) const = default;
+};
+inline ConvForm form_of(const ConvEpilogue& e) {
+  return {.scale = e.scale.defined(), .bias = e.bias.defined(), .residual = e.residual.defined(), .relu = e.relu};
+}
+
+// BatchNorm with the statistics of its batch and what follows it, y = relu(batch_norm(x) + residual): with x's shape and dtype this says
+// which kernel runs.
+struct BatchNormForm {
+  bool residual = false, relu = false;
+  bool writes_g = false;  // backward also hands out the gradient behind the ReLU, which is the residual's
+  double eps = 1e-5;
+  bool operator==(const BatchNormForm&) const = default;
+};
+
+// What a device wants for that besides, in bytes; each is a u8 tensor of this size. The mask goes from forward to backward and tells where
+// y > 0; only the device knows its layout. Where it is 0, backward makes the mask from x, or from y behind a residual.
+struct BatchNormSpace {
+  size_t mask = 0, forward_workspace = 0, backward_workspace = 0;
+};
+
+struct BatchNormParameters {
+  Tensor gamma, beta, running_mean, running_variance;  // (K) [stat]; see update_running_statistics
+  double momentum = 0.1;
+  bool unbiased_running = true;
+};
+
+// What forward finds out about its batch: y = relu(x*scale + shift + residual).
+struct BatchNormBatch {
+  Tensor mean, variance, invstd, scale, shift;  // (K) [stat]; backward needs no variance
+  Tensor mask;
+};
+
 enum class ClassWeightNorm : uint8_t { sum_over_batch, sum_of_weights };  // sum(w l)/N (Keras), sum(w l)/sum(w) (PyTorch)
 struct CrossEntropyOptions {
   ClassWeightNorm norm = ClassWeightNorm::sum_over_batch;
@@ -108,7 +147,8 @@ class Backend {
   virtual void dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) = 0;
 
   // ---- convolution ----
-  virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) = 0;  // bytes; the workspace is a u8 tensor of this size
+  // Bytes; the workspace is a u8 tensor of this size.
+  virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) = 0;
   virtual void conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                             const Tensor& y) = 0;
   // dx = conv^T(dy * scale, w): with a folded scale the gradient passes a frozen BatchNorm for free.
@@ -135,6 +175,16 @@ class Backend {
   // dx = scale * (g - (sum_g + xhat*sum_gx)/M), g as above (recomputed from dy, or given in `dy` when e.relu is off)
   virtual void batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
                                         const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) = 0;
+  // BatchNorm with batch statistics behind a convolution as one step. What stands here puts it together from the kernels above; a device
+  // that has one kernel for it overrides all three. x, y: (N,P,Q,K)
+  virtual BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form);
+  virtual void batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& parameters,
+                                           const Tensor& residual, const Tensor& workspace, const BatchNormBatch& batch, const Tensor& y);
+  // sum_g and sum_gx are the gradients of beta and gamma; g is given with form.writes_g. y is needed with relu and residual where there is
+  // no mask. dx may be undefined where there is no mask.
+  virtual void batch_norm_training_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const BatchNormForm& form,
+                                            const Tensor& gamma, const BatchNormBatch& batch, const Tensor& workspace, const Tensor& g,
+                                            const Tensor& sum_g, const Tensor& sum_gx, const Tensor& dx);
   // g = dy where y > 0 (everywhere without relu) and sum_g per channel; either output may be undefined. For BatchNorm with stored
   // statistics.
   virtual void mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, const Tensor& g, const Tensor& sum_g) = 0;
@@ -200,5 +250,8 @@ class Backend {
 Backend& backend(Device device);
 // The one that computes, also inside a DryRun.
 Backend& device_backend(Device device);
+
+// Whether f32 convolutions and products of a CUDA device may round their factors to TF32; not unless asked for. Nothing on the CPU.
+void allow_tf32(Device device, bool allowed);
 
 }  // namespace dura

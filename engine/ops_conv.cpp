@@ -5,23 +5,29 @@
 namespace dura {
 namespace {
 
-Tensor workspace(const ConvGeometry& g, const Tensor& x, ConvPass pass) {
-  const size_t bytes = backend(x.device()).conv_workspace(g, x.dtype(), pass);
-  return bytes ? Tensor::empty({static_cast<int64_t>(bytes)}, DType::u8, x.device(), "convolution workspace") : Tensor{};
+// What a kernel asks for in bytes; undefined for none.
+Tensor bytes(size_t count, const char* what, Device device) {
+  return count ? Tensor::empty({static_cast<int64_t>(count)}, DType::u8, device, what) : Tensor{};
+}
+
+Tensor workspace(const ConvGeometry& g, const Tensor& x, const ConvForm& form) {
+  return bytes(backend(x.device()).conv_workspace(g, x.dtype(), form), "convolution workspace", x.device());
 }
 
 void forward(const ConvGeometry& g, const Var& x, const Var& w, const ConvEpilogue& e, const Tensor& y) {
-  backend(y.device()).conv_forward(g, x.value(), {w.value(), w.prepared}, e, workspace(g, x.value(), ConvPass::forward), y);
+  backend(y.device()).conv_forward(g, x.value(), {w.value(), w.prepared}, e, workspace(g, x.value(), form_of(e)), y);
 }
 
 void backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, GradTarget dx) {
   if (!dx.wanted()) return;
-  backend(dy.device()).conv_backward_data(g, dy, w, scale, workspace(g, dy, ConvPass::backward_data), dx);
+  const ConvForm form{.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate};
+  backend(dy.device()).conv_backward_data(g, dy, w, scale, workspace(g, dy, form), dx);
 }
 
 void backward_filter(const ConvGeometry& g, const Saved& x, const Tensor& dy, GradTarget dw) {
   if (!dw.wanted()) return;
-  backend(dy.device()).conv_backward_filter(g, x.get(), dy, workspace(g, dy, ConvPass::backward_filter), dw);
+  const ConvForm form{.pass = ConvPass::backward_filter, .accumulate = dw.accumulate};
+  backend(dy.device()).conv_backward_filter(g, x.get(), dy, workspace(g, dy, form), dw);
 }
 
 Tensor channels(const char* what, const ConvGeometry& g, const Tensor& like) {
@@ -99,45 +105,48 @@ Var with_stored_statistics(const ConvGeometry& g, const Var& x, const Var& w, co
   });
 }
 
-// With batch statistics the convolution's output is kept, and y only where a residual hides it: otherwise y is a cheap function of it,
-// so a later op keeps the recipe instead of y, and ReLU's mask is computed again.
+// With batch statistics the convolution's output is kept, and behind a residual what tells where y > 0: the device's mask of bits, or y.
+// Without a residual y is a cheap function of what is kept, so a later op keeps the recipe instead of y.
 Var with_batch_statistics(const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual, bool relu) {
   Backend& device = backend(x.value().device());
   const DType dtype = x.value().dtype();
   const Tensor c = Tensor::empty({g.N, g.P, g.Q, g.K}, dtype, x.value().device(), "convolution output");
   forward(g, x, w, {}, c);
-  const Tensor mean = channels("mean", g, c), variance = channels("variance", g, c);
-  const Tensor invstd = channels("invstd", g, c), scale = channels("scale", g, c), shift = channels("shift", g, c);
-  device.channel_statistics(c, mean, variance);
-  device.update_running_statistics(mean, variance, g.N * g.P * g.Q, bn.momentum, bn.unbiased_running, bn.running_mean, bn.running_variance);
-  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), mean, variance, bn.eps, invstd, scale, shift);
+  const BatchNormForm form{.residual = residual.defined(), .relu = relu, .writes_g = relu && residual.needs_grad(), .eps = bn.eps};
+  const BatchNormSpace space = device.batch_norm_space(c.shape(), dtype, form);
+  BatchNormBatch batch{.mean = channels("mean", g, c),
+                       .variance = channels("variance", g, c),
+                       .invstd = channels("invstd", g, c),
+                       .scale = channels("scale", g, c),
+                       .shift = channels("shift", g, c),
+                       .mask = bytes(space.mask, "mask of relu", c.device())};
   const Tensor y = Tensor::empty(c.shape(), dtype, c.device(), "conv_bn_act");
-  device.scale_shift_act(c, {scale, shift, residual.value(), relu}, y);
+  device.batch_norm_training_forward(
+      c, form, {bn.gamma.value(), bn.beta.value(), bn.running_mean, bn.running_variance, bn.momentum, bn.unbiased_running},
+      residual.value(), bytes(space.forward_workspace, "BatchNorm workspace", c.device()), batch, y);
+  batch.variance = {};
 
   Var result = record("conv_bn_act", y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
-    return [=, dx = x.gradient(), dw = w.gradient(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient(),
+    return [=, dx = x.gradient(), dw = w.gradient(), gamma = bn.gamma.value(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient(),
             dresidual = residual.gradient(), saved_x = w.needs_grad() ? x.save() : Saved(),
-            mask = relu && residual.defined() ? y : Tensor(), weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
+            activated = relu && residual.defined() && !batch.mask.defined() ? y : Tensor(),
+            weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
       Backend& d = backend(dy.device());
-      const ConvEpilogue e{scale, shift, {}, relu};
       const Tensor sum_g = channels("sum of gradient", g, dy), sum_gx = channels("sum of gradient times input", g, dy);
-      const Tensor dz = relu && dresidual ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient behind relu") : Tensor();
-      d.batch_norm_backward_sums(dy, c, mask, e, mean, invstd, sum_g, sum_gx, dz);
+      const Tensor dz = form.writes_g ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient behind relu") : Tensor();
+      const bool wants_dc = dw || dx || batch.mask.defined();
+      const Tensor dc = wants_dc ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient of convolution output") : Tensor();
+      d.batch_norm_training_backward(dy, c, activated, form, gamma, batch,
+                                     bytes(space.backward_workspace, "BatchNorm workspace", dy.device()), dz, sum_g, sum_gx, dc);
       if (dgamma) d.write_or_add(sum_gx, dgamma->target());
       if (dbeta) d.write_or_add(sum_g, dbeta->target());
       if (dresidual) dresidual->add(dz.defined() ? dz : dy);
-      if (!dw && !dx) return;
-      const Tensor dc = Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient of convolution output");
-      if (dz.defined())
-        d.batch_norm_backward_data(dz, c, {}, {scale, shift, {}, false}, mean, invstd, sum_g, sum_gx, {dc, false});
-      else
-        d.batch_norm_backward_data(dy, c, mask, e, mean, invstd, sum_g, sum_gx, {dc, false});
       backward_filter(g, saved_x, dc, target_of(dw));
       backward_data(g, dc, weight, {}, target_of(dx));
     };
   });
   if (result.needs_grad() && !residual.defined()) {
-    result.offer_recipe([c, scale, shift, relu] {
+    result.offer_recipe([c, scale = batch.scale, shift = batch.shift, relu] {
       const Tensor again = Tensor::empty(c.shape(), c.dtype(), c.device(), "conv_bn_act made again");
       backend(c.device()).scale_shift_act(c, {scale, shift, {}, relu}, again);
       return again;

@@ -1,17 +1,43 @@
-// BatchNorm with its residual, ReLU and mask as one graph, forward and backward, as the simulated device computes it, against the same in
-// separate steps by their definitions in double.
+// Which graphs the CUDA backend hands to cuDNN, and that it does the same where there is no engine for them: BatchNorm with residual, ReLU
+// and mask against the kernels it is put together from elsewhere, epilogues and sums against kernels behind the bare convolution. The
+// simulated device pretends to have no engine.
 #include <catch2/catch.hpp>
 
-#include <cmath>
+#include <set>
 
-#include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/driver.h"
+#include "engine/cuda/sim/sim_driver.h"
 #include "tests/op_harness.h"
+#include "tests/resnet50_passes.h"
 
 using namespace dura;
 using namespace dura::optest;
+using cuda::Graph;
+using cuda::Operation;
 
 namespace {
+
+bool has_batch_norm(const Graph& g) {
+  for (const cuda::GraphNode& n : g.nodes)
+    if (n.operation == Operation::batch_norm_training || n.operation == Operation::batch_norm_backward) return true;
+  return false;
+}
+
+// While it lives, the simulated device has no engine for some graphs, and every graph that runs is written down.
+class Watch {
+ public:
+  explicit Watch(std::function<bool(const Graph&)> unsupported = {}) {
+    driver_.set_unsupported(std::move(unsupported));
+    driver_.watch_graphs([this](const Graph& g) { graphs.push_back(g); });
+  }
+  ~Watch() {
+    driver_.set_unsupported({});
+    driver_.watch_graphs({});
+  }
+  std::vector<Graph> graphs;
+
+ private:
+  cuda::sim::SimDriver& driver_ = cuda::sim::sim_driver();
+};
 
 Array random_array(const Shape& s, uint64_t key, double offset = 0) {
   Array a(s);
@@ -20,74 +46,130 @@ Array random_array(const Shape& s, uint64_t key, double offset = 0) {
   return a;
 }
 
-Tensor empty(const Column& c, const Shape& s) { return Tensor::empty(s, c.dtype, c.device); }
-Tensor empty_stat(const Shape& s) { return Tensor::empty(s, DType::f32, Device::cuda_sim); }
+struct Unit {
+  int64_t channels = 8;
+  bool residual = false, relu = true, unbiased = true;
+};
 
-void append(std::vector<Tensor>& to, const std::vector<Tensor>& more) {
-  for (const Tensor& t : more) to.push_back(t);
-}
-
-void run_graph(const cuda::Graph& graph, const std::vector<Tensor>& tensors) {
-  std::vector<void*> addresses;
-  for (const Tensor& t : tensors) addresses.push_back(t.raw());
-  cuda::driver_of(Device::cuda_sim).run(graph, addresses, nullptr, cuda::compute_stream(Device::cuda_sim));
-}
-
-void expect_near(const Tensor& found, const Array& expected, const Column& column, const char* what) {
-  const std::string wrong = compare(to_array(found), expected, Accuracy::product, column, 2);
-  INFO(column.name() << " " << what << ": " << wrong);
-  CHECK(wrong.empty());
+// Forward and backward of one unit with batch statistics: everything that it gives and changes.
+std::map<std::string, Array> run_unit(const Unit& u, DType dtype) {
+  const Column column{.device = Device::cuda_sim, .dtype = dtype};
+  const int64_t K = u.channels, C = 8;
+  const Shape out({2, 5, 3, K});
+  const auto leaf = [](const Tensor& t) { return Var::leaf(t); };
+  const Var x = leaf(column.tensor(random_array({2, 5, 3, C}, 1))), w = leaf(column.tensor(random_array({K, 1, 1, C}, 2))),
+            gamma = leaf(column.stat_tensor(random_array({K}, 3, 1))), beta = leaf(column.stat_tensor(random_array({K}, 4))),
+            residual = u.residual ? leaf(column.tensor(random_array(out, 5))) : Var();
+  const Tensor running_mean = column.stat_tensor(random_array({K}, 6)), running_variance = column.stat_tensor(random_array({K}, 7, 2));
+  Tape tape;
+  const Var y = conv_bn_act(x, w, {},
+                            {.gamma = gamma,
+                             .beta = beta,
+                             .running_mean = running_mean,
+                             .running_variance = running_variance,
+                             .eps = 1e-3,
+                             .momentum = 0.25,
+                             .unbiased_running = u.unbiased,
+                             .mode = BatchNormMode::batch_statistics},
+                            residual, u.relu);
+  tape.backward(y, column.tensor(random_array(out, 8)));
+  std::map<std::string, Array> all{{"y", to_array(y.value())},
+                                   {"dx", to_array(x.grad())},
+                                   {"dw", to_array(w.grad())},
+                                   {"dgamma", to_array(gamma.grad())},
+                                   {"dbeta", to_array(beta.grad())},
+                                   {"running mean", to_array(running_mean)},
+                                   {"running variance", to_array(running_variance)}};
+  if (u.residual) all["dresidual"] = to_array(residual.grad());
+  return all;
 }
 
 }  // namespace
 
-TEST_CASE("BatchNorm, addition, ReLU and mask as one graph equal the separate steps, forward and backward", "[cuda-sim][graph]") {
-  const Shape s({2, 5, 3, 13});  // 390 elements: the mask ends inside of a byte
-  const Shape channels({13});
-  constexpr double eps = 1e-5, momentum = 0.25;
+TEST_CASE("conv_bn_act by fused BatchNorm graphs equals the composed kernels, at odd and at ResNet-50's channel counts",
+          "[cuda-sim][graph]") {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
-    for (const bool residual : {false, true}) {
-      const Column column{.device = Device::cuda_sim, .dtype = dtype}, stat{.device = Device::cuda_sim, .dtype = DType::f32};
-      const auto stored = [](const Array& a, const Column& c) { return to_array(c.tensor(a)); };
-      const Array x = stored(random_array(s, 1, 0.5), column), r = stored(random_array(s, 2), column),
-                  dy = stored(random_array(s, 3), column);
-      const Array gamma = stored(random_array(channels, 4, 1), stat), beta = stored(random_array(channels, 5), stat);
-      const Array running_mean = stored(random_array(channels, 6), stat), running_variance = stored(random_array(channels, 7, 2), stat);
+    for (const int64_t channels : {13, 64, 256, 512, 1024, 2048})
+      for (const Unit u : {Unit{channels}, Unit{channels, true}, Unit{channels, false, false}, Unit{channels, true, true, false}}) {
+        const Watch fused;
+        const auto found = run_unit(u, dtype);
+        CHECK(std::count_if(fused.graphs.begin(), fused.graphs.end(), has_batch_norm) == 2);
+        const Watch composed(has_batch_norm);
+        const auto expected = run_unit(u, dtype);
+        CHECK(std::none_of(composed.graphs.begin(), composed.graphs.end(), has_batch_norm));
+        for (const auto& [what, values] : expected) {
+          const std::string wrong = compare(found.at(what), values, Accuracy::product, {.device = Device::cuda_sim, .dtype = dtype}, 4);
+          INFO(dtype_name(dtype) << " " << channels << " channels" << (u.residual ? " residual " : " ") << what << ": " << wrong);
+          CHECK(wrong.empty());
+        }
+      }
+}
 
-      const reference::Moments m = reference::moments(x);
-      Array y = reference::batch_norm(x, gamma, beta, m, eps);
-      if (residual) y = reference::add(y, r);
-      y = reference::relu(y);
+TEST_CASE("where only the backward graph is missing, forward leaves no mask that nobody could read", "[cuda-sim][graph]") {
+  const auto no_backward = [](const Graph& g) { return g.nodes.back().operation == Operation::batch_norm_backward; };
+  const Watch watch(no_backward);
+  run_unit({.channels = 16, .residual = true}, DType::f16);
+  CHECK(std::none_of(watch.graphs.begin(), watch.graphs.end(), has_batch_norm));
+}
 
-      const Tensor there = column.tensor(x), out = empty(column, s), mean = empty_stat(channels), invstd = empty_stat(channels),
-                   new_mean = empty_stat(channels), new_variance = empty_stat(channels);
-      const Tensor mask = Tensor::empty({(s.numel() + 7) / 8}, DType::u8, Device::cuda_sim);
-      std::vector<Tensor> tensors;
-      append(tensors, {there, stat.tensor(gamma), stat.tensor(beta), stat.tensor(running_mean), stat.tensor(running_variance)});
-      if (residual) tensors.push_back(column.tensor(r));
-      append(tensors, {out, mask, mean, invstd, new_mean, new_variance});
-      run_graph(cuda::batch_norm_training_graph(
-                    s, dtype, {.running = true, .residual = residual, .relu = true, .epsilon = eps, .momentum = momentum}),
-                tensors);
-      expect_near(out, y, column, "y");
-      expect_near(mean, m.mean, stat, "mean");
-      const reference::Moments moved = reference::updated_running({running_mean, running_variance}, m, s.numel() / 13, momentum, true);
-      expect_near(new_mean, moved.mean, stat, "running mean");
-      expect_near(new_variance, moved.variance, stat, "running variance");
+TEST_CASE("convolutions without engines for epilogues, sums and BatchNorm pass the op table", "[cuda-sim][graph][ops]") {
+  const auto more_than_bare = [](const Graph& g) { return g.nodes.size() > 1 || g.nodes[0].accumulate || has_batch_norm(g); };
+  const Watch watch(more_than_bare);
+  std::vector<Column> columns;
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) columns.push_back({.device = Device::cuda_sim, .dtype = dtype});
+  for (const OpCase& c : op_cases()) {
+    if (c.name.rfind("conv", 0) != 0) continue;
+    for (const std::string& f : check_columns(c, columns)) FAIL_CHECK(f);
+    for (const Column& column : columns)
+      for (const std::string& f : check_accumulation(c, column)) FAIL_CHECK(f);
+  }
+  CHECK(watch.graphs.size() > 100);
+  CHECK(std::none_of(watch.graphs.begin(), watch.graphs.end(), more_than_bare));
+}
 
-      // The mask is that of the outputs as they were stored: one that rounds to zero gets no gradient.
-      const Array found = to_array(out);
-      Array g = dy;
-      for (int64_t i = 0; i < g.numel(); ++i) g[i] = found[i] > 0 ? dy[i] : 0;
-      const auto expected = reference::batch_norm_backward(x, gamma, m, eps, g, true);
-      const Tensor dx = empty(column, s), masked = empty(column, s), dgamma = empty_stat(channels), dbeta = empty_stat(channels);
-      tensors = {column.tensor(dy), mask, there, stat.tensor(gamma), mean, invstd};
-      if (residual) tensors.push_back(masked);
-      append(tensors, {dx, dgamma, dbeta});
-      run_graph(cuda::batch_norm_backward_graph(s, dtype, true, residual), tensors);
-      expect_near(dx, expected.dx, column, "dx");
-      expect_near(dgamma, expected.dgamma, stat, "dgamma");
-      expect_near(dbeta, expected.dbeta, stat, "dbeta");
-      if (residual) CHECK(to_array(masked).v == g.v);
-    }
+TEST_CASE("the graphs that ResNet-50 runs are those of its dry run, which the check of plans gets", "[cuda-sim][graph][models]") {
+  constexpr int64_t batch = 1, size = 32;
+  std::map<std::string, std::set<std::string>> listed;
+  ResNet50Passes(DType::f16, Device::meta, batch, size).each([&](const std::string& trained, const std::function<void()>& pass) {
+    const DryRun dry(Device::meta);
+    pass();
+    const cuda::GraphList list = cuda::graphs_of(dry.calls(), false);
+    for (const Graph& g : list.convolutions) listed[trained].insert(describe(g));
+    for (const Graph& g : list.batch_norms) listed[trained].insert(describe(g));
+  });
+  ResNet50Passes(DType::f16, Device::cuda_sim, batch, size).each([&](const std::string& trained, const std::function<void()>& pass) {
+    const Watch watch;
+    pass();
+    std::set<std::string> ran;
+    for (const Graph& g : watch.graphs) ran.insert(describe(g));
+    CHECK(ran == listed.at(trained));
+    CHECK(ran.size() > 30);
+    CHECK(std::any_of(watch.graphs.begin(), watch.graphs.end(), has_batch_norm) == (trained == "all"));
+  });
+}
+
+TEST_CASE("TF32 rounds the factors of f32 products where it is allowed, and only there", "[cuda-sim][graph]") {
+  const Column column{.device = Device::cuda_sim, .dtype = DType::f32};
+  const Array x = random_array({2, 6, 5, 8}, 1), w = random_array({16, 3, 3, 8}, 2), a = random_array({4, 32}, 3),
+              b = random_array({3, 32}, 4);
+  const auto results = [&] {
+    return std::pair(to_array(conv2d(Var(column.tensor(x)), Var(column.tensor(w)), {.stride = 1, .padding = 1}).value()),
+                     to_array(linear(Var(column.tensor(a)), Var(column.tensor(b)), Var(column.tensor(random_array({3}, 5)))).value()));
+  };
+  const auto distance = [](const Array& found, const Array& exact) {
+    double error = 0, square = 0;
+    for (int64_t i = 0; i < exact.numel(); ++i) error += (found[i] - exact[i]) * (found[i] - exact[i]), square += exact[i] * exact[i];
+    return error / square;
+  };
+  const auto exact = results();
+  allow_tf32(Device::cuda_sim, true);
+  const auto rounded = results();
+  allow_tf32(Device::cuda_sim, false);
+  const auto again = results();
+  CHECK(again.first.v == exact.first.v);
+  CHECK(again.second.v == exact.second.v);
+  for (const double d : {distance(rounded.first, exact.first), distance(rounded.second, exact.second)}) {
+    CHECK(d > 1e-9);  // f32 itself stays below 1e-11
+    CHECK(d < 5e-7);
+  }
 }

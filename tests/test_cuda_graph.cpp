@@ -45,13 +45,11 @@ std::vector<Graph> all_graphs() {
       all.push_back(conv_backward_filter_graph(strided, dtype, accumulate));
     }
     const Shape x{2, 8, 7, 24};
-    for (int parts = 0; parts < 8; ++parts)
-      all.push_back(batch_norm_training_graph(
-          x, dtype,
-          {.running = (parts & 1) != 0, .residual = (parts & 2) != 0, .relu = (parts & 4) != 0, .epsilon = 1e-5, .momentum = 0.1}));
-    all.push_back(batch_norm_backward_graph(x, dtype, false, false));
-    all.push_back(batch_norm_backward_graph(x, dtype, true, false));
-    all.push_back(batch_norm_backward_graph(x, dtype, true, true));
+    for (int parts = 0; parts < 4; ++parts)
+      all.push_back(batch_norm_training_graph(x, dtype, {.residual = (parts & 1) != 0, .relu = (parts & 2) != 0}));
+    all.push_back(batch_norm_backward_graph(x, dtype, {}));
+    all.push_back(batch_norm_backward_graph(x, dtype, {.relu = true}));
+    all.push_back(batch_norm_backward_graph(x, dtype, {.relu = true, .writes_g = true}));
   }
   return all;
 }
@@ -93,8 +91,7 @@ TEST_CASE("a graph made twice is one key, of which TF32 and epsilon are part", "
   CHECK_FALSE(a == b);
   CHECK(GraphHash()(a) != GraphHash()(b));
   const Shape x{2, 8, 7, 24};
-  const Graph c = batch_norm_training_graph(x, DType::f16, {.epsilon = 1e-5}),
-              d = batch_norm_training_graph(x, DType::f16, {.epsilon = 1e-3});
+  const Graph c = batch_norm_training_graph(x, DType::f16, {.eps = 1e-5}), d = batch_norm_training_graph(x, DType::f16, {.eps = 1e-3});
   CHECK_FALSE(c == d);
   CHECK(GraphHash()(c) != GraphHash()(d));
 }
@@ -116,20 +113,32 @@ TEST_CASE("the inference graph adds the residual, then the bias, then takes the 
 
 TEST_CASE("BatchNorm's graphs: statistics in f32, a mask of bits of the ReLU's output, the masked gradient on demand", "[cuda]") {
   const Shape x{2, 8, 7, 24};
-  const Graph forward = batch_norm_training_graph(x, DType::f16, {.running = true, .residual = true, .relu = true});
+  const Graph forward = batch_norm_training_graph(x, DType::f16, {.residual = true, .relu = true});
   CHECK(operations(forward) == std::vector{Operation::batch_norm_training, Operation::add, Operation::relu, Operation::greater_than_zero});
-  CHECK(real_tensors(forward) == std::vector<std::string>{"x", "gamma", "beta", "running mean", "running variance", "residual", "y", "mask",
-                                                          "mean", "invstd", "new running mean", "new running variance"});
+  CHECK(real_tensors(forward) == std::vector<std::string>{"x", "gamma", "beta", "residual", "y", "mask", "mean", "invstd"});
   CHECK(tensor(forward, "gamma").dtype == DType::f32);
   CHECK(tensor(forward, "mask").bytes() == 2 * 8 * 7 * 24 / 8);
   CHECK(forward.tensors[static_cast<size_t>(forward.nodes.back().inputs[0])].name == "y");
 
-  const Graph hidden = batch_norm_backward_graph(x, DType::f16, true, false),
-              written = batch_norm_backward_graph(x, DType::f16, true, true);
+  const Graph hidden = batch_norm_backward_graph(x, DType::f16, {.relu = true}),
+              written = batch_norm_backward_graph(x, DType::f16, {.relu = true, .writes_g = true});
   CHECK(real_tensors(hidden) == std::vector<std::string>{"dy", "mask", "x", "gamma", "mean", "invstd", "dx", "dgamma", "dbeta"});
   CHECK(real_tensors(written) == std::vector<std::string>{"dy", "mask", "x", "gamma", "mean", "invstd", "g", "dx", "dgamma", "dbeta"});
   CHECK(tensor(hidden, "g").dtype == DType::f16);
-  CHECK_THROWS_WITH(batch_norm_backward_graph(x, DType::f16, false, true), Catch::Contains("nothing to write"));
+  CHECK_THROWS_WITH(batch_norm_backward_graph(x, DType::f16, {.writes_g = true}), Catch::Contains("nothing to write"));
+}
+
+TEST_CASE("a convolution's channels are padded to what engines load, and the gradients of padded channels are not added to", "[cuda]") {
+  ConvGeometry stem{.N = 2, .H = 16, .W = 16, .C = 3, .K = 64, .R = 7, .S = 7, .P = 8, .Q = 8, .stride = 2, .padding = 3};
+  CHECK(tensor(conv_graph(stem, DType::f16, {}), "x").extents[1] == 4);
+  CHECK(tensor(conv_graph(stem, DType::f16, {}), "w").extents[1] == 4);
+  CHECK(tensor(conv_graph(stem, DType::bf16, {}), "x").extents[1] == 8);
+  CHECK(tensor(conv_graph(stem, DType::f32, {}), "x").extents[1] == 3);
+  const ConvForm added{.pass = ConvPass::backward_filter, .accumulate = true};
+  CHECK_FALSE(conv_graph(stem, DType::f16, added).nodes[0].accumulate);
+  stem.C = 16;
+  CHECK(conv_graph(stem, DType::f16, added).nodes[0].accumulate);
+  CHECK(conv_graph(stem, DType::bf16, added) == conv_backward_filter_graph(stem, DType::bf16, true));
 }
 
 TEST_CASE("a broken graph is refused with its name and the tensor", "[cuda]") {
@@ -160,7 +169,7 @@ TEST_CASE("a broken graph is refused with its name and the tensor", "[cuda]") {
     CHECK_THAT(message_of(g), Catch::Contains("y is computed twice"));
   }
   SECTION("a mask of whole bytes") {
-    Graph b = batch_norm_backward_graph({2, 8, 7, 24}, DType::f16, true, false);
+    Graph b = batch_norm_backward_graph({2, 8, 7, 24}, DType::f16, {.relu = true});
     b.tensors[1].bits = false;
     CHECK_THAT(message_of(b), Catch::Contains("mask (2,24,8,7) is no mask of dy"));
   }

@@ -6,8 +6,8 @@
 
 namespace dura {
 
-size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) {
-  return dtype == DType::f64 ? cpu::conv_workspace_f64(g, pass) : cpu::conv_workspace_f32(g, dtype, pass);
+size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
+  return dtype == DType::f64 ? cpu::conv_workspace_f64(g, form.pass) : cpu::conv_workspace_f32(g, dtype, form.pass);
 }
 
 void CpuBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,

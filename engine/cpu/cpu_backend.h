@@ -18,7 +18,7 @@ class CpuBackend final : public Backend {
   void relu_forward(const Tensor& x, const Tensor& y) override;
   void relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) override;
   void dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) override;
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
   void conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                     const Tensor& y) override;
   void conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,

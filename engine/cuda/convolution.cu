@@ -1,26 +1,28 @@
-// Convolutions as graphs for cuDNN. A folded BatchNorm scale goes into the filter, made again for each call in the workspace: one pass over
-// the filter, which is small beside the images. The shift becomes the epilogue's bias.
+// Convolutions as graphs for cuDNN. What a graph does not do is done by kernels before and behind it, in the workspace: a folded BatchNorm
+// scale goes into the filter, channels are padded to what engines can load (padded_channels), gradients of padded channels are copied out.
+// Each is one pass over a filter or over the network's input, which are small beside the images of its inside. Where cuDNN has no engine
+// for an epilogue or for adding to the output, it computes the bare convolution, and a kernel does the rest.
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
 
-constexpr int64_t alignment = 256;
-int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
-
-// Where the parts of a workspace begin, in bytes: the scaled filter, the bias in the dtype of the images, cuDNN's own.
-struct WorkspaceLayout {
-  int64_t bias, graph;
-  WorkspaceLayout(const ConvGeometry& g, DType dtype)
-      : bias(aligned(g.K * g.R * g.S * g.C * static_cast<int64_t>(dtype_size(dtype)))),
-        graph(bias + aligned(g.K * static_cast<int64_t>(dtype_size(dtype)))) {}
-};
-
+// Rows of `channels` elements to rows of `padded`, zeros behind; times scale[row / rows_of_scale] where there is a scale.
 template <class T>
-__global__ void scale_filter_kernel(const T* w, const float* scale, int64_t depth, T* scaled, int64_t count) {
+__global__ void pad_kernel(const T* x, const float* scale, int64_t rows_of_scale, int64_t channels, int64_t padded, T* y, int64_t count) {
   const int64_t i = thread_index();
-  if (i < count) store(scaled + i, load(w[i]) * scale[i / depth]);
+  if (i >= count) return;
+  const int64_t row = i / padded, c = i % padded;
+  const float v = c < channels ? load(x[row * channels + c]) : 0.0f;
+  store(y + i, scale ? v * scale[row / rows_of_scale] : v);
+}
+
+// The way back: writes or adds the first `channels` of each row.
+template <class T>
+__global__ void unpad_kernel(const T* x, int64_t channels, int64_t padded, T* y, bool accumulate, int64_t count) {
+  const int64_t i = thread_index();
+  if (i < count) put(y + i, load(x[i / channels * padded + i % channels]), accumulate);
 }
 
 template <class T>
@@ -29,77 +31,101 @@ __global__ void narrow_kernel(const float* x, T* y, int64_t count) {
   if (i < count) store(y + i, x[i]);
 }
 
-char* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ? static_cast<char*>(workspace.raw()) + offset : nullptr; }
+// One call: its graph, and where the parts of its workspace begin, in bytes. A part that is not needed has no bytes.
+struct ConvCall {
+  ConvGeometry g;
+  int64_t padded;  // channels in the graph
+  ConvForm graph_form;
+  Graph graph;
+  bool own_filter = false, own_images = false, own_result = false;
+  int64_t images = 0, bias = 0, result = 0, graph_space = 0, bytes = 0;  // the filter is first
 
-// The graph with the largest workspace among those that a pass may need.
-size_t graph_workspace(Driver& driver, const ConvGeometry& g, DType dtype, ConvPass pass) {
-  size_t most = 0;
-  const auto consider = [&](const Graph& graph) { most = std::max(most, driver.workspace_bytes(graph)); };
-  switch (pass) {
-    case ConvPass::forward:
-      consider(conv_forward_graph(g, dtype, {}));
-      for (const bool residual : {false, true})
-        for (const bool relu : {false, true}) consider(conv_forward_graph(g, dtype, {.residual = residual, .bias = true, .relu = relu}));
-      break;
-    case ConvPass::backward_data:
-      for (const bool accumulate : {false, true}) consider(conv_backward_data_graph(g, dtype, accumulate));
-      break;
-    case ConvPass::backward_filter:
-      for (const bool accumulate : {false, true}) consider(conv_backward_filter_graph(g, dtype, accumulate));
-      break;
+  ConvCall(Driver& driver, const ConvGeometry& geometry, DType dtype, const ConvForm& form)
+      : g(geometry), padded(padded_channels(g.C, dtype)), graph_form(form), graph(conv_graph(g, dtype, form)) {
+    if (!driver.supports(graph)) {
+      graph_form = {.pass = form.pass, .scale = form.scale};
+      graph = conv_graph(g, dtype, graph_form);
+    }
+    const bool pads = padded != g.C;
+    const bool backward = form.pass != ConvPass::forward;
+    own_filter = form.pass != ConvPass::backward_filter && (form.scale || pads);
+    own_images = form.pass != ConvPass::backward_data && pads;
+    own_result = backward && (pads || form.accumulate != graph_form.accumulate);
+    const auto size = static_cast<int64_t>(dtype_size(dtype));
+    const auto part = [&](bool wanted, int64_t elements) {
+      constexpr int64_t alignment = 256;
+      const int64_t begin = bytes;
+      if (wanted) bytes += (elements * size + alignment - 1) / alignment * alignment;
+      return begin;
+    };
+    part(own_filter, filter_elements());
+    images = part(own_images, image_elements());
+    bias = part(graph_form.bias, g.K);
+    result = part(own_result, form.pass == ConvPass::backward_data ? image_elements() : filter_elements());
+    graph_space = bytes;
+    bytes += static_cast<int64_t>(driver.workspace_bytes(graph));
   }
-  return most;
-}
+  int64_t filter_elements() const { return g.K * g.R * g.S * padded; }
+  int64_t image_elements() const { return g.N * g.H * g.W * padded; }
+};
+
+void* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ? static_cast<char*>(workspace.raw()) + offset : nullptr; }
 
 }  // namespace
 
-size_t CudaBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) {
-  const size_t graph = graph_workspace(driver_, g, dtype, pass);
-  return pass == ConvPass::backward_filter ? graph : graph + static_cast<size_t>(WorkspaceLayout(g, dtype).graph);
+size_t CudaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
+  return static_cast<size_t>(ConvCall(driver_, g, dtype, form).bytes);
+}
+
+void* CudaBackend::padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to) {
+  dispatch("padded", x.dtype(), [&]<class T>(T) {
+    const int64_t count = x.numel() / channels * wide;
+    start("pad", pad_kernel<T>, grid_over(count), address<T>(x), address<float>(scale), rows_of_scale, channels, wide, static_cast<T*>(to),
+          count);
+  });
+  return to;
+}
+
+void CudaBackend::take_result(const void* x, int64_t channels, int64_t wide, const GradTarget& y) {
+  dispatch("take_result", y.tensor.dtype(), [&]<class T>(T) {
+    start("unpad", unpad_kernel<T>, grid_over(y.tensor.numel()), static_cast<const T*>(x), channels, wide, address<T>(y.tensor),
+          y.accumulate, y.tensor.numel());
+  });
 }
 
 void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                                const Tensor& y) {
-  dispatch("conv_forward", x.dtype(), [&]<class T>(T) {
-    const WorkspaceLayout layout(g, x.dtype());
-    std::vector<void*> tensors = {x.raw(), w.value.raw()};
-    if (e.scale.defined()) {
-      T* scaled = reinterpret_cast<T*>(at(workspace, 0));
-      start("scale_filter", scale_filter_kernel<T>, grid_over(w.value.numel()), address<T>(w.value), address<float>(e.scale),
-            g.R * g.S * g.C, scaled, w.value.numel());
-      tensors[1] = scaled;
-    }
-    if (e.residual.defined()) tensors.push_back(e.residual.raw());
-    if (e.bias.defined()) {
-      T* bias = reinterpret_cast<T*>(at(workspace, layout.bias));
-      start("narrow", narrow_kernel<T>, grid_over(g.K), address<float>(e.bias), bias, g.K);
-      tensors.push_back(bias);
-    }
-    tensors.push_back(y.raw());
-    const Graph graph = conv_forward_graph(g, x.dtype(), {.residual = e.residual.defined(), .bias = e.bias.defined(), .relu = e.relu});
-    driver_.run(graph, tensors, at(workspace, layout.graph), stream_);
-  });
+  const ConvCall call(driver_, g, x.dtype(), form_of(e));
+  std::vector<void*> tensors = {call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw(),
+                                call.own_filter ? padded(w.value, e.scale, g.R * g.S, g.C, call.padded, at(workspace, 0)) : w.value.raw()};
+  if (call.graph_form.residual) tensors.push_back(e.residual.raw());
+  if (call.graph_form.bias) {
+    tensors.push_back(at(workspace, call.bias));
+    dispatch("conv_forward", x.dtype(), [&]<class T>(T) {
+      start("narrow", narrow_kernel<T>, grid_over(g.K), address<float>(e.bias), static_cast<T*>(tensors.back()), g.K);
+    });
+  }
+  tensors.push_back(y.raw());
+  driver_.run(call.graph, tensors, at(workspace, call.graph_space), stream_);
+  if (call.graph_form != form_of(e)) scale_shift_act(y, {{}, e.bias, e.residual, e.relu}, y);
 }
 
 void CudaBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,
                                      const Tensor& workspace, GradTarget dx) {
-  dispatch("conv_backward_data", dy.dtype(), [&]<class T>(T) {
-    void* filter = w.value.raw();
-    if (scale.scale.defined()) {
-      T* scaled = reinterpret_cast<T*>(at(workspace, 0));
-      start("scale_filter", scale_filter_kernel<T>, grid_over(w.value.numel()), address<T>(w.value), address<float>(scale.scale),
-            g.R * g.S * g.C, scaled, w.value.numel());
-      filter = scaled;
-    }
-    driver_.run(conv_backward_data_graph(g, dy.dtype(), dx.accumulate), {dy.raw(), filter, dx.tensor.raw()},
-                at(workspace, WorkspaceLayout(g, dy.dtype()).graph), stream_);
-  });
+  const ConvCall call(driver_, g, dy.dtype(),
+                      {.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate});
+  void* filter = call.own_filter ? padded(w.value, scale.scale, g.R * g.S, g.C, call.padded, at(workspace, 0)) : w.value.raw();
+  void* result = call.own_result ? at(workspace, call.result) : dx.tensor.raw();
+  driver_.run(call.graph, {dy.raw(), filter, result}, at(workspace, call.graph_space), stream_);
+  if (call.own_result) take_result(result, g.C, call.padded, dx);
 }
 
 void CudaBackend::conv_backward_filter(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
-  dispatch("conv_backward_filter", dy.dtype(), [&]<class T>(T) {
-    driver_.run(conv_backward_filter_graph(g, dy.dtype(), dw.accumulate), {x.raw(), dy.raw(), dw.tensor.raw()}, at(workspace, 0), stream_);
-  });
+  const ConvCall call(driver_, g, dy.dtype(), {.pass = ConvPass::backward_filter, .accumulate = dw.accumulate});
+  void* images = call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw();
+  void* result = call.own_result ? at(workspace, call.result) : dw.tensor.raw();
+  driver_.run(call.graph, {images, dy.raw(), result}, at(workspace, call.graph_space), stream_);
+  if (call.own_result) take_result(result, g.C, call.padded, dw);
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -29,7 +29,7 @@ class CudaBackend final : public Backend {
   void relu_forward(const Tensor& x, const Tensor& y) override;
   void relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) override;
   void dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) override;
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
   void conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                     const Tensor& y) override;
   void conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
@@ -45,6 +45,12 @@ class CudaBackend final : public Backend {
                                 const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) override;
   void batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
                                 const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) override;
+  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) override;
+  void batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& parameters,
+                                   const Tensor& residual, const Tensor& workspace, const BatchNormBatch& batch, const Tensor& y) override;
+  void batch_norm_training_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const BatchNormForm& form, const Tensor& gamma,
+                                    const BatchNormBatch& batch, const Tensor& workspace, const Tensor& g, const Tensor& sum_g,
+                                    const Tensor& sum_gx, const Tensor& dx) override;
   void mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, const Tensor& g, const Tensor& sum_g) override;
   void frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
                                const Tensor& sum_g, GradTarget dw, GradTarget dgamma) override;
@@ -83,6 +89,11 @@ class CudaBackend final : public Backend {
     return static_cast<T*>(scratch_bytes(static_cast<size_t>(count) * sizeof(T)));
   }
   void* scratch_bytes(size_t bytes);
+  // Rows of `channels` elements copied to rows of `wide` ones, with zeros behind, at `to`, which is returned; times
+  // scale[row/rows_of_scale] where there is a scale.
+  void* padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to);
+  // Writes or adds the first `channels` of such rows.
+  void take_result(const void* x, int64_t channels, int64_t wide, const GradTarget& y);
 
   Driver& driver_;
   Stream stream_;

@@ -52,7 +52,7 @@ CudaDevice& cuda_device(Device device) {
     fail_usage("device ", device_name(device), ": ", reason, ". Use --device cpu.");
 #if defined(DURA_HAS_CUDA)
   if (device == Device::cuda) {
-    static auto* card_device = new CudaDevice(*make_card_driver(false).release(), card::make_backend);
+    static auto* card_device = new CudaDevice(*make_card_driver().release(), card::make_backend);
     return *card_device;
   }
 #endif

@@ -82,6 +82,7 @@ class Driver {
  public:
   virtual ~Driver() = default;
   virtual Device device() const = 0;
+  virtual size_t memory_bytes() = 0;  // that this process can have in all
 
   // ---- memory; not while a stream captures ----
   virtual void* allocate(size_t bytes) = 0;  // null when the device is full
@@ -114,10 +115,15 @@ class Driver {
 
   // ---- arithmetic ----
   virtual void launch(const KernelLaunch& kernel, Stream stream) = 0;
-  virtual size_t workspace_bytes(const Graph& graph) = 0;
+  // Whether there is a way to compute the graph here; said once in the log where there is none. The first question about a graph may
+  // compile code for seconds, so all are asked while a step is planned, never inside a capture.
+  virtual bool supports(const Graph& graph) = 0;
+  virtual size_t workspace_bytes(const Graph& graph) = 0;  // of a graph that is supported
   // `addresses` of the graph's tensors that are not virtual, in their order.
   virtual void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream stream) = 0;
   virtual void product(const Product& product, Stream stream) = 0;
+  // Whether factors of f32 products and convolutions may be rounded to TF32; at first not.
+  virtual void allow_tf32(bool allowed) = 0;
 };
 
 }  // namespace dura::cuda

@@ -1,5 +1,6 @@
 #include "engine/cuda/graph.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace dura::cuda {
@@ -21,7 +22,7 @@ Arity arity(const GraphNode& n) {
     case Operation::greater_than_zero:
       return {1, 1};
     case Operation::batch_norm_training:
-      return n.inputs.size() == 3 ? Arity{3, 3} : Arity{5, 5};  // without and with running statistics
+      return {3, 3};
     case Operation::batch_norm_backward:
       return {5, 3};
   }
@@ -145,6 +146,11 @@ void check_graph(const Graph& g) {
   for (size_t i = 0; i < used.size(); ++i) DURA_CHECK(used[i], "graph ", g.name, ": no operation reads or computes ", g.tensors[i].name);
 }
 
+bool multiplies_f32(const Graph& g) {
+  const auto product = [](const GraphNode& n) { return is_convolution(n.operation); };
+  return g.tensors.front().dtype == DType::f32 && std::any_of(g.nodes.begin(), g.nodes.end(), product);
+}
+
 size_t GraphHash::operator()(const Graph& g) const {
   size_t h = g.nodes.size() * 2 + g.tf32;
   const auto mix = [&h](size_t value) { h = (h ^ value) * 0x9E3779B97F4A7C15ull + (h >> 29); };
@@ -158,7 +164,7 @@ size_t GraphHash::operator()(const Graph& g) const {
     for (int i : n.inputs) mix(static_cast<size_t>(i));
     for (int i : n.outputs) mix(static_cast<size_t>(i));
     mix(static_cast<size_t>(n.stride * 64 + n.padding));
-    mix(std::hash<double>()(n.epsilon) + 3 * std::hash<double>()(n.momentum));
+    mix(std::hash<double>()(n.epsilon));
   }
   return h;
 }
@@ -178,7 +184,7 @@ std::string describe(const Graph& g) {
   for (const GraphNode& n : g.nodes) {
     text += concat("  ", list(n.outputs, tensor), " = ", operation_name(n.operation), "(", list(n.inputs, tensor), ")");
     if (is_convolution(n.operation)) text += concat(" stride ", n.stride, " padding ", n.padding, n.accumulate ? " accumulated" : "");
-    if (n.operation == Operation::batch_norm_training) text += concat(" epsilon ", n.epsilon, " momentum ", n.momentum);
+    if (n.operation == Operation::batch_norm_training) text += concat(" epsilon ", n.epsilon);
     text += "\n";
   }
   return text;
@@ -265,40 +271,34 @@ Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumu
   return graph;
 }
 
-Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNormKind& kind) {
+Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNormForm& form) {
   DURA_CHECK(shape.rank() == 4, "batch_norm_training_graph: the input has shape ", shape, ", expected (N,H,W,C)");
   const int64_t N = shape[0], H = shape[1], W = shape[2], C = shape[3];
   Graph graph;
-  graph.name = concat("batch_norm_training ", dtype_name(dtype), " ", shape, kind.running ? ", running statistics" : "",
-                      kind.residual ? " + residual" : "", kind.relu ? ", relu, mask" : "");
+  graph.name =
+      concat("batch_norm_training ", dtype_name(dtype), " ", shape, form.residual ? " + residual" : "", form.relu ? ", relu, mask" : "");
   const auto channels = [&](const char* name) { return graph.add_tensor(channel_tensor(name, C, DType::f32)); };
-  std::vector<int> inputs = {graph.add_tensor(image_tensor("x", N, H, W, C, dtype))};
-  for (const char* name : {"gamma", "beta"}) inputs.push_back(channels(name));
-  if (kind.running)
-    for (const char* name : {"running mean", "running variance"}) inputs.push_back(channels(name));
-  const int residual = kind.residual ? graph.add_tensor(image_tensor("residual", N, H, W, C, dtype)) : -1;
+  const int x = graph.add_tensor(image_tensor("x", N, H, W, C, dtype));
+  const int gamma = channels("gamma"), beta = channels("beta");
+  const int residual = form.residual ? graph.add_tensor(image_tensor("residual", N, H, W, C, dtype)) : -1;
   const int y = graph.add_tensor(image_tensor("y", N, H, W, C, dtype));
-  const int mask = kind.relu ? graph.add_tensor(mask_tensor("mask", N, H, W, C)) : -1;
-  std::vector<int> outputs = {-1};
-  for (const char* name : {"mean", "invstd"}) outputs.push_back(channels(name));
-  if (kind.running)
-    for (const char* name : {"new running mean", "new running variance"}) outputs.push_back(channels(name));
-  Chain chain(graph, y, 1 + kind.residual + kind.relu);
-  outputs[0] = chain.next("normalised");
+  const int mask = form.relu ? graph.add_tensor(mask_tensor("mask", N, H, W, C)) : -1;
+  const int mean = channels("mean"), invstd = channels("invstd");
+  Chain chain(graph, y, 1 + form.residual + form.relu);
   graph.nodes.push_back({.operation = Operation::batch_norm_training,
-                         .inputs = inputs,
-                         .outputs = outputs,
-                         .epsilon = kind.epsilon,
-                         .momentum = kind.running ? kind.momentum : 0});
-  if (kind.residual) chain.add(residual);
-  if (kind.relu) {
+                         .inputs = {x, gamma, beta},
+                         .outputs = {chain.next("normalised"), mean, invstd},
+                         .epsilon = form.eps});
+  if (form.residual) chain.add(residual);
+  if (form.relu) {
     chain.relu();
     graph.nodes.push_back({.operation = Operation::greater_than_zero, .inputs = {y}, .outputs = {mask}});
   }
   return graph;
 }
 
-Graph batch_norm_backward_graph(const Shape& shape, DType dtype, bool relu, bool write_g) {
+Graph batch_norm_backward_graph(const Shape& shape, DType dtype, const BatchNormForm& form) {
+  const bool relu = form.relu, write_g = form.writes_g;
   DURA_CHECK(shape.rank() == 4, "batch_norm_backward_graph: the input has shape ", shape, ", expected (N,H,W,C)");
   DURA_CHECK(relu || !write_g, "batch_norm_backward_graph: without relu g is dy, there is nothing to write");
   const int64_t N = shape[0], H = shape[1], W = shape[2], C = shape[3];
@@ -323,6 +323,26 @@ Graph batch_norm_backward_graph(const Shape& shape, DType dtype, bool relu, bool
   graph.nodes.push_back(
       {.operation = Operation::batch_norm_backward, .inputs = {g, x, gamma, mean, invstd}, .outputs = {dx, dgamma, dbeta}});
   return graph;
+}
+
+int64_t padded_channels(int64_t channels, DType dtype) {
+  const int64_t multiple = dtype == DType::f16 ? 4 : dtype == DType::bf16 ? 8 : 1;
+  return (channels + multiple - 1) / multiple * multiple;
+}
+
+Graph conv_graph(const ConvGeometry& geometry, DType dtype, const ConvForm& form) {
+  ConvGeometry g = geometry;
+  g.C = padded_channels(geometry.C, dtype);
+  const bool accumulate = form.accumulate && g.C == geometry.C;
+  switch (form.pass) {
+    case ConvPass::forward:
+      return conv_forward_graph(g, dtype, {.residual = form.residual, .bias = form.bias, .relu = form.relu});
+    case ConvPass::backward_data:
+      return conv_backward_data_graph(g, dtype, accumulate);
+    case ConvPass::backward_filter:
+      return conv_backward_filter_graph(g, dtype, accumulate);
+  }
+  fail("conv_graph: no such pass");
 }
 
 }  // namespace dura::cuda

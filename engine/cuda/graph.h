@@ -36,11 +36,8 @@ enum class Operation : uint8_t {
   relu,                  // input x; output y
   greater_than_zero,     // input x; output y (bits): set where x > 0
   select,                // inputs x, mask (bits); output y = x where the mask is set, else 0
-  // inputs x, gamma, beta, or also running mean, running variance; outputs y, mean, invstd, and then also the new running mean and variance
-  // (PyTorch's rule: the unbiased variance enters with weight `momentum`)
-  batch_norm_training,
-  // inputs dy, x, gamma, mean, invstd; outputs dx, dgamma, dbeta
-  batch_norm_backward,
+  batch_norm_training,   // inputs x, gamma, beta; outputs y, mean, invstd
+  batch_norm_backward,   // inputs dy, x, gamma, mean, invstd; outputs dx, dgamma, dbeta
 };
 const char* operation_name(Operation operation);
 
@@ -48,9 +45,9 @@ const char* operation_name(Operation operation);
 struct GraphNode {
   Operation operation = Operation::add;
   std::vector<int> inputs, outputs;
-  int64_t stride = 1, padding = 0;   // convolutions, both directions
-  bool accumulate = false;           // backward convolutions: the output's old values are added (cuDNN's beta = 1)
-  double epsilon = 0, momentum = 0;  // batch_norm_training; its graphs without running statistics have no momentum
+  int64_t stride = 1, padding = 0;  // convolutions, both directions
+  bool accumulate = false;          // backward convolutions: the output's old values are added (cuDNN's beta = 1)
+  double epsilon = 0;               // batch_norm_training
   bool operator==(const GraphNode&) const = default;
 };
 
@@ -66,6 +63,9 @@ struct Graph {
   }
   bool operator==(const Graph&) const = default;
 };
+
+// Whether it multiplies f32 numbers: only there TF32 means anything, and `tf32` may be set.
+bool multiplies_f32(const Graph& graph);
 
 // For caches of plans: std::unordered_map<Graph, ..., GraphHash>.
 struct GraphHash {
@@ -98,18 +98,21 @@ Graph conv_backward_data_graph(const ConvGeometry& g, DType dtype, bool accumula
 // dw is stored as `dtype`: engines that write it as f32 beside 16-bit images do not exist.
 Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumulate);
 
-struct BatchNormKind {
-  bool running = false;  // the graph also moves the running statistics
-  bool residual = false, relu = false;
-  double epsilon = 1e-5, momentum = 0.1;
-};
-// x, gamma, beta, [running mean, running variance], [residual], y, [mask], mean, invstd, [new running mean, new running variance]
+// x, gamma, beta, [residual], y, [mask], mean, invstd
 // y = relu(batch_norm(x) + residual) with the statistics of this batch; x is (N,H,W,C), values per channel are f32. The mask is there with
-// relu and says where y > 0.
-Graph batch_norm_training_graph(const Shape& x, DType dtype, const BatchNormKind& kind);
+// relu and says where y > 0. Running statistics are not the graph's affair: cuDNN knows only PyTorch's rule for them.
+Graph batch_norm_training_graph(const Shape& x, DType dtype, const BatchNormForm& form);
 // dy, [mask], x, gamma, mean, invstd, [g], dx, dgamma, dbeta
 // The gradients behind batch_norm_training_graph. With `relu`, g = dy where the mask is set (0 elsewhere) enters instead of dy; it is
-// written where `write_g` (it is the residual's gradient) and virtual elsewhere.
-Graph batch_norm_backward_graph(const Shape& x, DType dtype, bool relu, bool write_g);
+// written where `writes_g` (it is the residual's gradient) and virtual elsewhere.
+Graph batch_norm_backward_graph(const Shape& x, DType dtype, const BatchNormForm& form);
+
+// ---- what the backend asks cuDNN for first ----
+// The number of channels that a convolution's images and filters have in its graph; the backend copies them with zeros behind. Engines for
+// tensor cores load several channels at once: without padding, the first layer's three cost cuDNN more than 100 MB of workspace.
+// f16: a multiple of 4; bf16: of 8; f32: as it is.
+int64_t padded_channels(int64_t channels, DType dtype);
+// The graph for one call of a convolution. Gradients of padded channels are written beside, so what they are added to is not its affair.
+Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& form);
 
 }  // namespace dura::cuda

@@ -16,8 +16,4 @@ struct GraphList {
 // Each graph once, in the order of first need. `tf32`: f32 products may use TF32.
 GraphList graphs_of(const std::vector<KernelCall>& calls, bool tf32);
 
-// The number of channels that images and filters of so many channels are stored with for a convolution: without padding, the first layer's
-// three channels cost cuDNN more than 100 MB of workspace. f16: a multiple of 4; bf16: of 8; f32: as it is.
-int64_t padded_channels(int64_t channels, DType dtype);
-
 }  // namespace dura::cuda

@@ -13,18 +13,28 @@ void MetaBackend::download(const Tensor& x, void*) {
        " were asked for while planning. A step must not read device memory from the host; read metrics after it.");
 }
 
-size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) {
-  return device_backend(target_).conv_workspace(g, dtype, pass);
+size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
+  return workspace_ ? *workspace_ : device_backend(target_).conv_workspace(g, dtype, form);
 }
 
-void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g,
-                       const KernelForm& form) {
+BatchNormSpace MetaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
+  if (!workspace_) return device_backend(target_).batch_norm_space(x, dtype, form);
+  return {.mask = form.relu ? (static_cast<size_t>(x.numel()) + 7) / 8 : 0,
+          .forward_workspace = *workspace_,
+          .backward_workspace = *workspace_};
+}
+
+void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g, const ConvForm& form,
+                       const BatchNormForm& batch_norm) {
   if (!DryRun::active(device_)) return;  // a model on the meta device outside of a dry run: nobody listens
-  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, form, macs});
+  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, form, batch_norm, macs});
 }
 
-DryRun::DryRun(Device device)
-    : backend_(device, kernels_of(device)), recorder_(std::make_shared<LifetimeRecorder>()), scope_(device, recorder_), outer_(innermost) {
+DryRun::DryRun(Device device, std::optional<size_t> workspace)
+    : backend_(device, kernels_of(device), workspace),
+      recorder_(std::make_shared<LifetimeRecorder>()),
+      scope_(device, recorder_),
+      outer_(innermost) {
   innermost = this;
 }
 DryRun::~DryRun() { innermost = outer_; }

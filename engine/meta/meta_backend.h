@@ -1,6 +1,7 @@
 // A backend without bytes: every kernel writes down that it was called. Together with LifetimeRecorder it plans a step without running it:
 // multiply-accumulates, parameters, wrong shapes, peak memory, the arena's offsets, and on CUDA the graphs to build.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,27 +9,22 @@
 
 namespace dura {
 
-// What a kernel was given besides its main tensors, where a device may have another kernel for it.
-struct KernelForm {
-  bool bias = false, residual = false, relu = false;  // of an epilogue
-  bool accumulate = false;                            // adds into its GradTarget
-  bool writes_g = false;                              // batch_norm_backward_sums writes the gradient behind the activation
-};
-
 struct KernelCall {
   std::string kernel;  // "conv_forward", "mask_and_sum", ...
   std::string label;   // of the module at work
   Shape output;
   DType dtype = DType::f32;
-  ConvGeometry geometry;  // convolutions and pooling; dense layers as 1x1 convolutions
-  KernelForm form;        // convolutions, dense layers and BatchNorm only
-  int64_t macs = 0;       // multiply-accumulates; 0 where the kernel is bound by memory
+  ConvGeometry geometry;     // convolutions and pooling; dense layers as 1x1 convolutions
+  ConvForm form;             // convolutions and dense layers
+  BatchNormForm batch_norm;  // batch_norm_training_forward and _backward
+  int64_t macs = 0;          // multiply-accumulates; 0 where the kernel is bound by memory
 };
 
 class MetaBackend final : public Backend {
  public:
-  // Workspace sizes are those of `target`'s kernels.
-  MetaBackend(Device device, Device target) : device_(device), target_(target) {}
+  // Workspaces and masks are those of `target`'s kernels, or all workspaces are taken to be `workspace` bytes.
+  MetaBackend(Device device, Device target, std::optional<size_t> workspace = {})
+      : device_(device), target_(target), workspace_(workspace) {}
 
   const std::vector<KernelCall>& calls() const { return calls_; }
 
@@ -43,15 +39,17 @@ class MetaBackend final : public Backend {
   void relu_forward(const Tensor&, const Tensor& y) override { call("relu_forward", y); }
   void relu_backward(const Tensor&, const Tensor&, GradTarget dx) override { call("relu_backward", dx.tensor); }
   void dropout(const Tensor&, double, uint64_t, const Tensor&, GradTarget y) override { call("dropout", y.tensor); }
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, ConvPass pass) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
   void conv_forward(const ConvGeometry& g, const Tensor&, const Weight&, const ConvEpilogue& e, const Tensor&, const Tensor& y) override {
     call("conv_forward", y, g.macs(), g, form_of(e));
   }
-  void conv_backward_data(const ConvGeometry& g, const Tensor&, const Weight&, const FoldedScale&, const Tensor&, GradTarget dx) override {
-    call("conv_backward_data", dx.tensor, g.macs(), g, {.accumulate = dx.accumulate});
+  void conv_backward_data(const ConvGeometry& g, const Tensor&, const Weight&, const FoldedScale& scale, const Tensor&,
+                          GradTarget dx) override {
+    call("conv_backward_data", dx.tensor, g.macs(), g,
+         {.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate});
   }
   void conv_backward_filter(const ConvGeometry& g, const Tensor&, const Tensor&, const Tensor&, GradTarget dw) override {
-    call("conv_backward_filter", dw.tensor, g.macs(), g, {.accumulate = dw.accumulate});
+    call("conv_backward_filter", dw.tensor, g.macs(), g, {.pass = ConvPass::backward_filter, .accumulate = dw.accumulate});
   }
   void channel_statistics(const Tensor&, const Tensor& mean, const Tensor&) override { call("channel_statistics", mean); }
   void update_running_statistics(const Tensor&, const Tensor&, int64_t, double, bool, const Tensor& running_mean, const Tensor&) override {
@@ -61,16 +59,24 @@ class MetaBackend final : public Backend {
                        const Tensor&) override {
     call("fold_batch_norm", scale);
   }
-  void scale_shift_act(const Tensor&, const ConvEpilogue& e, const Tensor& y) override { call("scale_shift_act", y, 0, {}, form_of(e)); }
-  void batch_norm_backward_sums(const Tensor& dy, const Tensor&, const Tensor&, const ConvEpilogue& e, const Tensor&, const Tensor&,
-                                const Tensor&, const Tensor&, const Tensor& g) override {
-    KernelForm form = form_of(e);
-    form.writes_g = g.defined();
-    call("batch_norm_backward_sums", dy, 0, {}, form);
+  void scale_shift_act(const Tensor&, const ConvEpilogue&, const Tensor& y) override { call("scale_shift_act", y); }
+  void batch_norm_backward_sums(const Tensor& dy, const Tensor&, const Tensor&, const ConvEpilogue&, const Tensor&, const Tensor&,
+                                const Tensor&, const Tensor&, const Tensor&) override {
+    call("batch_norm_backward_sums", dy);
   }
   void batch_norm_backward_data(const Tensor&, const Tensor&, const Tensor&, const ConvEpilogue&, const Tensor&, const Tensor&,
                                 const Tensor&, const Tensor&, GradTarget dx) override {
     call("batch_norm_backward_data", dx.tensor);
+  }
+  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) override;
+  void batch_norm_training_forward(const Tensor&, const BatchNormForm& form, const BatchNormParameters&, const Tensor&, const Tensor&,
+                                   const BatchNormBatch&, const Tensor& y) override {
+    call("batch_norm_training_forward", y, 0, {}, {}, form);
+  }
+  void batch_norm_training_backward(const Tensor& dy, const Tensor&, const Tensor&, const BatchNormForm& form, const Tensor&,
+                                    const BatchNormBatch&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                    const Tensor&) override {
+    call("batch_norm_training_backward", dy, 0, {}, {}, form);
   }
   void mask_and_sum(const Tensor& dy, const Tensor&, bool, const Tensor&, const Tensor&) override { call("mask_and_sum", dy); }
   void frozen_batch_norm_grads(const Tensor& raw, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, GradTarget,
@@ -92,11 +98,12 @@ class MetaBackend final : public Backend {
   }
   void linear_backward_data(const Tensor& dy, const Tensor& w, GradTarget dx) override {
     const ConvGeometry g = dense_geometry(dy.shape()[0], w);
-    call("linear_backward_data", dx.tensor, g.macs(), g, {.accumulate = dx.accumulate});
+    call("linear_backward_data", dx.tensor, g.macs(), g, {.pass = ConvPass::backward_data, .accumulate = dx.accumulate});
   }
   void linear_backward_weight(const Tensor&, const Tensor& dy, GradTarget dw, GradTarget) override {
     const ConvGeometry g = dw.wanted() ? dense_geometry(dy.shape()[0], dw.tensor) : ConvGeometry{};
-    call("linear_backward_weight", dw.wanted() ? dw.tensor : dy, g.macs(), g, {.accumulate = dw.accumulate});
+    call("linear_backward_weight", dw.wanted() ? dw.tensor : dy, g.macs(), g,
+         {.pass = ConvPass::backward_filter, .accumulate = dw.accumulate});
   }
   void softmax(const Tensor&, const Tensor& p) override { call("softmax", p); }
   void cross_entropy_forward(const Tensor&, const Tensor&, const Tensor&, const CrossEntropyOptions&, const Tensor&,
@@ -121,14 +128,15 @@ class MetaBackend final : public Backend {
   void weighted_channel_sum(const Tensor&, const Tensor&, bool, const Tensor& y) override { call("weighted_channel_sum", y); }
 
  private:
-  void call(const char* kernel, const Tensor& output, int64_t macs = 0, const ConvGeometry& g = {}, const KernelForm& form = {});
-  static KernelForm form_of(const ConvEpilogue& e) { return {.bias = e.bias.defined(), .residual = e.residual.defined(), .relu = e.relu}; }
+  void call(const char* kernel, const Tensor& output, int64_t macs = 0, const ConvGeometry& g = {}, const ConvForm& form = {},
+            const BatchNormForm& batch_norm = {});
   // w: (K,C)
   static ConvGeometry dense_geometry(int64_t N, const Tensor& w) {
     return {.N = N, .H = 1, .W = 1, .C = w.shape()[1], .K = w.shape()[0], .R = 1, .S = 1, .P = 1, .Q = 1, .stride = 1, .padding = 0};
   }
 
   Device device_, target_;
+  std::optional<size_t> workspace_;
   std::vector<KernelCall> calls_;
 };
 
@@ -136,7 +144,8 @@ class MetaBackend final : public Backend {
 // keep theirs, so a step of a real model can be planned: nothing it would change changes.
 class DryRun {
  public:
-  explicit DryRun(Device device);
+  // With `workspace`, no kernel is asked for the size of its own: asking a card for one that it has not run yet can take seconds.
+  explicit DryRun(Device device, std::optional<size_t> workspace = {});
   ~DryRun();
   DryRun(const DryRun&) = delete;
   DryRun& operator=(const DryRun&) = delete;

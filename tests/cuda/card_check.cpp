@@ -31,7 +31,7 @@ int main(int count, char** arguments) {
   line("cuDNN", cudnn_missing());
   line("cublasLt", cublas_missing());
   try {
-    make_card_driver(false);
+    make_card_driver();
     line("driver", "");
   } catch (const dura::Error& e) {
     line("driver", e.what());

@@ -16,9 +16,7 @@
 #include <set>
 
 #include "engine/cuda/card/cudnn_plan.h"
-#include "engine/cuda/graph_list.h"
-#include "engine/optim/adam.h"
-#include "models/classifier.h"
+#include "tests/resnet50_passes.h"
 
 using namespace dura;
 using namespace dura::cuda;
@@ -47,32 +45,13 @@ void append(GraphList& all, const GraphList& more) {
   add(all.dense, more.dense);
 }
 
-// Training of everything, of the head alone, and of the last half, and inference: what the programs do.
 GraphList graphs_of_resnet50(int64_t batch, const Mode& mode) {
   GraphList all;
-  for (const char* freed : {"all", "none", "keras50", "inference"}) {
-    Classifier model(
-        {.backbone = {.depth = 50, .tensors = {.compute = mode.dtype, .device = Device::meta}}, .classes = {"Menin", "Glioma"}},
-        Initialise::no);
-    const bool training = freed != std::string("inference");
-    model.set_training(training);
-    if (freed != std::string("all")) model.freeze_backbone();
-    if (freed == std::string("keras50")) model.unfreeze(freed);
-    const Tensor images = Tensor::empty({batch, 224, 224, 3}, DType::u8, Device::meta);
-    if (!training) {
-      const DryRun dry(Device::meta);
-      model(model.normalize(images));
-      append(all, graphs_of(dry.calls(), mode.tf32));
-      continue;
-    }
-    const Tensor labels = Tensor::empty({batch}, DType::i32, Device::meta), keys = Tensor::empty({batch, 2}, DType::i32, Device::meta);
-    Adam adam(model.parameters(), {});
+  ResNet50Passes(mode.dtype, Device::meta, batch, 224).each([&](const std::string&, const std::function<void()>& pass) {
     const DryRun dry(Device::meta);
-    adam.begin_step();
-    Tape tape;
-    tape.backward(scale_loss(cross_entropy(model(model.normalize(images), keys), labels).loss, adam.state()));
+    pass();
     append(all, graphs_of(dry.calls(), mode.tf32));
-  }
+  });
   return all;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/cuda/card/cublas_product.h"
 #include "engine/cuda/card/cudnn_library.h"
 #include "engine/cuda/card/cudnn_plan.h"
+#include "engine/log.h"
 
 namespace dura::cuda {
 namespace {
@@ -29,8 +30,10 @@ struct CudnnHandle {
 
 class CardDriver final : public Driver {
  public:
-  explicit CardDriver(bool tf32) : tf32_(tf32) {
+  CardDriver() {
     check(cudaSetDevice(0), "CUDA, choosing the first card");
+    size_t total = 0;
+    check(cudaMemGetInfo(&memory_bytes_, &total), "CUDA, asking for free memory");
     product_workspace_ = allocate(product_workspace_bytes);
     DURA_CHECK(product_workspace_, "the card has no ", product_workspace_bytes, " bytes free for products; another program fills it");
   }
@@ -45,6 +48,7 @@ class CardDriver final : public Driver {
   }
 
   Device device() const override { return Device::cuda; }
+  size_t memory_bytes() override { return memory_bytes_; }
 
   // ---- memory ----
   void* allocate(size_t bytes) override {
@@ -121,6 +125,7 @@ class CardDriver final : public Driver {
                            stream(s)),
           concat("CUDA, kernel ", k.name));
   }
+  bool supports(const Graph& graph) override { return plan_or_null(graph) != nullptr; }
   size_t workspace_bytes(const Graph& graph) override { return plan(graph).workspace_bytes(); }
   void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream s) override {
     const CudnnPlan& p = plan(graph);
@@ -128,6 +133,7 @@ class CardDriver final : public Driver {
     p.run(handle_.raw, addresses, workspace);
   }
   void product(const Product& p, Stream s) override { products_.run(p, tf32_, product_workspace_, stream(s)); }
+  void allow_tf32(bool allowed) override { tf32_ = allowed; }
 
  private:
   template <class T>
@@ -143,24 +149,34 @@ class CardDriver final : public Driver {
     return executable;
   }
 
-  // Made when a graph is first needed; making one may compile code for seconds, and must not happen inside a capture.
-  const CudnnPlan& plan(Graph graph) {
-    const auto is_f32 = [](const GraphTensor& t) { return t.dtype == DType::f32; };
-    graph.tf32 = tf32_ && is_f32(graph.tensors.front());
+  // Made when a graph is first asked for; null where no engine computes it.
+  const CudnnPlan* plan_or_null(Graph graph) {
+    graph.tf32 = tf32_ && multiplies_f32(graph);
     const auto found = plans_.find(graph);
-    if (found != plans_.end()) return found->second;
-    CudnnPlan made = CudnnPlan::best(graph, PlanTarget::of_handle(handle_.raw), plan_workspace_cap);
-    return plans_.emplace(std::move(graph), std::move(made)).first->second;
+    if (found != plans_.end()) return found->second.get();
+    std::unique_ptr<CudnnPlan> made;
+    try {
+      made = std::make_unique<CudnnPlan>(CudnnPlan::best(graph, PlanTarget::of_handle(handle_.raw), plan_workspace_cap));
+    } catch (const NoEngine& e) {
+      log_warning(e.what());
+    }
+    return plans_.emplace(std::move(graph), std::move(made)).first->second.get();
+  }
+  const CudnnPlan& plan(const Graph& graph) {
+    const CudnnPlan* p = plan_or_null(graph);
+    DURA_CHECK(p, "cuDNN has no engine for ", graph.name, "; there is no other way to compute it on this card. Try another --precision.");
+    return *p;
   }
 
-  bool tf32_;
+  size_t memory_bytes_ = 0;  // free when the driver was made
+  bool tf32_ = false;
   CudnnHandle handle_;
   CublasProducts products_;
   void* product_workspace_ = nullptr;
   std::vector<cudaStream_t> streams_ = {nullptr};  // number 0 is the legacy stream
   std::vector<cudaEvent_t> events_;
   std::vector<cudaGraphExec_t> captured_;
-  std::unordered_map<Graph, CudnnPlan, GraphHash> plans_;
+  std::unordered_map<Graph, std::unique_ptr<CudnnPlan>, GraphHash> plans_;  // null: no engine
 };
 
 }  // namespace
@@ -199,9 +215,9 @@ std::string why_no_card() {
   return "";
 }
 
-std::unique_ptr<Driver> make_card_driver(bool tf32) {
+std::unique_ptr<Driver> make_card_driver() {
   if (const std::string reason = why_no_card(); !reason.empty()) fail_usage("device cuda: ", reason, ". Use --device cpu.");
-  return std::make_unique<CardDriver>(tf32);
+  return std::make_unique<CardDriver>();
 }
 
 }  // namespace dura::cuda

@@ -16,7 +16,7 @@ std::string why_no_card();
 std::string card_missing();
 std::string cudnn_missing();
 
-// The first card (CUDA_VISIBLE_DEVICES chooses); throws UsageError with why_no_card(). `tf32`: f32 products may use it.
-std::unique_ptr<Driver> make_card_driver(bool tf32);
+// The first card (CUDA_VISIBLE_DEVICES chooses); throws UsageError with why_no_card().
+std::unique_ptr<Driver> make_card_driver();
 
 }  // namespace dura::cuda

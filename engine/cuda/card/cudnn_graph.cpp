@@ -180,12 +180,6 @@ void CudnnGraph::batch_norm_training(const GraphNode& n) {
   d.set(CUDNN_ATTR_OPERATION_NORM_FWD_YDESC, output(n, 0));
   d.set(CUDNN_ATTR_OPERATION_NORM_FWD_MEAN_DESC, output(n, 1));
   d.set(CUDNN_ATTR_OPERATION_NORM_FWD_INV_VARIANCE_DESC, output(n, 2));
-  if (n.inputs.size() == 3) return;
-  d.set(CUDNN_ATTR_OPERATION_NORM_FWD_EXP_AVG_FACTOR_DESC, constant(static_cast<float>(n.momentum)));
-  d.set(CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_MEAN_DESC, input(n, 3));
-  d.set(CUDNN_ATTR_OPERATION_NORM_FWD_INPUT_RUNNING_VAR_DESC, input(n, 4));
-  d.set(CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_MEAN_DESC, output(n, 3));
-  d.set(CUDNN_ATTR_OPERATION_NORM_FWD_OUTPUT_RUNNING_VAR_DESC, output(n, 4));
 }
 
 void CudnnGraph::batch_norm_backward(const GraphNode& n) {

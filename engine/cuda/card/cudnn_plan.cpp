@@ -131,7 +131,14 @@ std::string unfit(const EngineOffer& offer, const Graph& graph, size_t workspace
 
 CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t workspace_cap) {
   std::string story;
-  for (const EngineOffer& offer : offered_engines(graph, target)) {
+  std::vector<EngineOffer> offers;
+  try {
+    offers = offered_engines(graph, target);
+  } catch (const CudnnError& e) {
+    if (!is_refusal(e.status())) throw;
+    story = concat("\n  ", e.what());
+  }
+  for (const EngineOffer& offer : offers) {
     std::string why = unfit(offer, graph, workspace_cap);
     if (why.empty()) {
       try {
@@ -145,8 +152,8 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
     }
     story += concat("\n  ", describe(offer.choice), ": ", why);
   }
-  fail("cuDNN has no engine for this graph with at most ", workspace_cap, " bytes of workspace:\n", describe(graph),
-       story.empty() ? "  none was offered" : "what was offered:" + story);
+  throw NoEngine(concat("cuDNN has no engine for this graph with at most ", workspace_cap, " bytes of workspace:\n", describe(graph),
+                        story.empty() ? "  none was offered" : "what was offered:" + story));
 }
 
 CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice)

@@ -62,10 +62,15 @@ std::vector<EngineOffer> offered_engines(const Graph& graph, const PlanTarget& t
 // Why an engine is not for this graph; "" where it is.
 std::string unfit(const EngineOffer& offer, const Graph& graph, size_t workspace_cap);
 
+// No engine computes a graph here: with the graph and what became of each engine.
+class NoEngine : public Error {
+ public:
+  using Error::Error;
+};
+
 class CudnnPlan {
  public:
-  // The first fitting engine that cuDNN can make a plan of, with at most `workspace_cap` bytes of workspace. Throws Error with the graph
-  // and what became of each engine where there is none.
+  // The first fitting engine that cuDNN can make a plan of, with at most `workspace_cap` bytes of workspace. Throws NoEngine.
   static CudnnPlan best(const Graph& graph, const PlanTarget& target, size_t workspace_cap);
   // The plan that a choice stands for; throws where cuDNN refuses it.
   CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice);

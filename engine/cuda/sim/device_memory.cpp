@@ -87,6 +87,7 @@ DeviceMemory::~DeviceMemory() {
 
 void* DeviceMemory::allocate(size_t bytes) {
   watch_faults();
+  if (bytes > limit_ || in_use_ > limit_ - bytes) return nullptr;
   const size_t whole = (bytes + 2 * guard + page - 1) / page * page;
   char* begin = nullptr;
   const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& g) { return g.second >= whole; });
@@ -101,6 +102,7 @@ void* DeviceMemory::allocate(size_t bytes) {
     if (open_) protect(PROT_READ | PROT_WRITE);
   }
   allocations_[begin] = {whole, bytes};
+  in_use_ += bytes;
   const bool was_open = open_;
   if (!was_open) open();
   memset(begin, guard_byte, guard);
@@ -122,6 +124,7 @@ void DeviceMemory::release(void* memory) {
   char* begin = static_cast<char*>(memory) - guard;
   const auto found = allocations_.find(begin);
   if (found == allocations_.end()) throw DriverError(Status::invalid_value, "release of device memory that was not allocated");
+  in_use_ -= found->second.bytes;
   auto [gap, inserted] = gaps_.emplace(begin, found->second.whole);
   allocations_.erase(found);
   // Neighbours become one gap.

@@ -26,6 +26,9 @@ class DeviceMemory {
 
   void* allocate(size_t bytes);  // null when the device is full
   void release(void* memory);
+  // No more bytes than this are allocated at once.
+  void set_limit(size_t bytes) { limit_ = bytes; }
+  size_t limit() const { return limit_; }
   bool contains(const void* address) const { return address >= base_ && address < base_ + size; }
 
   std::shared_ptr<LiveTensor> begin_tensor(void* data, size_t bytes, size_t capacity, const std::string& what, bool container);
@@ -65,6 +68,7 @@ class DeviceMemory {
   char* mapped_ = nullptr;
   char* base_ = nullptr;  // of the first huge page in there
   size_t used_ = 0;       // bytes from the base that were ever allocated
+  size_t limit_ = size, in_use_ = 0;
   bool open_ = false;
   Allocations allocations_;
   std::map<char*, size_t> gaps_;

@@ -52,6 +52,16 @@ void store_element(DType dtype, void* p, int64_t i, double v) {
 
 using Values = std::vector<double>;
 
+// To TF32's 10 bits of mantissa, to nearest even.
+Values tf32_of(Values v) {
+  for (double& x : v) {
+    int exponent = 0;
+    const double mantissa = std::frexp(x, &exponent);
+    x = std::ldexp(std::nearbyint(std::ldexp(mantissa, 11)), exponent - 11);
+  }
+  return v;
+}
+
 // Values lie as extents 0, 2, 3, 1 say, dense, wherever the strides put them in memory: images (N,H,W,C), filters (K,R,S,C).
 template <class Body>
 void for_each_element(const GraphTensor& t, const Body& body) {
@@ -189,24 +199,18 @@ Values conv_backward_filter(const Conv& g, const Values& x, const Values& dy) {
 // ---- batch normalisation over everything but the channel ----
 
 struct Normalised {
-  Values y, mean, invstd, variance;
+  Values y, mean, invstd;
 };
 
 Normalised batch_norm_training(double epsilon, const Values& x, const Values& gamma, const Values& beta) {
   const size_t C = gamma.size(), M = x.size() / C;
-  Normalised out{Values(x.size()), Values(C, 0.0), Values(C), Values(C, 0.0)};
-  Values& variance = out.variance;
+  Normalised out{Values(x.size()), Values(C, 0.0), Values(C)};
+  Values variance(C, 0.0);
   for (size_t i = 0; i < x.size(); ++i) out.mean[i % C] += x[i] / static_cast<double>(M);
   for (size_t i = 0; i < x.size(); ++i) variance[i % C] += (x[i] - out.mean[i % C]) * (x[i] - out.mean[i % C]) / static_cast<double>(M);
   for (size_t c = 0; c < C; ++c) out.invstd[c] = 1 / std::sqrt(variance[c] + epsilon);
   for (size_t i = 0; i < x.size(); ++i) out.y[i] = (x[i] - out.mean[i % C]) * out.invstd[i % C] * gamma[i % C] + beta[i % C];
   return out;
-}
-
-Values blend(const Values& running, const Values& batch, double share, double correction) {
-  Values v(batch.size());
-  for (size_t c = 0; c < v.size(); ++c) v[c] = (1 - share) * running[c] + share * correction * batch[c];
-  return v;
 }
 
 struct NormalisedBackward {
@@ -235,14 +239,16 @@ class Run {
 
   void node(const GraphNode& n) {
     const auto in = [&](size_t i) -> const Values& { return value(n.inputs[i]); };
+    const auto factor = [&](size_t i) { return graph_.tf32 ? tf32_of(in(i)) : in(i); };
     const auto tensor = [&](int i) -> const GraphTensor& { return graph_.tensors[static_cast<size_t>(i)]; };
     switch (n.operation) {
       case Operation::conv_forward:
-        return set(n, 0, conv_forward(Conv(tensor(n.inputs[0]), tensor(n.inputs[1]), tensor(n.outputs[0]), n), in(0), in(1)));
+        return set(n, 0, conv_forward(Conv(tensor(n.inputs[0]), tensor(n.inputs[1]), tensor(n.outputs[0]), n), factor(0), factor(1)));
       case Operation::conv_backward_data:
-        return set(n, 0, conv_backward_data(Conv(tensor(n.outputs[0]), tensor(n.inputs[1]), tensor(n.inputs[0]), n), in(0), in(1)));
+        return set(n, 0, conv_backward_data(Conv(tensor(n.outputs[0]), tensor(n.inputs[1]), tensor(n.inputs[0]), n), factor(0), factor(1)));
       case Operation::conv_backward_filter:
-        return set(n, 0, conv_backward_filter(Conv(tensor(n.inputs[0]), tensor(n.outputs[0]), tensor(n.inputs[1]), n), in(0), in(1)));
+        return set(n, 0,
+                   conv_backward_filter(Conv(tensor(n.inputs[0]), tensor(n.outputs[0]), tensor(n.inputs[1]), n), factor(0), factor(1)));
       case Operation::add: {
         Values y = in(0);
         const Values& b = in(1);
@@ -263,11 +269,6 @@ class Run {
       }
       case Operation::batch_norm_training: {
         Normalised r = batch_norm_training(n.epsilon, in(0), in(1), in(2));
-        if (n.inputs.size() > 3) {
-          const double M = static_cast<double>(r.y.size() / r.mean.size());
-          set(n, 3, blend(in(3), r.mean, n.momentum, 1));
-          set(n, 4, blend(in(4), r.variance, n.momentum, M > 1 ? M / (M - 1) : 1));
-        }
         set(n, 0, std::move(r.y));
         set(n, 1, std::move(r.mean));
         return set(n, 2, std::move(r.invstd));
@@ -320,7 +321,7 @@ void interpret(const Graph& graph, const std::vector<void*>& addresses) {
   for (const GraphNode& n : graph.nodes) run.node(n);
 }
 
-void multiply(const Product& p) {
+void multiply(const Product& p, bool tf32) {
   const auto read = [&](const void* from, int64_t rows, int64_t columns, bool transposed) {
     Values v(static_cast<size_t>(rows * columns));
     for (int64_t i = 0; i < rows; ++i)
@@ -328,7 +329,8 @@ void multiply(const Product& p) {
         v[static_cast<size_t>(i * columns + j)] = load_element(p.dtype, from, transposed ? j * rows + i : i * columns + j);
     return v;
   };
-  const Values a = read(p.a, p.m, p.k, p.transpose_a), b = read(p.b, p.k, p.n, p.transpose_b);
+  Values a = read(p.a, p.m, p.k, p.transpose_a), b = read(p.b, p.k, p.n, p.transpose_b);
+  if (tf32) a = tf32_of(std::move(a)), b = tf32_of(std::move(b));
   Values c(static_cast<size_t>(p.m * p.n), 0.0);
   add_product(p.m, p.n, p.k, {a.data(), p.k, 1}, b.data(), p.n, c.data(), p.n);
   for (int64_t i = 0; i < p.m * p.n; ++i) {

@@ -9,6 +9,6 @@
 namespace dura::cuda::sim {
 
 void interpret(const Graph& graph, const std::vector<void*>& addresses);
-void multiply(const Product& product);
+void multiply(const Product& product, bool tf32);  // tf32: factors are rounded to it first
 
 }  // namespace dura::cuda::sim

@@ -11,6 +11,7 @@ namespace dura::cuda::sim {
 
 SimDriver::SimDriver() : work_([this] { memory_.open(); }, [this] { memory_.close(); }) {
   if (const char* seed = std::getenv("DURA_SIM_SEED")) work_.set_seed(std::strtoull(seed, nullptr, 10));
+  if (const char* mebibytes = std::getenv("DURA_SIM_MEMORY")) memory_.set_limit(std::strtoull(mebibytes, nullptr, 10) << 20);
 }
 
 void* SimDriver::allocate(size_t bytes) {
@@ -115,8 +116,12 @@ void SimDriver::launch(const KernelLaunch& kernel, Stream stream) {
   push(kernel.name, given, stream, [this, kernel] { run_blocks(kernel, work_.next_seed()); });
 }
 
-void SimDriver::run(const Graph& graph, const std::vector<void*>& addresses, void*, Stream stream) {
-  check_graph(graph);
+void SimDriver::run(const Graph& asked, const std::vector<void*>& addresses, void* workspace, Stream stream) {
+  check_graph(asked);
+  DURA_CHECK(supports(asked), "graph ", asked.name, " was run, which this device does not support");
+  if (graph_watcher_) graph_watcher_(asked);
+  Graph graph = asked;
+  graph.tf32 = tf32_ && multiplies_f32(asked);
   std::vector<Given> given;
   std::vector<void*> of_tensor(graph.tensors.size(), nullptr);
   for (size_t i = 0; i < graph.tensors.size(); ++i) {
@@ -128,14 +133,20 @@ void SimDriver::run(const Graph& graph, const std::vector<void*>& addresses, voi
     given.push_back({of_tensor[i], t.bytes()});
   }
   DURA_CHECK(given.size() == addresses.size(), "graph ", graph.name, ": ", addresses.size(), " addresses for ", given.size(), " tensors");
-  push(graph.name, given, stream, [graph, of_tensor] { interpret(graph, of_tensor); });
+  const size_t space = workspace_bytes(graph);
+  DURA_CHECK(workspace, "graph ", graph.name, ": no workspace was given, ", space, " bytes are needed");
+  given.push_back({workspace, space});
+  push(graph.name, given, stream, [graph, of_tensor, workspace, space] {
+    interpret(graph, of_tensor);
+    std::memset(workspace, 0xff, space);  // nothing that lies there outlives a call
+  });
 }
 
 void SimDriver::product(const Product& p, Stream stream) {
   const size_t size = dtype_size(p.dtype);
   const auto bytes = [size](int64_t rows, int64_t columns) { return static_cast<size_t>(rows * columns) * size; };
   push("matrix product", {{p.a, bytes(p.m, p.k)}, {p.b, bytes(p.k, p.n)}, {p.bias, p.bias ? bytes(1, p.n) : 0}, {p.c, bytes(p.m, p.n)}},
-       stream, [p] { multiply(p); });
+       stream, [p, tf32 = tf32_ && p.dtype == DType::f32] { multiply(p, tf32); });
 }
 
 SimDriver& sim_driver() {

@@ -3,6 +3,7 @@
 // streams run in any permitted order, and what capture forbids fails with CUDA's error numbers. What it cannot show: cuDNN's own numerics,
 // real scheduling of warps, speed.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -16,10 +17,18 @@ class SimDriver final : public Driver {
  public:
   SimDriver();
 
+  // Graphs that this device pretends to have no engine for; at first none.
+  void set_unsupported(std::function<bool(const Graph&)> unsupported) { unsupported_ = std::move(unsupported); }
+  // Called with each graph that is put into a stream.
+  void watch_graphs(std::function<void(const Graph&)> watcher) { graph_watcher_ = std::move(watcher); }
+  // The device is full when so many bytes are allocated. DURA_SIM_MEMORY sets the first value, in MiB.
+  void set_memory_bytes(size_t bytes) { memory_.set_limit(bytes); }
+
   // Which of the permitted orders of streams, blocks and threads is taken; 0 is the natural one. DURA_SIM_SEED sets the first.
   void set_seed(uint64_t seed) { work_.set_seed(seed); }
 
   Device device() const override { return Device::cuda_sim; }
+  size_t memory_bytes() override { return memory_.limit(); }
   void* allocate(size_t bytes) override;
   void release(void* memory) override;
   void* allocate_pinned(size_t bytes) override;
@@ -40,9 +49,12 @@ class SimDriver final : public Driver {
   void replay(CapturedWork work, Stream stream) override { work_.replay(work, stream); }
   void release(CapturedWork work) override { work_.release(work); }
   void launch(const KernelLaunch& kernel, Stream stream) override;
-  size_t workspace_bytes(const Graph&) override { return 0; }
+  bool supports(const Graph& graph) override { return !unsupported_ || !unsupported_(graph); }
+  // Cards want some, so each graph does here, and overwrites it.
+  size_t workspace_bytes(const Graph&) override { return 320; }
   void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream stream) override;
   void product(const Product& product, Stream stream) override;
+  void allow_tf32(bool allowed) override { tf32_ = allowed; }
 
  private:
   // Device addresses that a piece of work was given: each must lie in a living tensor, with `bytes` bytes from there where that is known.
@@ -56,6 +68,9 @@ class SimDriver final : public Driver {
   DeviceMemory memory_;
   WorkQueue work_;
   std::map<const char*, size_t> pinned_;
+  std::function<bool(const Graph&)> unsupported_;
+  std::function<void(const Graph&)> graph_watcher_;
+  bool tf32_ = false;
   int first_stream_ = -1;  // where new memory is poisoned: memory is handed out in the order of the first stream that was made
 };
 

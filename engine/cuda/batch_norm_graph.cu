@@ -1,0 +1,70 @@
+// BatchNorm with batch statistics, residual and ReLU as one graph of cuDNN each way, where cuDNN has engines for both; elsewhere the
+// kernels of batch_norm.cu do it. The graphs leave a mask of bits that only they can read, so both directions are graphs or none is.
+// Running statistics, and the scale and shift by which y is made again, are one kernel over the channels.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+__global__ void finish_kernel(const float* gamma, const float* beta, const float* mean, const float* invstd, double eps, double momentum,
+                              double correction, float* variance, float* scale, float* shift, float* running_mean, float* running_variance,
+                              int64_t K) {
+  const int64_t k = thread_index();
+  if (k >= K) return;
+  const double m = static_cast<double>(mean[k]), inverse = static_cast<double>(invstd[k]), s = static_cast<double>(gamma[k]) * inverse;
+  const double v = 1 / (inverse * inverse) - eps, batch = v > 0 ? v : 0;  // rounding may end below 0
+  variance[k] = static_cast<float>(batch);
+  scale[k] = static_cast<float>(s);
+  shift[k] = static_cast<float>(static_cast<double>(beta[k]) - m * s);
+  running_mean[k] = static_cast<float>((1 - momentum) * static_cast<double>(running_mean[k]) + momentum * m);
+  running_variance[k] = static_cast<float>((1 - momentum) * static_cast<double>(running_variance[k]) + momentum * correction * batch);
+}
+
+bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormForm& form) {
+  return driver.supports(batch_norm_training_graph(x, dtype, form)) && driver.supports(batch_norm_backward_graph(x, dtype, form));
+}
+
+}  // namespace
+
+BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
+  if (!fuses(driver_, x, dtype, form)) return {};
+  return {.mask = form.relu ? (static_cast<size_t>(x.numel()) + 7) / 8 : 0,
+          .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, form)),
+          .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, form))};
+}
+
+void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& p,
+                                              const Tensor& residual, const Tensor& workspace, const BatchNormBatch& batch,
+                                              const Tensor& y) {
+  if (!fuses(driver_, x.shape(), x.dtype(), form)) return Backend::batch_norm_training_forward(x, form, p, residual, workspace, batch, y);
+  std::vector<void*> tensors = {x.raw(), p.gamma.raw(), p.beta.raw()};
+  if (form.residual) tensors.push_back(residual.raw());
+  tensors.push_back(y.raw());
+  if (form.relu) tensors.push_back(batch.mask.raw());
+  tensors.insert(tensors.end(), {batch.mean.raw(), batch.invstd.raw()});
+  driver_.run(batch_norm_training_graph(x.shape(), x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
+
+  const int64_t K = batch.mean.numel(), M = x.numel() / K;
+  const double correction = p.unbiased_running && M > 1 ? static_cast<double>(M) / static_cast<double>(M - 1) : 1.0;
+  start("batch_norm_finish", finish_kernel, grid_over(K), address<float>(p.gamma), address<float>(p.beta), address<float>(batch.mean),
+        address<float>(batch.invstd), form.eps, p.momentum, correction, address<float>(batch.variance), address<float>(batch.scale),
+        address<float>(batch.shift), address<float>(p.running_mean), address<float>(p.running_variance), K);
+}
+
+void CudaBackend::batch_norm_training_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const BatchNormForm& form,
+                                               const Tensor& gamma, const BatchNormBatch& batch, const Tensor& workspace, const Tensor& g,
+                                               const Tensor& sum_g, const Tensor& sum_gx, const Tensor& dx) {
+  // Without a ReLU there is no mask that only the graph could read, and the sums alone are cheaper where nobody wants dx.
+  if (!fuses(driver_, x.shape(), x.dtype(), form) || !dx.defined())
+    return Backend::batch_norm_training_backward(dy, x, y, form, gamma, batch, workspace, g, sum_g, sum_gx, dx);
+  std::vector<void*> tensors = {dy.raw()};
+  if (form.relu) tensors.push_back(batch.mask.raw());
+  tensors.insert(tensors.end(), {x.raw(), gamma.raw(), batch.mean.raw(), batch.invstd.raw()});
+  if (form.writes_g) tensors.push_back(g.raw());
+  tensors.insert(tensors.end(), {dx.raw(), sum_gx.raw(), sum_g.raw()});
+  driver_.run(batch_norm_backward_graph(x.shape(), x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda
