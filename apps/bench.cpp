@@ -3,13 +3,14 @@
 
 #include "apps/program.h"
 #include "apps/training/benchmark.h"
+#include "apps/training/precision.h"
 #include "engine/cpu/cpu_features.h"
 
 int main(int argc, char** argv) {
   dura::BenchmarkOptions options;
   int64_t depth = options.depth;
   std::string precision = "f32";
-  bool exact = false;
+  bool exact = false, no_capture = false;
   dura::Program program({.name = "dura-bench",
                          .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
                          .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half"},
@@ -21,11 +22,14 @@ int main(int argc, char** argv) {
   program.integer("--size", options.size, "Height and width of the images", {.min = 32, .max = 2048});
   program.integer("--repetitions", options.repetitions, "Measured steps", {.min = 1, .max = 10000});
   program.integer("--classes", options.classes, "Outputs of the dense layer", {.min = 2, .max = 100000});
-  program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in", {.choices = {"f32", "f16", "bf16"}});
+  program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--exact-conv", exact, "No Winograd convolutions");
+  program.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
   return program.run(argc, argv, [&] {
     options.depth = static_cast<int>(depth);
-    options.tensors = {.compute = dura::parse_dtype(precision.c_str()), .device = program.device()};
+    options.tensors = dura::tensors_of_precision(precision, program.device());
+    options.precision = precision;
+    options.capture = !no_capture;
     dura::cpu::set_exact_conv(exact);
     std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
     return 0;

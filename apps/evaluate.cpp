@@ -8,6 +8,7 @@
 #include "apps/evaluation/test_time_augmentation.h"
 #include "apps/program.h"
 #include "apps/training/data_options.h"
+#include "apps/training/precision.h"
 #include "apps/training/run_directory.h"
 #include "engine/file.h"
 #include "engine/log.h"
@@ -113,7 +114,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const bool needs_validation = parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit";
   std::filesystem::create_directories(o.out);
   const std::filesystem::path out = o.out, json = out / ("evaluation_" + o.split + ".json");
-  ModelFile file = read_model(o.model, {.compute = parse_dtype(o.precision.c_str()), .device = program.device()});
+  ModelFile file = read_model(o.model, tensors_of_precision(o.precision, program.device()));
   const std::vector<std::string>& classes = file.model->classes();
   const DataSplits data = open_splits(o.data, classes);
   SplitEvaluation s;
@@ -188,7 +189,7 @@ int main(int argc, char** argv) {
   program.text("--split", options.split, "train, val or test", {.choices = {"train", "val", "test"}});
   program.text("--out", options.out, "Folder for the report", {.required = true});
   program.integer("--batch", options.batch, "Images at a time", {.min = 1, .max = 4096});
-  program.text("--precision", options.precision, "Type that activations and weights are stored in", {.choices = {"f32", "f16", "bf16"}});
+  program.text("--precision", options.precision, "Type that activations and weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--balanced", options.balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
   program.text("--rare-class", options.rare,
                "The class that thresholds and errors are about (default: the one with the fewest training images)");

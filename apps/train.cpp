@@ -13,6 +13,7 @@
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
 #include "apps/training/optimizer_options.h"
+#include "apps/training/precision.h"
 #include "apps/training/resume_settings.h"
 #include "apps/training/run_directory.h"
 #include "data/image_codec.h"
@@ -37,7 +38,7 @@ struct TrainOptions {
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5;
-  bool resume = false, exact = false;
+  bool resume = false, exact = false, no_capture = false;
 };
 
 void declare(Program& program, TrainOptions& o) {
@@ -64,12 +65,13 @@ void declare(Program& program, TrainOptions& o) {
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
   program.text("--restore", o.restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last", {.choices = {"best", "last"}});
   program.list("--class-weight", o.class_weights, "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
-  program.text("--precision", o.precision, "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 scales the loss",
-               {.choices = {"f32", "f16", "bf16"}});
+  program.text("--precision", o.precision, "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 scales the loss; tf32: f32, but a card may round factors to TF32",
+               {.choices = {"f32", "tf32", "f16", "bf16"}});
   o.optimizer.declare(program);
   program.integer("--seed", o.seed, "Of everything random", {.min = 0});
   program.integer("--feature-budget", o.feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory", {.min = -1});
   program.flag("--exact-conv", o.exact, "No Winograd convolutions");
+  program.flag("--no-capture", o.no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
   program.text("--find-lr", o.find_lr, "Sweep the learning rate over what phase1 or phase2 trains, write lr_finder.html, .csv and .json into --out, and train nothing",
                {.choices = {"off", "phase1", "phase2"}});
   program.heading("Augmentation");
@@ -79,7 +81,7 @@ void declare(Program& program, TrainOptions& o) {
 
 // The backbone as its weight file wants it, and the names of convolutions that the file lacks (all of them without a file).
 std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<std::string>& classes, Device device, std::vector<std::string>& fresh) {
-  ClassifierOptions c{.backbone = {.depth = static_cast<int>(o.depth), .tensors = {.compute = parse_dtype(o.precision.c_str()), .device = device}}, .classes = classes, .dropout = o.dropout, .seed = static_cast<uint64_t>(o.seed)};
+  ClassifierOptions c{.backbone = {.depth = static_cast<int>(o.depth), .tensors = tensors_of_precision(o.precision, device)}, .classes = classes, .dropout = o.dropout, .seed = static_cast<uint64_t>(o.seed)};
   std::unique_ptr<StateDict> state;
   WeightConventions found;
   if (!o.weights.empty()) {
@@ -202,7 +204,7 @@ int train(const Program& program, const TrainOptions& o) {
   std::vector<std::string> fresh;
   const std::unique_ptr<Classifier> model = make_model(o, data.classes.names(), program.device(), fresh);
   FitOptions fit_options{.run = o.run, .phases = {}, .batch = o.batch, .loss = {}, .adam = o.optimizer.adam(),
-                         .scaler = {.enabled = o.precision == "f16"}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume};
+                         .scaler = {.enabled = o.precision == "f16"}, .augment = o.augment.policies(training->class_counts(), data.classes), .items = o.augment.items(*training, data.classes, static_cast<uint64_t>(o.seed)), .seed = static_cast<uint64_t>(o.seed), .resume = o.resume, .capture = !o.no_capture};
   log_info("augmentation: ", describe(fit_options.augment, data.classes));
   fit_options.loss.class_weights = class_weights(o, data.classes, training->class_counts());
   fit_options.loss.cross_entropy = o.optimizer.cross_entropy();

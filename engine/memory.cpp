@@ -1,11 +1,14 @@
 #include "engine/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <numeric>
 
-#include "engine/check.h"
 #include "engine/cuda/cuda_devices.h"
+#include "engine/cuda/driver.h"
 
 namespace dura {
 namespace {
@@ -35,6 +38,15 @@ class MetaPool : public MemorySource {
 
 }  // namespace
 
+size_t device_memory_bytes(Device device) {
+  if (device == Device::meta) return 0;
+  if (device != Device::cpu) return cuda::driver_of(device).memory_bytes();
+  size_t bytes = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)), limit = 0;
+  // A container's limit; the file says "max" where there is none.
+  if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) bytes = std::min(bytes, limit);
+  return bytes;
+}
+
 Block CachingPool::allocate(size_t bytes, const std::string& what) {
   const size_t wanted = bytes;
   bytes = round_up(bytes);
@@ -49,7 +61,8 @@ Block CachingPool::allocate(size_t bytes, const std::string& what) {
     block = {raw_.allocate(bytes), bytes, 0};
     if (!block.data) trim(), block.data = raw_.allocate(bytes);
     if (!block.data)
-      fail("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image.");
+      throw OutOfMemory(
+          concat("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image."));
     statistics_.reserved += bytes;
   }
   statistics_.in_use += block.bytes;
@@ -86,8 +99,8 @@ void CachingPool::trim() {
 
 std::shared_ptr<MemorySource> device_pool(Device device) {
   // Never destroyed: buffers with static lifetime may outlive main().
-  static auto* cpu = new std::shared_ptr<MemorySource>(
-      std::make_shared<CachingPool>(RawMemory{[](size_t bytes) { return std::aligned_alloc(alignment, bytes); }, [](void* p) { std::free(p); }}));
+  static auto* cpu = new std::shared_ptr<MemorySource>(std::make_shared<CachingPool>(
+      RawMemory{[](size_t bytes) { return std::aligned_alloc(alignment, bytes); }, [](void* p) { std::free(p); }}));
   static auto* meta = new std::shared_ptr<MemorySource>(std::make_shared<MetaPool>());
   if (device == Device::cpu) return *cpu;
   if (device == Device::meta) return *meta;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/check.h"
 #include "engine/device.h"
 
 namespace dura {
@@ -20,6 +21,15 @@ struct MemoryStatistics {
   size_t reserved = 0;       // bytes held from the system, cached blocks included
   uint64_t allocations = 0;  // number of blocks handed out
 };
+
+// A device has no memory left for a tensor, or will have none for a step.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+// The memory of a device that this process can have in all, in bytes; 0 where nobody knows.
+size_t device_memory_bytes(Device device);
 
 // What a source hands out: `data` is null where there are no bytes (meta, dry runs), so `id` tells blocks apart.
 struct Block {

@@ -71,13 +71,17 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   } else {
     const bool scaled = o.tensors.compute == DType::f16;
     adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = scaled});
-    step = std::make_unique<CapturedStep>(device, [&, scaled] {
+    const auto body = [&, scaled](const Tensor& images, const Tensor& targets) {
       adam->begin_step();
       Tape tape;
-      const Var loss = cross_entropy(model(x), labels).loss;
+      const Var loss = cross_entropy(model(images), targets).loss;
       tape.backward(scaled ? scale_loss(loss, adam->state()) : loss);
       adam->step();
-    });
+    };
+    const auto body_of_batch = [&, body](int64_t batch) {
+      body(Tensor::empty({batch, o.size, o.size, 3}, o.tensors.compute, device), Tensor::empty({batch}, DType::i32, device));
+    };
+    step = std::make_unique<CapturedStep>(device, [&, body] { body(x, labels); }, CapturedStepOptions{.capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
     run = [&] { step->run(); };
   }
   // A CUDA device works on behind the caller's back; reading one value waits for it.
@@ -86,7 +90,8 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     int32_t label = 0;
     backend(device).download(first, &label);
   };
-  for (int i = 0; i < (o.mode == "inf" ? 2 : 1); ++i) run_to_the_end();
+  const int unmeasured = o.mode == "inf" ? 2 : device == Device::cpu ? 1 : 3;
+  for (int i = 0; i < unmeasured; ++i) run_to_the_end();
   std::vector<double> utilisation;
   for (int64_t i = 0; i < o.repetitions; ++i) {
     const double wall = wall_seconds(), processor = processor_seconds();
@@ -99,6 +104,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   result.utilisation = utilisation[utilisation.size() / 2];
   result.peak_bytes = static_cast<size_t>(peak_resident_bytes());
   result.planned_bytes = step ? step->predicted_peak() : 0;
+  result.used_bytes = step ? step->measured_peak() : 0;
   result.device_peak_bytes = device_pool(device)->statistics().peak;
   return result;
 }
@@ -106,10 +112,10 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
 std::string benchmark_json(const BenchmarkOptions& o, const BenchmarkResult& r) {
   const auto images_per_second = [&](double s) { return static_cast<double>(o.batch) / s; };
   std::ostringstream out;
-  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"precision\": \"" << dtype_name(o.tensors.compute) << "\", \"bs\": " << o.batch << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median()
+  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"precision\": \"" << o.precision << "\", \"bs\": " << o.batch << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median()
       << ", \"min\": " << r.seconds.front() << ", \"max\": " << r.seconds.back() << std::setprecision(2) << ", \"ips_med\": " << images_per_second(r.median())
       << ", \"ips_max\": " << images_per_second(r.seconds.front()) << ", \"util\": " << r.utilisation << ", \"rss\": " << (r.peak_bytes >> 20)
-      << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20)
+      << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20) << ", \"used\": " << (r.used_bytes >> 20)
       << ", \"device\": \"" << device_name(o.tensors.device) << "\", \"device_peak\": " << (r.device_peak_bytes >> 20) << ", \"kernels\": \"" << cpu::kernels().name << "\"}";
   return out.str();
 }

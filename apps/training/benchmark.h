@@ -11,6 +11,8 @@ struct BenchmarkOptions {
   int depth = 50;
   int64_t batch = 16, size = 224, repetitions = 10, classes = 1000;
   TensorOptions tensors = {};
+  std::string precision = "f32";  // what `tensors` were made from, for the report
+  bool capture = true;            // CapturedStepOptions
 };
 
 struct BenchmarkResult {
@@ -19,14 +21,15 @@ struct BenchmarkResult {
   size_t base_bytes = 0;            // peak resident memory of the process before the first step
   size_t peak_bytes = 0;            // and after the last
   size_t planned_bytes = 0;         // of the step's arena, by its dry run; 0 for inference
-  size_t device_peak_bytes = 0;  // most that tensors on the device held at once
+  size_t used_bytes = 0;            // of it
+  size_t device_peak_bytes = 0;     // most that tensors on the device held at once
   double median() const { return seconds[seconds.size() / 2]; }
 };
 
-// Two unmeasured steps for inference and one for training come first: packing, page faults.
+// Unmeasured steps come first: packing, page faults, on CUDA the capture.
 BenchmarkResult run_benchmark(const BenchmarkOptions& options);
 
-// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned (MiB), device, device_peak (MiB of its tensors), kernels.
+// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned and used (MiB of the arena), device, device_peak (MiB of its tensors), kernels.
 std::string benchmark_json(const BenchmarkOptions& options, const BenchmarkResult& result);
 
 }  // namespace dura

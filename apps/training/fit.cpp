@@ -48,6 +48,8 @@ std::string percent(double v) {
   return text;
 }
 
+size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
+
 std::string class_scores(const Confusion& c, const std::vector<std::string>& classes) {
   std::string text;
   for (size_t i = 0; i < classes.size() && classes.size() <= 4; ++i) {
@@ -124,7 +126,11 @@ class Phase {
     record.peak_memory_mib = peak / (1 << 20);
   }
 
-  size_t planned_bytes() const { return step_->captured().predicted_peak(); }
+  // What became of the prediction that was logged when the phase began.
+  void log_memory() const {
+    const CapturedStep& c = step_->captured();
+    log_info(plan_.name, ": peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB predicted, ", mebibytes(c.measured_peak() + c.held_besides()), " MiB used");
+  }
 
  private:
   // In the order of the data set, so that features do not depend on the order in which training first asks for them.
@@ -144,7 +150,12 @@ class Phase {
   void make_step(const Dataset& train) {
     const Shape images{options_.batch, train.height(), train.width(), 3};
     const Shape features = train_cache_ ? train_cache_->feature_shape(images) : Shape();
-    step_ = std::make_unique<TrainStep>(model_, *adam, options_.loss, images, train_cache_ ? train_cache_->stage() + 1 : 0, features);
+    step_ = std::make_unique<TrainStep>(model_, *adam, options_.loss, images, train_cache_ ? train_cache_->stage() + 1 : 0, features, options_.capture);
+    step_->prepare();
+    const CapturedStep& c = step_->captured();
+    const Device device = model_.options().backbone.tensors.device;
+    log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ", mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ",
+             mebibytes(c.held_besides()), " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
   }
 
   Classifier& model_;
@@ -228,6 +239,7 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       log_epoch(record, plan, model.classes(), improved);
       ++outcome.epochs_run;
     }
+    phase.log_memory();
     if (phase.stopping.should_stop()) log_info(plan.name, ": no improvement of ", phase.stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
     if (phase.stopping.best_epoch() >= 0) best = best_file(options, plan);
     if (!plan.restore_best) {

@@ -43,6 +43,7 @@ struct FitOptions {
   size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
   uint64_t seed = 0;
   bool resume = false;                 // go on from last.safetensors where there is one
+  bool capture = true;                 // CapturedStepOptions
 };
 
 struct FitOutcome {

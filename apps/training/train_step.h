@@ -27,7 +27,11 @@ class TrainStep {
  public:
   // Runs the model from `first_stage` on: 0 takes u8 images of shape `images` (N,H,W,3); k > 0 the features behind stage k-1, of shape `features` (N,h,w,C).
   // `model` and `adam` must outlive the step; what is trainable must not change in its lifetime.
-  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features);
+  // `capture`: as in CapturedStepOptions.
+  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features, bool capture = true);
+
+  // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
+  void prepare() { step_->prepare(); }
 
   void run(const Batch& batch);                                  // first_stage 0
   void run(const Batch& batch, const Tensor& features);          // first_stage > 0
@@ -37,7 +41,11 @@ class TrainStep {
   const CapturedStep& captured() const { return *step_; }
 
  private:
-  void body();
+  struct Inputs {
+    Tensor input, labels, row_keys;  // of one batch
+  };
+  Inputs inputs_of_batch(int64_t batch) const;
+  void body(const Inputs& in);
   void load_common(const Batch& batch);
 
   Classifier& model_;
@@ -45,7 +53,8 @@ class TrainStep {
   CrossEntropyOptions loss_options_;
   int first_stage_;
   int64_t images_ = 0;
-  Tensor input_, labels_, row_keys_, class_weights_, sums_;
+  Inputs in_;
+  Tensor class_weights_, sums_;
   std::unique_ptr<CapturedStep> step_;
 };
 

@@ -13,32 +13,47 @@ namespace cuda {
 class Replayable;
 }
 
+struct CapturedStepOptions {
+  bool capture = true;  // CUDA; where it is off, every run calls the body
+  // The body with inputs for another number of images than `batch`, only called in dry runs: with it, an error for lack of memory says
+  // which batch would fit.
+  int64_t batch = 0;
+  std::function<void(int64_t batch)> body_of_batch = {};
+};
+
 class CapturedStep {
  public:
   // `body` must read its input from tensors whose addresses stay, and keep nothing it allocates beyond its return.
-  CapturedStep(Device device, std::function<void()> body);
+  CapturedStep(Device device, std::function<void()> body, CapturedStepOptions options = {});
   ~CapturedStep();
 
-  // On CUDA the first two runs are as they are, so that everything that is made at its first use exists; the third is captured, and from
-  // then on the captured work is replayed without calling the body. While operations are traced the body is always called.
+  // Plans the step and takes its arena, unless that is done. Throws OutOfMemory with the predicted peak where the device has less.
+  void prepare();
+  // Prepares itself. On CUDA the first two runs are as they are, so that everything that is made at its first use exists; the third is
+  // captured, and from then on the captured work is replayed without calling the body. While operations are traced the body is always
+  // called.
   void run();
   bool replays() const { return captured_ != nullptr; }
-  // Plans without running and without memory; the first run() does so by itself.
+  // Plans without running and without memory.
   MemoryPlan plan();
 
-  // After the first run: what the plan said, and what happened.
+  // Once prepared: the arena's bytes by plan, what of them was used so far, and what the device held besides when the plan was made.
   size_t predicted_peak() const { return arena_ ? arena_->plan().bytes : 0; }
   size_t measured_peak() const { return arena_ ? arena_->high_water() : 0; }
+  size_t held_besides() const { return held_besides_; }
   const std::vector<KernelCall>& kernels() const { return kernels_; }
 
  private:
   void run_body();
+  [[noreturn]] void fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory) const;
 
   Device device_;
   std::function<void()> body_;
+  CapturedStepOptions options_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<cuda::Replayable> captured_;
   int runs_ = 0;
+  size_t held_besides_ = 0;
   std::vector<KernelCall> kernels_;
 };
 
