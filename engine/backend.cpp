@@ -2,7 +2,6 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/driver.h"
 #include "engine/meta/meta_backend.h"
 
 namespace dura {
@@ -50,7 +49,7 @@ Backend& backend(Device device) {
 }
 
 void allow_tf32(Device device, bool allowed) {
-  if (device == Device::cuda || device == Device::cuda_sim) cuda::driver_of(device).allow_tf32(allowed);
+  if (device == Device::cuda || device == Device::cuda_sim) cuda::allow_tf32_on(device, allowed);
 }
 
 }  // namespace dura

@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/driver.h"
 
 namespace dura {
 namespace {
@@ -40,7 +39,7 @@ class MetaPool : public MemorySource {
 
 size_t device_memory_bytes(Device device) {
   if (device == Device::meta) return 0;
-  if (device != Device::cpu) return cuda::driver_of(device).memory_bytes();
+  if (device != Device::cpu) return cuda::memory_bytes_of(device);
   size_t bytes = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)), limit = 0;
   // A container's limit; the file says "max" where there is none.
   if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) bytes = std::min(bytes, limit);

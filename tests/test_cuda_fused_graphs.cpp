@@ -143,7 +143,7 @@ TEST_CASE("the graphs that ResNet-50 runs are those of its dry run, which the ch
     std::set<std::string> ran;
     for (const Graph& g : watch.graphs) ran.insert(describe(g));
     CHECK(ran == listed.at(trained));
-    CHECK(ran.size() > 30);
+    CHECK(ran.size() > 20);
     CHECK(std::any_of(watch.graphs.begin(), watch.graphs.end(), has_batch_norm) == (trained == "all"));
   });
 }

@@ -86,5 +86,7 @@ Stream compute_stream(Device device) { return cuda_device(device).stream; }
 Backend& backend_of(Device device) { return *cuda_device(device).backend; }
 std::shared_ptr<MemorySource> memory_of(Device device) { return cuda_device(device).memory; }
 BlockWatcher* watcher_of(Device device) { return &cuda_device(device).watcher; }
+size_t memory_bytes_of(Device device) { return driver_of(device).memory_bytes(); }
+void allow_tf32_on(Device device, bool allowed) { driver_of(device).allow_tf32(allowed); }
 
 }  // namespace dura::cuda

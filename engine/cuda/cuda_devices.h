@@ -21,5 +21,7 @@ Stream compute_stream(Device device);  // the one that the backend works on
 Backend& backend_of(Device device);
 std::shared_ptr<MemorySource> memory_of(Device device);
 BlockWatcher* watcher_of(Device device);
+size_t memory_bytes_of(Device device);  // that this process can have
+void allow_tf32_on(Device device, bool allowed);
 
 }  // namespace dura::cuda
