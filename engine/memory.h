@@ -22,6 +22,9 @@ struct MemoryStatistics {
   uint64_t allocations = 0;  // number of blocks handed out
 };
 
+// For messages, rounded up.
+constexpr size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
+
 // A device has no memory left for a tensor, or will have none for a step.
 class OutOfMemory : public Error {
  public:

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/file.h"
-#include "tests/run_program.h"
+#include "tests/program_output.h"
 #include "tests/texture_data.h"
 #include "weights/safetensors.h"
 
@@ -15,13 +15,6 @@ using namespace dura::test;
 using Catch::Matchers::Contains;
 
 namespace {
-
-ProgramRun must_run(const std::string& name, const std::vector<std::string>& arguments) {
-  const ProgramRun run = run_program(name, arguments);
-  INFO(run.output);
-  REQUIRE(run.code == 0);
-  return run;
-}
 
 // Six pictures of the test split with masks in the manifest; the extents are TextureData's.
 struct MaskedData {

@@ -9,7 +9,7 @@
 #include "apps/training/study.h"
 #include "data/csv.h"
 #include "engine/file.h"
-#include "tests/run_program.h"
+#include "tests/program_output.h"
 #include "tests/running_program.h"
 #include "tests/texture_data.h"
 
@@ -24,8 +24,6 @@ std::vector<std::string> study_arguments(const TextureData& data, const std::str
   return {"--data",          data.path(), "--out",   out, "--depth", "18",         "--size",         "32", "--phase1-epochs", "1",
           "--phase2-epochs", "0",         "--seeds", "1", "--rows",  "0-baseline", "1-class-weights"};
 }
-
-CsvTable table_of(const std::string& file) { return parse_csv(read_text_file(file, 1 << 22), file); }
 
 std::set<std::string> run_folders(const std::string& out) {
   std::set<std::string> names;

@@ -9,7 +9,7 @@
 
 #include "data/csv.h"
 #include "engine/file.h"
-#include "tests/run_program.h"
+#include "tests/program_output.h"
 #include "tests/texture_data.h"
 #include "weights/safetensors.h"
 
@@ -18,21 +18,6 @@ using namespace dura::test;
 using Catch::Matchers::Contains;
 
 namespace {
-
-CsvTable table_of(const std::string& file) { return parse_csv(read_text_file(file, 1 << 22), file); }
-
-std::string cell(const CsvTable& table, size_t row, const std::string& column) {
-  for (size_t c = 0; c < table.header.size(); ++c)
-    if (table.header[c] == column) return table.rows.at(row).fields[c];
-  fail("no column ", column);
-}
-
-ProgramRun must_run(const std::string& name, const std::vector<std::string>& arguments) {
-  const ProgramRun run = run_program(name, arguments);
-  INFO(run.output);
-  REQUIRE(run.code == 0);
-  return run;
-}
 
 // Mean of weight * -log p(label) over a predictions file.
 double weighted_loss(const CsvTable& predictions, const std::map<std::string, double>& weights) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/text_table.h"
+#include "apps/json_number.h"
 #include "apps/training/score_curve.h"
 #include "engine/check.h"
 
@@ -48,8 +49,6 @@ struct Answers {
   std::vector<std::vector<bool>> positive;
   std::vector<std::vector<double>> score;
 };
-
-nlohmann::ordered_json number(double v) { return std::isfinite(v) ? nlohmann::ordered_json(v) : nlohmann::ordered_json(nullptr); }
 
 std::string signed_number(double v) { return v >= 0 ? "+" + fixed(v, 3) : fixed(v, 3); }
 
@@ -139,11 +138,11 @@ std::string comparison_json(const Comparison& c) {
                               {"scores", nlohmann::ordered_json::array()}};
   for (const ScoreDifference& d : c.differences)
     j["scores"].push_back({{"name", d.score},
-                           {"a", number(d.a)},
-                           {"b", number(d.b)},
-                           {"difference", number(d.difference)},
-                           {"low", number(d.interval.low)},
-                           {"high", number(d.interval.high)}});
+                           {"a", json_number(d.a)},
+                           {"b", json_number(d.b)},
+                           {"difference", json_number(d.difference)},
+                           {"low", json_number(d.interval.low)},
+                           {"high", json_number(d.interval.high)}});
   return j.dump(1) + "\n";
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/text_table.h"
+#include "apps/json_number.h"
 #include "engine/check.h"
 
 namespace dura {
@@ -14,8 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 // A score stands alone or with its interval, {"value", "low", "high"}; null is not defined.
 double score_of(const Json& j) {
@@ -135,12 +134,12 @@ std::string fold_summary_json(const FoldSummary& s) {
   Json j = {{"format", "dura folds 1"}, {"folds", s.folds}, {"result", s.result}, {"classes", s.classes}, {"scores", Json::array()}};
   for (const FoldScore& f : s.scores) {
     Json values = Json::array();
-    for (const double v : f.values) values.push_back(number(v));
+    for (const double v : f.values) values.push_back(json_number(v));
     j["scores"].push_back({{"name", f.score},
-                           {"mean", number(f.mean)},
-                           {"spread", number(f.spread)},
-                           {"low", number(f.low)},
-                           {"high", number(f.high)},
+                           {"mean", json_number(f.mean)},
+                           {"spread", json_number(f.spread)},
+                           {"low", json_number(f.low)},
+                           {"high", json_number(f.high)},
                            {"defined", f.defined},
                            {"values", values}});
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/split_evaluation.h"
+#include "apps/json_number.h"
 
 namespace dura {
 namespace {
@@ -11,9 +12,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_points = 400;
 
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
-
-Json with_interval(double v, const Interval& i) { return {{"value", number(v)}, {"low", number(i.low)}, {"high", number(i.high)}}; }
+Json with_interval(double v, const Interval& i) { return {{"value", json_number(v)}, {"low", json_number(i.low)}, {"high", json_number(i.high)}}; }
 
 // At most max_points of `count` places, evenly spread, the first and last among them.
 std::vector<size_t> thinned(size_t count) {
@@ -27,10 +26,10 @@ Json curve_json(const ScoreCurve& curve) {
   Json threshold = Json::array(), recall = Json::array(), false_positive_rate = Json::array(), precision = Json::array();
   for (const size_t i : thinned(curve.points().size())) {
     const CurvePoint& p = curve.points()[i];
-    threshold.push_back(number(p.threshold));
-    recall.push_back(number(curve.true_positive_rate(p)));
-    false_positive_rate.push_back(number(curve.false_positive_rate(p)));
-    precision.push_back(number(curve.precision(p)));
+    threshold.push_back(json_number(p.threshold));
+    recall.push_back(json_number(curve.true_positive_rate(p)));
+    false_positive_rate.push_back(json_number(curve.false_positive_rate(p)));
+    precision.push_back(json_number(curve.precision(p)));
   }
   return {{"points", curve.points().size()},
           {"threshold", threshold},
@@ -45,8 +44,8 @@ Json reliability_json(const std::vector<ReliabilityBin>& bins) {
     all.push_back({{"low", b.low},
                    {"high", b.high},
                    {"pictures", b.count},
-                   {"mean_probability", number(b.mean_probability)},
-                   {"share_positive", number(b.share_positive)}});
+                   {"mean_probability", json_number(b.mean_probability)},
+                   {"share_positive", json_number(b.share_positive)}});
   return all;
 }
 
@@ -54,9 +53,9 @@ Json result_json(const Evaluation& e) {
   Json j = {{"title", e.title},
             {"pictures", e.confusion.total()},
             {"accuracy", with_interval(e.accuracy, e.accuracy_interval)},
-            {"balanced_accuracy", number(e.balanced_accuracy)},
-            {"log_loss", number(e.log_loss)},
-            {"calibration_error", number(e.calibration_error)},
+            {"balanced_accuracy", json_number(e.balanced_accuracy)},
+            {"log_loss", json_number(e.log_loss)},
+            {"calibration_error", json_number(e.calibration_error)},
             {"reliability", reliability_json(e.reliability)}};
   for (size_t i = 0; i < e.classes.size(); ++i) {
     const ClassScores& c = e.classes[i];
@@ -66,8 +65,8 @@ Json result_json(const Evaluation& e) {
                 {"recall", with_interval(c.recall, c.recall_interval)},
                 {"f1", with_interval(c.f1, c.f1_interval)},
                 {"auc", with_interval(c.auc, c.auc_interval)},
-                {"average_precision", number(c.average_precision)},
-                {"brier", number(c.brier)}};
+                {"average_precision", json_number(c.average_precision)},
+                {"brier", json_number(c.brier)}};
     for (size_t k = 0; k < e.classes.size(); ++k)
       row["predicted"][e.classes[k].name] = e.confusion.count(static_cast<int64_t>(i), static_cast<int64_t>(k));
     row["curve"] = curve_json(c.curve);
@@ -80,12 +79,12 @@ Json result_json(const Evaluation& e) {
 Json decision_json(const SplitEvaluation& s) {
   Json j = {{"rule", s.threshold_rule},
             {"class", s.classes[static_cast<size_t>(s.rare)]},
-            {"threshold", s.decision.argmax ? Json(nullptr) : number(s.decision.threshold)}};
+            {"threshold", s.decision.argmax ? Json(nullptr) : json_number(s.decision.threshold)}};
   if (s.validation)
     j["validation"] = {{"pictures", s.validation->pictures},
-                       {"precision", number(s.validation->precision)},
-                       {"recall", number(s.validation->recall)},
-                       {"f1", number(s.validation->f1)}};
+                       {"precision", json_number(s.validation->precision)},
+                       {"recall", json_number(s.validation->recall)},
+                       {"f1", json_number(s.validation->f1)}};
   return j;
 }
 
@@ -93,14 +92,14 @@ Json temperature_json(const SplitEvaluation& s) {
   Json j = {{"value", s.temperature->value}, {"at_bound", s.temperature->at_bound}, {"effects", Json::array()}};
   for (const TemperatureEffect& e : s.temperature_effects)
     j["effects"].push_back({{"split", e.split},
-                            {"log_loss_before", number(e.log_loss_before)},
-                            {"log_loss_after", number(e.log_loss_after)},
-                            {"calibration_error_before", number(e.calibration_error_before)},
-                            {"calibration_error_after", number(e.calibration_error_after)}});
+                            {"log_loss_before", json_number(e.log_loss_before)},
+                            {"log_loss_after", json_number(e.log_loss_after)},
+                            {"calibration_error_before", json_number(e.calibration_error_before)},
+                            {"calibration_error_after", json_number(e.calibration_error_after)}});
   return j;
 }
 
-Json share_json(const Share& s) { return {{"count", s.count}, {"of", s.of}, {"rate", number(s.rate())}}; }
+Json share_json(const Share& s) { return {{"count", s.count}, {"of", s.of}, {"rate", json_number(s.rate())}}; }
 
 Json error_rate_json(const ErrorRate& r) {
   Json j = share_json(r.pictures);
@@ -111,10 +110,10 @@ Json error_rate_json(const ErrorRate& r) {
 Json picture_json(const AnalysedPicture& p, const SplitEvaluation& s) {
   Json j = {{"file", p.file}, {"class", s.classes[static_cast<size_t>(p.label)]}, {"decided", s.classes[static_cast<size_t>(p.decided)]}};
   j["kind"] = p.label == s.rare ? "false negative" : p.decided == s.rare ? "false positive" : "other";
-  for (size_t c = 0; c < s.classes.size(); ++c) j["probabilities"][s.classes[c]] = number(p.probabilities[c]);
+  for (size_t c = 0; c < s.classes.size(); ++c) j["probabilities"][s.classes[c]] = json_number(p.probabilities[c]);
   j["lesion_mm"] = p.diameter_mm > 0 ? Json(p.diameter_mm) : Json(nullptr);
-  j["mean_intensity"] = number(p.features.mean_intensity);
-  j["brightness"] = number(p.features.brightness);
+  j["mean_intensity"] = json_number(p.features.mean_intensity);
+  j["brightness"] = json_number(p.features.brightness);
   j["bright_spots"] = p.features.bright_spots;
   j["bright_at_border"] = p.features.bright_at_border;
   return j;
@@ -165,8 +164,8 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
     j["test_time_augmentation"] = Json(nullptr);
     if (s.views)
       j["test_time_augmentation"] = {{"views", s.views->views},
-                                     {"mean_spread", number(s.views->mean_spread)},
-                                     {"largest_spread", number(s.views->largest_spread)},
+                                     {"mean_spread", json_number(s.views->mean_spread)},
+                                     {"largest_spread", json_number(s.views->largest_spread)},
                                      {"decisions_changed", s.views->decisions_changed}};
     if (s.errors) j["errors"] = errors_json(*s.errors, s);
   }

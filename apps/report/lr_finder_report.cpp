@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/json_number.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
 #include "data/csv.h"
@@ -12,8 +13,6 @@ namespace dura {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 std::string plot(const LrSweep& sweep) {
   LineSeries loss{.name = "loss of the step", .dashed = true}, smoothed{.name = "smoothed"};
@@ -59,7 +58,7 @@ void write_lr_finder(const std::filesystem::path& folder, const std::string& pha
                      {"steps", sweep.rates.size()},
                      {"diverged", sweep.diverged},
                      {"lowest_loss_rate", lowest < 0 ? Json(nullptr) : Json(sweep.rates[static_cast<size_t>(lowest)])},
-                     {"suggestion", number(sweep.suggestion())}};
+                     {"suggestion", json_number(sweep.suggestion())}};
   write_file_atomically(folder / "lr_finder.json", json.dump(1) + "\n");
 
   HtmlPage page("Learning rates of " + phase);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/json_number.h"
 #include "apps/program.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
@@ -89,7 +90,6 @@ std::string csv_of(const StudyTable& table) {
 }
 
 std::string json_of(const StudyTable& table) {
-  const auto number = [](double v) { return std::isfinite(v) ? nlohmann::ordered_json(v) : nlohmann::ordered_json(nullptr); };
   nlohmann::ordered_json j = {{"dura", dura_version()},
                               {"rare_class", table.rare},
                               {"size", table.size},
@@ -100,14 +100,14 @@ std::string json_of(const StudyTable& table) {
     nlohmann::ordered_json row = {{"name", r.row.name}, {"settings", r.row.settings}, {"runs", nlohmann::ordered_json::array()}};
     for (const StudyRun& run : r.runs) {
       nlohmann::ordered_json one = {{"run", run.run}, {"seed", run.seed}};
-      for (const Column& c : columns) one[c.key] = number(c.value(run));
-      one["f1_interval"] = {number(run.f1_low), number(run.f1_high)};
-      one["train_f1"] = number(run.train_f1), one["val_f1"] = number(run.val_f1);
+      for (const Column& c : columns) one[c.key] = json_number(c.value(run));
+      one["f1_interval"] = {json_number(run.f1_low), json_number(run.f1_high)};
+      one["train_f1"] = json_number(run.train_f1), one["val_f1"] = json_number(run.val_f1);
       row["runs"].push_back(one);
     }
     for (const Column& c : columns) {
       const StudyFigure f = study_figure(r.runs, c.value);
-      row[c.key] = {{"median", number(f.median)}, {"low", number(f.low)}, {"high", number(f.high)}};
+      row[c.key] = {{"median", json_number(f.median)}, {"low", json_number(f.low)}, {"high", json_number(f.high)}};
     }
     j["rows"].push_back(row);
   }

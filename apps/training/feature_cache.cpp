@@ -1,7 +1,5 @@
 #include "apps/training/feature_cache.h"
 
-#include <unistd.h>
-
 #include "engine/log.h"
 #include "engine/meta/meta_backend.h"
 
@@ -20,7 +18,7 @@ int last_frozen_stage(Classifier& model) {
   return last;
 }
 
-size_t default_feature_budget() { return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) / 4 * static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+size_t default_feature_budget() { return device_memory_bytes(Device::cpu) / 4; }
 
 FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes) : model_(model), budget_(budget_bytes), stage_(last_frozen_stage(model)) {}
 

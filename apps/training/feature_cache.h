@@ -11,7 +11,7 @@ namespace dura {
 // The last stage (0 to 4) such that everything up to it is frozen and uses stored statistics; -1 where the stem is free.
 int last_frozen_stage(Classifier& model);
 
-// A quarter of the machine's memory.
+// A quarter of the memory that this process can have.
 size_t default_feature_budget();
 
 class FeatureCache {

@@ -48,8 +48,6 @@ std::string percent(double v) {
   return text;
 }
 
-size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
-
 std::string class_scores(const Confusion& c, const std::vector<std::string>& classes) {
   std::string text;
   for (size_t i = 0; i < classes.size() && classes.size() <= 4; ++i) {

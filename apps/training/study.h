@@ -1,6 +1,7 @@
 // The ladder of a study: from a baseline that takes none of the measures to the optimised configuration, one measure added per row, all
 // else equal: the same split, weights, size and epochs. A row is what it changes in dura-train's options; rows are cumulative.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -24,7 +25,7 @@ struct StudyRun {
   std::string run;  // its folder
   int64_t seed = 0;
   double f1 = 0, recall = 0, precision = 0;
-  double f1_low = 0, f1_high = 0;   // 95 % bootstrap interval over patients; NaN where it is not known
+  double f1_low = NAN, f1_high = NAN;  // 95 % bootstrap interval over patients; NaN where it is not known
   double train_f1 = 0, val_f1 = 0;  // of the final model, nothing augmented or dropped
   double epoch_seconds = 0;         // median of phase 2's epochs, of all where it has none
   double peak_memory_mib = 0;       // of the training process, or of its tensors on a CUDA device

@@ -9,8 +9,6 @@ namespace dura {
 
 namespace {
 
-std::string mebibytes(size_t bytes) { return concat((bytes + (size_t{1} << 20) - 1) >> 20, " MiB"); }
-
 // The largest batch below `too_large` of which `fits` is true, 0 where none is; what fits, fits with fewer images too.
 int64_t largest_fitting(int64_t too_large, const std::function<bool(int64_t)>& fits) {
   int64_t good = 0, bad = too_large;
@@ -58,8 +56,8 @@ void CapturedStep::fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory
     advice = batch > 0 ? concat("The largest batch that fits is ", batch, ".") : "Not even one image fits.";
   }
   throw OutOfMemory(concat("out of memory: a step", options_.batch > 0 ? concat(" of batch ", options_.batch) : "", " would need ",
-                           mebibytes(plan.bytes), " at its peak beside ", mebibytes(held_besides_), " of weights, optimizer and inputs; ",
-                           device_name(device_), " has ", mebibytes(memory), ". ", advice));
+                           mebibytes(plan.bytes), " MiB at its peak beside ", mebibytes(held_besides_),
+                           " MiB of weights, optimizer and inputs; ", device_name(device_), " has ", mebibytes(memory), " MiB. ", advice));
 }
 
 void CapturedStep::run_body() {
