@@ -1,6 +1,7 @@
 #include "engine/trace.h"
 
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "engine/backend.h"
@@ -47,7 +48,7 @@ double mean_of(const std::vector<char>& bytes, DType dtype) {
 
 }  // namespace
 
-Label::Label(const std::string& name) : outer_(current_label) { current_label = &name; }
+Label::Label(std::string name) : name_(std::move(name)), outer_(current_label) { current_label = &name_; }
 Label::~Label() { current_label = outer_; }
 const std::string& Label::current() { return current_label ? *current_label : no_label; }
 

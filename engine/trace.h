@@ -13,13 +13,14 @@ namespace dura {
 // The name of the module at work, for memory errors, plans and traces. Labels nest; the innermost counts.
 class Label {
  public:
-  explicit Label(const std::string& name);
+  explicit Label(std::string name);
   ~Label();
   Label(const Label&) = delete;
   Label& operator=(const Label&) = delete;
   static const std::string& current();  // "" outside of every module
 
  private:
+  std::string name_;
   const std::string* outer_;
 };
 

@@ -44,7 +44,7 @@ std::string forbidden_system_include(const std::string& file, const std::string&
   if (header == "immintrin.h") return starts_with(file, "engine/cpu/simd_") ? "" : "SIMD intrinsics belong to engine/cpu/simd_*";
   if (starts_with(header, "stb_")) return folder == "data" && source ? "" : "stb belongs to the image codec in data";
   if (starts_with(header, "nlohmann/"))
-    return (source && is_one_of(folder, {"weights", "apps", "tests"})) || file == "apps/report/json_values.h"
+    return (source && is_one_of(folder, {"weights", "apps", "tests"})) || file == "apps/json_values.h"
                ? ""
                : "JSON belongs to .cpp files of weights and apps";
   if (starts_with(header, "CLI/")) return source && folder == "apps" ? "" : "CLI11 belongs to .cpp files of apps";

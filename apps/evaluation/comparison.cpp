@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/text_table.h"
-#include "apps/json_number.h"
+#include "apps/json_values.h"
 #include "apps/training/score_curve.h"
 #include "engine/check.h"
 

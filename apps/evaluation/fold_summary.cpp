@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/text_table.h"
-#include "apps/json_number.h"
+#include "apps/json_values.h"
 #include "engine/check.h"
 
 namespace dura {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "apps/report/json_values.h"
+#include "apps/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
 #include "data/csv.h"

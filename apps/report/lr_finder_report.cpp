@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/json_number.h"
+#include "apps/json_values.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
 #include "data/csv.h"

@@ -1,7 +1,7 @@
 #include "apps/report/run_report.h"
 
+#include "apps/json_values.h"
 #include "apps/report/html.h"
-#include "apps/report/json_values.h"
 #include "apps/report/sections.h"
 #include "engine/file.h"
 

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "apps/json_number.h"
+#include "apps/json_values.h"
 #include "apps/program.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"

@@ -42,15 +42,15 @@ Fiber::Fiber() : stack_(new char[stack_bytes]) {}
 Fiber::~Fiber() = default;
 
 void Fiber::prepare(void (*function)(void*), void* argument) {
-  // As if dura_switch_stack had been called from dura_begin_fiber with the function in r12 and its argument in r13. The stack is aligned
-  // to 16 bytes where dura_begin_fiber begins, so that its call leaves the alignment that a function expects.
+  // As if dura_switch_stack had been called from dura_begin_fiber with the function in r12 and its argument in r13. rsp is a multiple of
+  // 16 where dura_begin_fiber begins, as it must be before every call.
   auto* top = reinterpret_cast<uint64_t*>((reinterpret_cast<uintptr_t>(stack_.get()) + stack_bytes) & ~uintptr_t{15});
-  uint64_t* frame = top - 8;
+  uint64_t* frame = top - 9;
   frame[0] = 0, frame[1] = 0;                                // r15, r14
   frame[2] = reinterpret_cast<uint64_t>(argument);           // r13
   frame[3] = reinterpret_cast<uint64_t>(function);           // r12
   frame[4] = 0, frame[5] = 0;                                // rbx, rbp
-  frame[6] = reinterpret_cast<uint64_t>(&dura_begin_fiber);  // where `ret` goes; rsp is then top - 8
+  frame[6] = reinterpret_cast<uint64_t>(&dura_begin_fiber);  // where `ret` goes; rsp is then top - 16
   frame[7] = 0;
   inside_ = frame;
 }

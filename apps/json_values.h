@@ -1,4 +1,4 @@
-// Numbers of JSON files as the pages show them; for .cpp files of reports.
+// Numbers as dura's JSON files hold them and as its pages show them; for .cpp files.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -9,7 +9,10 @@
 
 namespace dura {
 
-// null, as dura's programs write what is no number: NaN
+// null for NaN and the infinities, which JSON has no words for
+inline nlohmann::ordered_json json_number(double v) { return std::isfinite(v) ? nlohmann::ordered_json(v) : nlohmann::ordered_json(nullptr); }
+
+// NaN for null
 inline double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() : std::numeric_limits<double>::quiet_NaN(); }
 
 inline std::vector<double> numbers(const nlohmann::json& list) {
