@@ -11,18 +11,21 @@ int main(int argc, char** argv) {
   int64_t depth = options.depth;
   std::string precision = "f32";
   bool exact = false, no_capture = false;
-  dura::Program program({.name = "dura-bench",
-                         .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
-                         .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half"},
-                         .results_on_standard_output = true});
-  program.text("--mode", options.mode, "inf: inference; train: a step with everything free; half: from layer3.3 on; head: the dense layer alone",
+  dura::Program program(
+      {.name = "dura-bench",
+       .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
+       .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half"},
+       .results_on_standard_output = true});
+  program.text("--mode", options.mode,
+               "inf: inference; train: a step with everything free; half: from layer3.3 on; head: the dense layer alone",
                {.choices = {"inf", "train", "half", "head"}});
   program.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
   program.integer("--batch", options.batch, "Images in a batch", {.min = 1, .max = 4096});
   program.integer("--size", options.size, "Height and width of the images", {.min = 32, .max = 2048});
   program.integer("--repetitions", options.repetitions, "Measured steps", {.min = 1, .max = 10000});
   program.integer("--classes", options.classes, "Outputs of the dense layer", {.min = 2, .max = 100000});
-  program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
+  program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in",
+               {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--exact-conv", exact, "No Winograd convolutions");
   program.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
   return program.run(argc, argv, [&] {

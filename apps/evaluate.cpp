@@ -189,7 +189,8 @@ int main(int argc, char** argv) {
   program.text("--split", options.split, "train, val or test", {.choices = {"train", "val", "test"}});
   program.text("--out", options.out, "Folder for the report", {.required = true});
   program.integer("--batch", options.batch, "Images at a time", {.min = 1, .max = 4096});
-  program.text("--precision", options.precision, "Type that activations and weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
+  program.text("--precision", options.precision, "Type that activations and weights are stored in",
+               {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--balanced", options.balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
   program.text("--rare-class", options.rare,
                "The class that thresholds and errors are about (default: the one with the fewest training images)");

@@ -23,9 +23,8 @@ struct Options {
   int64_t batch = 16, pictures = 48, limit = 0, random_networks = 3, sanity = 0, deletion = 0;
 
   ExplainOptions explanation(const ClassNames& classes) const {
-    ExplainOptions o{.method = cam_method_by_name(method),
-                     .stage = ResNet::stage_by_name(stage),
-                     .by_receptive_field = cells == "receptive-fields"};
+    ExplainOptions o{
+        .method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage), .by_receptive_field = cells == "receptive-fields"};
     if (explain == "predicted") return o;
     const auto found = classes.find(explain);
     if (!found) fail_usage("--explain ", explain, ": the model's classes are ", classes.list(), "; or say predicted");

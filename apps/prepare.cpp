@@ -139,9 +139,10 @@ int main(int argc, char** argv) {
   program.text("--out", options.out, "Manifest to write; without it, nothing is written");
   program.text("--json", options.json, "Write the report as JSON, too");
   program.text("--copies", options.copies, "Write the pairs of slices that are copies of each other as CSV");
-  program.text("--report", options.report,
-               "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture), plots, and a picture of the "
-               "copies");
+  program.text(
+      "--report", options.report,
+      "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture), plots, and a picture of the "
+      "copies");
   program.list("--class-weight", options.class_weights,
                "Weights that training will use, as Menin=4, for the effective share of each class");
   program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});

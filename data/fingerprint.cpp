@@ -47,7 +47,8 @@ std::vector<double> blurred(const std::vector<double>& values, int64_t size, dou
 std::vector<float> local_contrast(const Image& thumbnail, double smoothing) {
   const int64_t size = thumbnail.height;
   const std::vector<double> values(thumbnail.pixels.begin(), thumbnail.pixels.end());
-  const std::vector<double> fine = smoothing > 0 ? blurred(values, size, smoothing) : values, coarse = blurred(values, size, static_cast<double>(size) / 8);
+  const std::vector<double> fine = smoothing > 0 ? blurred(values, size, smoothing) : values,
+                            coarse = blurred(values, size, static_cast<double>(size) / 8);
   std::vector<float> contrast(values.size());
   for (size_t i = 0; i < contrast.size(); ++i) contrast[i] = static_cast<float>(fine[i] - coarse[i]);
   normalise(contrast);

@@ -21,9 +21,9 @@ struct LeakAuditOptions {
 };
 
 // All pairs at or above the likeness, in order. Every pair is looked at under the eight symmetries and rotations in steps of 3 degrees on
-// the coarse thumbnails (a matrix product for each, on all threads); what is alike there is laid upon each other, down to steps of a quarter
-// of a degree and a 300th of the side, and compared on the fine ones. The time grows with the square of the count: 4,000 pictures take less
-// than a minute on two cores.
+// the coarse thumbnails (a matrix product for each, on all threads); what is alike there is laid upon each other, down to steps of a
+// quarter of a degree and a 300th of the side, and compared on the fine ones. The time grows with the square of the count: 4,000 pictures
+// take less than a minute on two cores.
 std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints, const LeakAuditOptions& options = {});
 
 }  // namespace dura

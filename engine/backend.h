@@ -106,7 +106,7 @@ struct CrossEntropyOptions {
   ClassWeightNorm norm = ClassWeightNorm::sum_over_batch;
   double label_smoothing = 0;  // e in [0,1): the target is 1 - e + e/K at the label and e/K elsewhere (Szegedy et al. 2016, section 7)
 };
-enum class AdamEpsForm : uint8_t { keras, torch };                        // SEMANTICS: eps beside sqrt(v), or beside sqrt(vhat)
+enum class AdamEpsForm : uint8_t { keras, torch };  // SEMANTICS: eps beside sqrt(v), or beside sqrt(vhat)
 
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-7;

@@ -147,8 +147,12 @@ DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m,
 
 // ---- 8-bit images ----------------------------------------------------------------------------------------------------
 
-// Bilinear sampling along one axis of n pixels: pixel `low` with weight 1-share, pixel `high` with weight share. Outside, the border repeats.
-struct LinearTap { int32_t low, high; float share; };
+// Bilinear sampling along one axis of n pixels: pixel `low` with weight 1-share, pixel `high` with weight share. Outside, the border
+// repeats.
+struct LinearTap {
+  int32_t low, high;
+  float share;
+};
 
 DURA_HOST_DEVICE inline LinearTap linear_tap(float position, int32_t n) {
   const float last = static_cast<float>(n - 1);
@@ -157,7 +161,9 @@ DURA_HOST_DEVICE inline LinearTap linear_tap(float position, int32_t n) {
   return {low, low + 1 < n ? low + 1 : low, p - static_cast<float>(low)};
 }
 
-DURA_HOST_DEVICE inline uint8_t round_u8(float v) { return v > 0.0f ? (v < 255.0f ? static_cast<uint8_t>(v + 0.5f) : uint8_t{255}) : uint8_t{0}; }
+DURA_HOST_DEVICE inline uint8_t round_u8(float v) {
+  return v > 0.0f ? (v < 255.0f ? static_cast<uint8_t>(v + 0.5f) : uint8_t{255}) : uint8_t{0};
+}
 
 // Pillow's SMOOTH filter: weights 1 around and 5 in the middle, over 13, rounded. `sum` is that of all nine pixels. A tie cannot occur.
 DURA_HOST_DEVICE inline uint8_t smooth_u8(int32_t sum, int32_t middle) { return static_cast<uint8_t>((2 * (sum + 4 * middle) + 13) / 26); }

@@ -159,7 +159,7 @@ class LifetimeRecorder : public MemorySource {
 class Arena : public MemorySource {
  public:
   Arena(Device device, MemoryPlan plan);
-  void rewind();  // all buffers must have been released
+  void rewind();        // all buffers must have been released
   void finish() const;  // an error where fewer allocations were made than planned
   Block allocate(size_t bytes, const std::string& what) override;
   void release(const Block& block) override;

@@ -24,9 +24,9 @@ inline void pause_a_moment() {
 #endif
 }
 
-// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes fewer.
-// A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of a
-// worker, the loop ends without it.
+// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
+// fewer. A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of
+// a worker, the loop ends without it.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads) {

@@ -13,7 +13,8 @@ void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task);
 // Cuts [0, count) into pieces of at most `grain` and runs body(begin, end) on each.
 void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
-// Which of the running loop's threads the caller is: 0 ... num_threads()-1, and 0 outside of a loop. For scratch memory only: a result must not depend on it.
+// Which of the running loop's threads the caller is: 0 ... num_threads()-1, and 0 outside of a loop. For scratch memory only: a result must
+// not depend on it.
 int worker_index();
 
 // While alive, the loops of this thread run in line: for a thread beside the computation (a data loader), which must neither take the

@@ -24,7 +24,8 @@ struct Folders {
     for (int64_t r = 4; r < 14; ++r) std::fill_n(mask.row(r) + 7, 10, uint8_t{255});
     for (int i = 0; i < 50; ++i) {
       Image slice(32, 32, 1);  // noise: no two are alike
-      for (size_t k = 0; k < slice.pixels.size(); ++k) slice.pixels[k] = static_cast<uint8_t>(formula::mix64(static_cast<uint64_t>(i) * 4096 + k));
+      for (size_t k = 0; k < slice.pixels.size(); ++k)
+        slice.pixels[k] = static_cast<uint8_t>(formula::mix64(static_cast<uint64_t>(i) * 4096 + k));
       write(concat(i < 40 ? "images/glioma/" : "images/meningioma/", i, ".png"), slice);
       if (i < 40) write(concat("masks/glioma/", i, ".png"), mask);
     }

@@ -93,9 +93,11 @@ TEST_CASE("a phase ends with the weights of its best epoch, or of its last where
   for (const char* restore : {"best", "last"}) {
     CAPTURE(restore);
     const std::string run = out / restore;
-    must_run("dura-train", {"--data", data.path(), "--out", run, "--weights", weights, "--depth", "18", "--size", "32", "--batch", "8",
-                            "--phase1-epochs", "3", "--phase1-lr", "1e-6", "--phase2-epochs", "0", "--monitor", "val_accuracy", "--restore",
-                            restore});
+    must_run(
+        "dura-train",
+        {"--data",    data.path(), "--out",           run, "--weights",   weights, "--depth",         "18", "--size",    "32",
+         "--batch",   "8",         "--phase1-epochs", "3", "--phase1-lr", "1e-6",  "--phase2-epochs", "0",  "--monitor", "val_accuracy",
+         "--restore", restore});
     const StateDict model = read_safetensors(run + "/model.safetensors"), best = read_safetensors(run + "/best_phase1.safetensors"),
                     last = read_safetensors(run + "/last.safetensors");
     const auto equal = [&](const StateDict& other, const std::string& prefix) {

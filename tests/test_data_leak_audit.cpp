@@ -96,8 +96,8 @@ TEST_CASE("a copy that was rotated a little, shifted, brightened or compressed i
   struct Change {
     double degrees, shift, gain, offset, gamma;
   };
-  const std::vector<Change> changes = {{0, 0, 0.7, 20, 1}, {0, 0, 1.3, -10, 1},   {0, 0, 1, 0, 0.8}, {0, 0, 1, 0, 1.25},
-                                       {4, 0, 1, 0, 1},    {-7, 0, 1, 0, 1},      {2.2, 3, 1, 0, 1}, {0, -3, 0.9, 5, 1},
+  const std::vector<Change> changes = {{0, 0, 0.7, 20, 1}, {0, 0, 1.3, -10, 1},    {0, 0, 1, 0, 0.8}, {0, 0, 1, 0, 1.25},
+                                       {4, 0, 1, 0, 1},    {-7, 0, 1, 0, 1},       {2.2, 3, 1, 0, 1}, {0, -3, 0.9, 5, 1},
                                        {8.5, 0, 1, 0, 1},  {-5.5, 0, 0.95, 0, 0.9}};
   for (size_t i = 0; i < changes.size(); ++i) {
     const Change& c = changes[i];

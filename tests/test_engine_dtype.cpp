@@ -115,7 +115,8 @@ TEST_CASE("names of element types", "[dtype]") {
 }
 
 TEST_CASE("casting f64 to 16 bits rounds once", "[dtype]") {
-  // Just beside the middle of two neighbours, by less than f32 resolves: going through f32 would end on the middle and then take the even one.
+  // Just beside the middle of two neighbours, by less than f32 resolves: going through f32 would end on the middle and then take the even
+  // one.
   struct Row {
     double value;
     uint16_t half, brain;
@@ -142,7 +143,8 @@ TEST_CASE("casting f64 to 16 bits rounds once", "[dtype]") {
     CHECK(half.data<f16>()->bits == r.half);
     CHECK(brain.data<bf16>()->bits == r.brain);
   }
-  const Tensor nan = Tensor::of<double>({1}, {std::numeric_limits<double>::quiet_NaN()}), half = Tensor::empty({1}, DType::f16, Device::cpu);
+  const Tensor nan = Tensor::of<double>({1}, {std::numeric_limits<double>::quiet_NaN()}),
+               half = Tensor::empty({1}, DType::f16, Device::cpu);
   backend(Device::cpu).cast(nan, half);
   CHECK(std::isnan(from_f16(*half.data<f16>())));
 }

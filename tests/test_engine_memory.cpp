@@ -17,7 +17,8 @@ TEST_CASE("planned lifetimes that overlap in time never overlap in memory", "[me
   for (size_t a = 0; a < lifetimes.size(); ++a)
     for (size_t b = 0; b < a; ++b) {
       const bool in_time = !(lifetimes[a].end < lifetimes[b].begin || lifetimes[b].end < lifetimes[a].begin);
-      const bool in_memory = plan.offsets[a] < plan.offsets[b] + lifetimes[b].bytes && plan.offsets[b] < plan.offsets[a] + lifetimes[a].bytes;
+      const bool in_memory =
+          plan.offsets[a] < plan.offsets[b] + lifetimes[b].bytes && plan.offsets[b] < plan.offsets[a] + lifetimes[a].bytes;
       overlaps += in_time && in_memory;
     }
   CHECK(overlaps == 0);

@@ -12,7 +12,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_points = 400;
 
-Json with_interval(double v, const Interval& i) { return {{"value", json_number(v)}, {"low", json_number(i.low)}, {"high", json_number(i.high)}}; }
+Json with_interval(double v, const Interval& i) {
+  return {{"value", json_number(v)}, {"low", json_number(i.low)}, {"high", json_number(i.high)}};
+}
 
 // At most max_points of `count` places, evenly spread, the first and last among them.
 std::vector<size_t> thinned(size_t count) {

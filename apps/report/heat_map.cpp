@@ -43,8 +43,7 @@ bool HeatMap::has_evidence() const {
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
   HeatMap out{height, width, std::vector<float>(static_cast<size_t>(height * width))};
-  const std::vector<Tap> rows = taps(map.height, height, map.rows),
-                         columns = taps(map.width, width, map.columns);
+  const std::vector<Tap> rows = taps(map.height, height, map.rows), columns = taps(map.width, width, map.columns);
   for (int64_t y = 0; y < height; ++y) {
     const Tap& r = rows[static_cast<size_t>(y)];
     const float* above = map.values.data() + r.first * map.width;

@@ -84,7 +84,8 @@ std::string lesions_text(const DataSurvey& survey) {
 
 // Both are used, in different splits.
 bool are_divided(const Manifest& manifest, const SimilarRows& pair) {
-  const auto a = parse_split(manifest.rows[static_cast<size_t>(pair.first)].split), b = parse_split(manifest.rows[static_cast<size_t>(pair.second)].split);
+  const auto a = parse_split(manifest.rows[static_cast<size_t>(pair.first)].split),
+             b = parse_split(manifest.rows[static_cast<size_t>(pair.second)].split);
   return a && b && *a != *b;
 }
 
@@ -100,11 +101,13 @@ std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
   }
   int64_t divided = 0;
   for (const SimilarRows& pair : survey.similar) divided += are_divided(manifest, pair);
-  text += concat("pairs of slices that show the same picture (mirrored, turned, slightly rotated, brighter or darker): ", survey.similar.size(), ", ", divided,
-                 " of them in two splits\n");
+  text +=
+      concat("pairs of slices that show the same picture (mirrored, turned, slightly rotated, brighter or darker): ", survey.similar.size(),
+             ", ", divided, " of them in two splits\n");
   for (size_t i = 0; i < std::min(most_examples, survey.similar.size()); ++i) {
     const SimilarRows& pair = survey.similar[i];
-    text += concat("  ", file_of(manifest, pair.first), " and ", file_of(manifest, pair.second), ", ", pair.placement.name(), line(", likeness %.4f\n", pair.likeness));
+    text += concat("  ", file_of(manifest, pair.first), " and ", file_of(manifest, pair.second), ", ", pair.placement.name(),
+                   line(", likeness %.4f\n", pair.likeness));
   }
   return text;
 }
@@ -135,8 +138,7 @@ std::map<std::string, double> column_deviations(const SplitReport& report) {
   std::map<std::string, double> largest;
   for (const StratumReport& s : report.strata)
     for (size_t k = 0; k < 3; ++k)
-      if (!s.column.empty())
-        largest[s.column] = std::max(largest[s.column], std::abs(static_cast<double>(s.rows[k]) - s.wanted[k]));
+      if (!s.column.empty()) largest[s.column] = std::max(largest[s.column], std::abs(static_cast<double>(s.rows[k]) - s.wanted[k]));
   return largest;
 }
 
@@ -209,7 +211,10 @@ std::string survey_json(const DataSurvey& survey, const Manifest& manifest, cons
   if (split) {
     json strata = json::array();
     for (const StratumReport& s : split->strata) strata.push_back({{"name", s.name}, {"rows", s.rows}, {"wanted", s.wanted}});
-    out["split"] = {{"units", split->units}, {"largest_class_deviation", split->largest_class_deviation}, {"strata", strata}, {"column_deviations", column_deviations(*split)}};
+    out["split"] = {{"units", split->units},
+                    {"largest_class_deviation", split->largest_class_deviation},
+                    {"strata", strata},
+                    {"column_deviations", column_deviations(*split)}};
   }
   // File names may hold bytes that are no UTF-8: replace them rather than fail at the very end.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

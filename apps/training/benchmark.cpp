@@ -37,7 +37,8 @@ void set_mode(Classifier& model, const std::string& mode) {
 }  // namespace
 
 BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
-  if (o.mode != "inf" && o.mode != "train" && o.mode != "half" && o.mode != "head") fail_usage("there is no benchmark '", o.mode, "'. Use inf, train, half or head.");
+  if (o.mode != "inf" && o.mode != "train" && o.mode != "half" && o.mode != "head")
+    fail_usage("there is no benchmark '", o.mode, "'. Use inf, train, half or head.");
   if (o.batch < 1 || o.size < 32 || o.repetitions < 1 || o.classes < 2)
     fail_usage("benchmark: batch ", o.batch, ", size ", o.size, ", repetitions ", o.repetitions, ", classes ", o.classes, " make no sense");
   const std::vector<std::string> classes = [&] {
@@ -81,7 +82,9 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     const auto body_of_batch = [&, body](int64_t batch) {
       body(Tensor::empty({batch, o.size, o.size, 3}, o.tensors.compute, device), Tensor::empty({batch}, DType::i32, device));
     };
-    step = std::make_unique<CapturedStep>(device, [&, body] { body(x, labels); }, CapturedStepOptions{.capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
+    step = std::make_unique<CapturedStep>(
+        device, [&, body] { body(x, labels); },
+        CapturedStepOptions{.capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
     run = [&] { step->run(); };
   }
   // A CUDA device works on behind the caller's back; reading one value waits for it.
@@ -112,11 +115,13 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
 std::string benchmark_json(const BenchmarkOptions& o, const BenchmarkResult& r) {
   const auto images_per_second = [&](double s) { return static_cast<double>(o.batch) / s; };
   std::ostringstream out;
-  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"precision\": \"" << o.precision << "\", \"bs\": " << o.batch << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median()
-      << ", \"min\": " << r.seconds.front() << ", \"max\": " << r.seconds.back() << std::setprecision(2) << ", \"ips_med\": " << images_per_second(r.median())
-      << ", \"ips_max\": " << images_per_second(r.seconds.front()) << ", \"util\": " << r.utilisation << ", \"rss\": " << (r.peak_bytes >> 20)
-      << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20) << ", \"used\": " << (r.used_bytes >> 20)
-      << ", \"device\": \"" << device_name(o.tensors.device) << "\", \"device_peak\": " << (r.device_peak_bytes >> 20) << ", \"kernels\": \"" << cpu::kernels().name << "\"}";
+  out << std::fixed << "{\"mode\": \"" << o.mode << "\", \"precision\": \"" << o.precision << "\", \"bs\": " << o.batch
+      << ", \"nt\": " << num_threads() << std::setprecision(4) << ", \"med\": " << r.median() << ", \"min\": " << r.seconds.front()
+      << ", \"max\": " << r.seconds.back() << std::setprecision(2) << ", \"ips_med\": " << images_per_second(r.median())
+      << ", \"ips_max\": " << images_per_second(r.seconds.front()) << ", \"util\": " << r.utilisation
+      << ", \"rss\": " << (r.peak_bytes >> 20) << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20)
+      << ", \"used\": " << (r.used_bytes >> 20) << ", \"device\": \"" << device_name(o.tensors.device)
+      << "\", \"device_peak\": " << (r.device_peak_bytes >> 20) << ", \"kernels\": \"" << cpu::kernels().name << "\"}";
   return out.str();
 }
 

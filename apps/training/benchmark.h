@@ -16,20 +16,21 @@ struct BenchmarkOptions {
 };
 
 struct BenchmarkResult {
-  std::vector<double> seconds;      // of each repetition, sorted
-  double utilisation = 0;           // processor time / (wall time * threads), median
-  size_t base_bytes = 0;            // peak resident memory of the process before the first step
-  size_t peak_bytes = 0;            // and after the last
-  size_t planned_bytes = 0;         // of the step's arena, by its dry run; 0 for inference
-  size_t used_bytes = 0;            // of it
-  size_t device_peak_bytes = 0;     // most that tensors on the device held at once
+  std::vector<double> seconds;   // of each repetition, sorted
+  double utilisation = 0;        // processor time / (wall time * threads), median
+  size_t base_bytes = 0;         // peak resident memory of the process before the first step
+  size_t peak_bytes = 0;         // and after the last
+  size_t planned_bytes = 0;      // of the step's arena, by its dry run; 0 for inference
+  size_t used_bytes = 0;         // of it
+  size_t device_peak_bytes = 0;  // most that tensors on the device held at once
   double median() const { return seconds[seconds.size() / 2]; }
 };
 
 // Unmeasured steps come first: packing, page faults, on CUDA the capture.
 BenchmarkResult run_benchmark(const BenchmarkOptions& options);
 
-// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned and used (MiB of the arena), device, device_peak (MiB of its tensors), kernels.
+// One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned and used
+// (MiB of the arena), device, device_peak (MiB of its tensors), kernels.
 std::string benchmark_json(const BenchmarkOptions& options, const BenchmarkResult& result);
 
 }  // namespace dura

@@ -16,7 +16,8 @@ void DataOptions::declare(Program& program, bool required) {
   program.list("--column", columns, "Other column names of the manifest: label=class");
   program.list("--classes", classes, "Classes in order, with aliases: Menin=meningioma Glioma (default: the labels in alphabetical order)");
   program.flag("--allow-leak", allow_leak, "Go on although a patient or group is in two splits");
-  program.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out", {.min = 0, .max = 1});
+  program.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out",
+                 {.min = 0, .max = 1});
 }
 
 Manifest DataOptions::load() const {
@@ -32,7 +33,8 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
   DataSplits data;
   data.manifest = options.load();
   data.rows = rows_by_split(data.manifest);
-  for (const auto& [value, count] : data.rows.left_out) log_info(data.manifest.name, ": ", count, " rows with split '", value, "' are left out");
+  for (const auto& [value, count] : data.rows.left_out)
+    log_info(data.manifest.name, ": ", count, " rows with split '", value, "' are left out");
   if (!options.classes.empty()) {
     data.classes = ClassNames(options.classes);
   } else if (!model_classes.empty()) {
@@ -47,7 +49,8 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
   if (!model_classes.empty() && data.classes.names() != model_classes) {
     std::string known;
     for (const std::string& c : model_classes) known += (known.empty() ? "" : ", ") + c;
-    fail_usage("the model was trained for the classes ", known, " in this order, --classes says ", data.classes.list(), ". Name the model's classes, with aliases where labels differ.");
+    fail_usage("the model was trained for the classes ", known, " in this order, --classes says ", data.classes.list(),
+               ". Name the model's classes, with aliases where labels differ.");
   }
   if (options.allow_leak) {
     data.allowed_leaks = find_leaks(data.manifest, data.rows);
@@ -59,11 +62,13 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
   return data;
 }
 
-std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing, bool require_all_classes) const {
+std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
+                                          bool require_all_classes) const {
   DURA_CHECK(!rows[split].empty(), manifest.name, " has no rows in the split '", split_name(split), "'. dura-prepare ", options.folder,
              " --out manifest.csv divides the pictures into train, val and test.");
-  return std::make_unique<Dataset>(manifest, rows[split], classes, preprocessing.steps(),
-                                   DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});
+  return std::make_unique<Dataset>(
+      manifest, rows[split], classes, preprocessing.steps(),
+      DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});
 }
 
 }  // namespace dura

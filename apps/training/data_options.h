@@ -30,7 +30,8 @@ struct DataSplits {
   std::vector<std::string> allowed_leaks;  // sentences; only with --allow-leak
 
   // Throws where the split is empty, naming dura-prepare.
-  std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing, bool require_all_classes) const;
+  std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
+                                bool require_all_classes) const;
 };
 // `model_classes`: of a trained model; used where --classes is not given, and to be matched in number and order where it is.
 DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes = {});

@@ -13,13 +13,16 @@ bool maximised(const std::string& monitor) {
   if (monitor.find("loss") != std::string::npos) return false;
   for (const char* metric : {"f1", "precision", "recall", "accuracy", "auc"})
     if (monitor.find(metric) != std::string::npos) return true;
-  fail_usage("early stopping: is '", monitor, "' to be minimised or maximised? Watch val_loss, val_accuracy, val_auc, or val_f1_, val_precision_, val_recall_ with a class.");
+  fail_usage(
+      "early stopping: is '", monitor,
+      "' to be minimised or maximised? Watch val_loss, val_accuracy, val_auc, or val_f1_, val_precision_, val_recall_ with a class.");
 }
 
 template <class T>
 T integer(const std::map<std::string, std::string>& state, const char* key) {
   const auto found = state.find(key);
-  DURA_CHECK(found != state.end(), "early stopping: the saved state has no '", key, "'. The checkpoint is from another version; begin a new run.");
+  DURA_CHECK(found != state.end(), "early stopping: the saved state has no '", key,
+             "'. The checkpoint is from another version; begin a new run.");
   const std::string& text = found->second;
   T value = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -61,8 +64,8 @@ std::map<std::string, std::string> EarlyStopping::state() const {
 
 void EarlyStopping::restore(const std::map<std::string, std::string>& state) {
   const auto monitor = state.find("monitor");
-  DURA_CHECK(monitor != state.end() && monitor->second == options_.monitor, "early stopping: the saved run watched '", monitor == state.end() ? "" : monitor->second,
-             "', this one watches '", options_.monitor, "'. Resume with the same monitor.");
+  DURA_CHECK(monitor != state.end() && monitor->second == options_.monitor, "early stopping: the saved run watched '",
+             monitor == state.end() ? "" : monitor->second, "', this one watches '", options_.monitor, "'. Resume with the same monitor.");
   best_ = std::bit_cast<double>(integer<uint64_t>(state, "best_bits"));
   best_epoch_ = integer<int64_t>(state, "best_epoch");
   wait_ = integer<int64_t>(state, "wait");

@@ -1,5 +1,5 @@
-// Keras' EarlyStopping: stop when a watched value has not improved for `patience` epochs, and know which epoch was best, so that its weights can be restored
-// whatever ends the run.
+// Keras' EarlyStopping: stop when a watched value has not improved for `patience` epochs, and know which epoch was best, so that its
+// weights can be restored whatever ends the run.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -15,7 +15,8 @@ struct EarlyStoppingOptions {
 
 class EarlyStopping {
  public:
-  // Losses are minimised; f1, precision, recall, accuracy and auc are maximised. UsageError for any other monitor, a negative patience or min_delta.
+  // Losses are minimised; f1, precision, recall, accuracy and auc are maximised. UsageError for any other monitor, a negative patience or
+  // min_delta.
   explicit EarlyStopping(const EarlyStoppingOptions& options);
 
   // After each epoch: true where the value is the best so far, by more than min_delta. NaN never is.

@@ -8,7 +8,8 @@ namespace dura {
 int last_frozen_stage(Classifier& model) {
   int last = ResNet::stages - 1;
   for (const ConvBn* u : model.backbone().units()) {
-    const bool frozen = !u->conv.weight.trainable() && !u->bn.gamma.trainable() && !u->bn.beta.trainable() && !u->bn.keeps_batch_statistics();
+    const bool frozen =
+        !u->conv.weight.trainable() && !u->bn.gamma.trainable() && !u->bn.beta.trainable() && !u->bn.keeps_batch_statistics();
     if (frozen) continue;
     // "layer3.0.conv1" belongs to stage 3, "conv1" to stage 0
     const std::string& name = u->conv.name();
@@ -20,7 +21,8 @@ int last_frozen_stage(Classifier& model) {
 
 size_t default_feature_budget() { return device_memory_bytes(Device::cpu) / 4; }
 
-FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes) : model_(model), budget_(budget_bytes), stage_(last_frozen_stage(model)) {}
+FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes)
+    : model_(model), budget_(budget_bytes), stage_(last_frozen_stage(model)) {}
 
 Shape FeatureCache::feature_shape(const Shape& images) {
   const TensorOptions& t = model_.options().backbone.tensors;
@@ -48,7 +50,8 @@ Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& 
       const Tensor row = computed.slice(n * width, {computed.shape()[1], computed.shape()[2], computed.shape()[3]});
       if (bytes_ + row.bytes() > budget_) {
         if (!full_)
-          log_info("feature cache: the budget of ", budget_ >> 20, " MiB is used up by ", rows_.size(), " images; the features of the others are computed again each time");
+          log_info("feature cache: the budget of ", budget_ >> 20, " MiB is used up by ", rows_.size(),
+                   " images; the features of the others are computed again each time");
         full_ = true;
         continue;
       }
@@ -60,10 +63,12 @@ Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& 
     return computed;
   }
   const Tensor& first = rows_.at(samples.front());
-  const Tensor batch = Tensor::empty({N, first.shape()[0], first.shape()[1], first.shape()[2]}, first.dtype(), b.device(), "cached features");
+  const Tensor batch =
+      Tensor::empty({N, first.shape()[0], first.shape()[1], first.shape()[2]}, first.dtype(), b.device(), "cached features");
   for (int64_t n = 0; n < N; ++n) {
     const int64_t s = samples[static_cast<size_t>(n)];
-    b.upload((s < 0 ? first : rows_.at(s)).raw(), batch.slice(n * first.numel(), first.shape()));  // what pads a batch only has to be finite
+    b.upload((s < 0 ? first : rows_.at(s)).raw(),
+             batch.slice(n * first.numel(), first.shape()));  // what pads a batch only has to be finite
   }
   return batch;
 }

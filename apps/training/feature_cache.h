@@ -1,5 +1,6 @@
-// The features of images behind the longest frozen part of the backbone, kept in host memory up to a budget. Valid while the frozen weights, the images
-// and their preprocessing stay as they are: make a new one for each phase. Over the budget the rest is computed again each time, and the log says so once.
+// The features of images behind the longest frozen part of the backbone, kept in host memory up to a budget. Valid while the frozen
+// weights, the images and their preprocessing stay as they are: make a new one for each phase. Over the budget the rest is computed again
+// each time, and the log says so once.
 #pragma once
 #include <unordered_map>
 #include <vector>
@@ -19,7 +20,8 @@ class FeatureCache {
   FeatureCache(Classifier& model, size_t budget_bytes);
 
   int stage() const { return stage_; }  // features behind this stage; -1: nothing is frozen, nothing is cached
-  // Features (N,h,w,C) on the model's device for u8 CPU images (N,H,W,3) with these sample numbers (-1: padding); computed and remembered where missing.
+  // Features (N,h,w,C) on the model's device for u8 CPU images (N,H,W,3) with these sample numbers (-1: padding); computed and remembered
+  // where missing.
   Tensor features(const Tensor& images, const std::vector<int64_t>& samples);
   // Of a batch of images of this shape, without computing anything.
   Shape feature_shape(const Shape& images);

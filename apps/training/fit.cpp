@@ -18,7 +18,9 @@
 namespace dura {
 namespace {
 
-bool contains(const std::vector<std::string>& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 double validation_auc(const Predictions& p) {
   double sum = 0;
@@ -60,7 +62,8 @@ std::string class_scores(const Confusion& c, const std::vector<std::string>& cla
 // One phase: what lives as long as the set of trainable parameters does.
 class Phase {
  public:
-  Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val, const FitOptions& o)
+  Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
+        const FitOptions& o)
       : stopping(plan.early_stopping), model_(model), plan_(plan), options_(o) {
     set_trainable(model, plan, fresh);
     model.set_training(true);
@@ -68,7 +71,8 @@ class Phase {
     adam_options.lr = plan.learning_rate;
     adam = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
     const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
-    train_loader_ = std::make_unique<Loader>(train, LoaderOptions{.batch_size = o.batch, .training = true, .seed = o.seed, .policies = o.augment, .items = o.items});
+    train_loader_ = std::make_unique<Loader>(
+        train, LoaderOptions{.batch_size = o.batch, .training = true, .seed = o.seed, .policies = o.augment, .items = o.items});
     val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.batch, .seed = o.seed, .policies = {}, .items = {}});
     if (o.feature_budget > 0) {
       val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
@@ -100,7 +104,8 @@ class Phase {
       done += batch.rows;
       const TrainSums sums = step_->read_sums();
       const Confusion confusion(static_cast<int64_t>(model_.classes().size()), sums.confusion);
-      progress.update(done, concat("loss ", percent(sums.loss / static_cast<double>(sums.images)), class_scores(confusion, model_.classes())));
+      progress.update(done,
+                      concat("loss ", percent(sums.loss / static_cast<double>(sums.images)), class_scores(confusion, model_.classes())));
     }
     const TrainSums sums = step_->read_sums();
     record.train_loss = sums.loss / static_cast<double>(sums.images);
@@ -120,14 +125,16 @@ class Phase {
     model_.set_training(true);
     record.seconds += clock.seconds();
     const Device device = model_.options().backbone.tensors.device;
-    const auto peak = device == Device::cpu ? static_cast<double>(peak_resident_bytes()) : static_cast<double>(device_pool(device)->statistics().peak);
+    const auto peak =
+        device == Device::cpu ? static_cast<double>(peak_resident_bytes()) : static_cast<double>(device_pool(device)->statistics().peak);
     record.peak_memory_mib = peak / (1 << 20);
   }
 
   // What became of the prediction that was logged when the phase began.
   void log_memory() const {
     const CapturedStep& c = step_->captured();
-    log_info(plan_.name, ": peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB predicted, ", mebibytes(c.measured_peak() + c.held_besides()), " MiB used");
+    log_info(plan_.name, ": peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB predicted, ",
+             mebibytes(c.measured_peak() + c.held_besides()), " MiB used");
   }
 
  private:
@@ -142,18 +149,21 @@ class Phase {
       progress.update(done += in_order.batch().rows);
     }
     model_.set_training(true);
-    log_info(plan_.name, ": features of ", done, " images behind stage ", train_cache_->stage(), " kept (", train_cache_->bytes() >> 20, " MiB)");
+    log_info(plan_.name, ": features of ", done, " images behind stage ", train_cache_->stage(), " kept (", train_cache_->bytes() >> 20,
+             " MiB)");
   }
 
   void make_step(const Dataset& train) {
     const Shape images{options_.batch, train.height(), train.width(), 3};
     const Shape features = train_cache_ ? train_cache_->feature_shape(images) : Shape();
-    step_ = std::make_unique<TrainStep>(model_, *adam, options_.loss, images, train_cache_ ? train_cache_->stage() + 1 : 0, features, options_.capture);
+    step_ = std::make_unique<TrainStep>(model_, *adam, options_.loss, images, train_cache_ ? train_cache_->stage() + 1 : 0, features,
+                                        options_.capture);
     step_->prepare();
     const CapturedStep& c = step_->captured();
     const Device device = model_.options().backbone.tensors.device;
-    log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ", mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ",
-             mebibytes(c.held_besides()), " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
+    log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ",
+             mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ", mebibytes(c.held_besides()),
+             " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
   }
 
   Classifier& model_;
@@ -167,9 +177,10 @@ class Phase {
 std::filesystem::path best_file(const FitOptions& o, const PhasePlan& plan) { return o.run / concat("best_", plan.name, ".safetensors"); }
 
 void log_epoch(const EpochRecord& r, const PhasePlan& plan, const std::vector<std::string>& classes, bool improved) {
-  log_info(r.phase, " epoch ", r.epoch + 1, "/", plan.epochs, "  train loss ", percent(r.train_loss), "  val loss ", percent(r.val_loss), "  val accuracy ", percent(r.val.accuracy()),
-           class_scores(r.val, classes), r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "",
-           "  (", Progress::duration(r.seconds), ", ", percent(r.images_per_second), " images/s)", improved ? "  best so far" : "");
+  log_info(r.phase, " epoch ", r.epoch + 1, "/", plan.epochs, "  train loss ", percent(r.train_loss), "  val loss ", percent(r.val_loss),
+           "  val accuracy ", percent(r.val.accuracy()), class_scores(r.val, classes),
+           r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "", "  (",
+           Progress::duration(r.seconds), ", ", percent(r.images_per_second), " images/s)", improved ? "  best so far" : "");
 }
 
 }  // namespace
@@ -186,7 +197,8 @@ void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<s
   }
 }
 
-FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val, const FitOptions& options, const StopRequest& stop) {
+FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
+               const FitOptions& options, const StopRequest& stop) {
   FitOutcome outcome;
   const std::filesystem::path last = options.run / "last.safetensors";
   std::unique_ptr<TrainingState> saved;
@@ -217,7 +229,8 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       schedule.restore(saved->schedule);
       epoch = saved->epoch + 1;
     }
-    log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments ", resumed ? "restored" : "reset");
+    log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments ",
+             resumed ? "restored" : "reset");
     for (; epoch < plan.epochs && !phase.stopping.should_stop(); ++epoch) {
       EpochRecord record{.phase = plan.name, .epoch = epoch};
       if (!phase.train_epoch(planned_before + epoch, schedule, record, stop)) {
@@ -230,27 +243,39 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       phase.validate(record);
       const bool improved = phase.stopping.update(epoch, record.value(plan.early_stopping.monitor, model.classes()));
       if (improved) write_safetensors(best_file(options, plan), state_of(model));
-      if (plan.schedule.kind == ScheduleOptions::Kind::plateau && schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
-        log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience, " epochs, learning rate times ", plan.schedule.plateau_factor);
+      if (plan.schedule.kind == ScheduleOptions::Kind::plateau &&
+          schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
+        log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience,
+                 " epochs, learning rate times ", plan.schedule.plateau_factor);
       history.add(record);
-      write_training_state(last, model, *phase.adam, {.phase = plan.name, .epoch = epoch, .history_rows = ++rows, .early_stopping = phase.stopping.state(), .schedule = schedule.state(), .arrays = {}});
+      write_training_state(last, model, *phase.adam,
+                           {.phase = plan.name,
+                            .epoch = epoch,
+                            .history_rows = ++rows,
+                            .early_stopping = phase.stopping.state(),
+                            .schedule = schedule.state(),
+                            .arrays = {}});
       log_epoch(record, plan, model.classes(), improved);
       ++outcome.epochs_run;
     }
     phase.log_memory();
-    if (phase.stopping.should_stop()) log_info(plan.name, ": no improvement of ", phase.stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
+    if (phase.stopping.should_stop())
+      log_info(plan.name, ": no improvement of ", phase.stopping.monitor(), " for ", plan.early_stopping.patience,
+               " epochs, stopped early");
     if (phase.stopping.best_epoch() >= 0) best = best_file(options, plan);
     if (!plan.restore_best) {
       log_info(plan.name, ": weights of the last epoch, ", epoch, ", kept");
     } else if (phase.stopping.best_epoch() >= 0) {
       load_state(model, read_safetensors(best), Strict::yes, best.string());
-      log_info(plan.name, ": weights of epoch ", phase.stopping.best_epoch() + 1, " restored (", phase.stopping.monitor(), " ", percent(phase.stopping.best()), ")");
+      log_info(plan.name, ": weights of epoch ", phase.stopping.best_epoch() + 1, " restored (", phase.stopping.monitor(), " ",
+               percent(phase.stopping.best()), ")");
     }
     outcome.best_epoch.push_back(phase.stopping.best_epoch());
     planned_before += plan.epochs;
   }
   // Otherwise the model would be left untrained without a word.
-  DURA_CHECK(!skipping, last.string(), ": the checkpoint is of the phase '", saved ? saved->phase : "", "', which has no epochs now. Resume with the settings of the run.");
+  DURA_CHECK(!skipping, last.string(), ": the checkpoint is of the phase '", saved ? saved->phase : "",
+             "', which has no epochs now. Resume with the settings of the run.");
   model.set_training(false);
   return outcome;
 }

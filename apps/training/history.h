@@ -1,4 +1,5 @@
-// history.csv: one row per epoch, written (beside, synced, renamed) after each, so that a killed run leaves whole rows. Numbers have all their digits.
+// history.csv: one row per epoch, written (beside, synced, renamed) after each, so that a killed run leaves whole rows. Numbers have all
+// their digits.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,7 +12,7 @@ namespace dura {
 
 struct EpochRecord {
   std::string phase;
-  int64_t epoch = 0;  // from 0 in each phase
+  int64_t epoch = 0;         // from 0 in each phase
   double learning_rate = 0;  // of the last step
   double train_loss = 0, train_loss_weighted = 0, val_loss = 0, val_loss_weighted = 0;
   Confusion train = Confusion(0), val = Confusion(0);

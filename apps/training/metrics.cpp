@@ -17,7 +17,8 @@ constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
 }  // namespace
 
 Confusion::Confusion(int64_t classes, std::vector<int64_t> counts) : classes_(classes), counts_(std::move(counts)) {
-  DURA_CHECK(static_cast<int64_t>(counts_.size()) == classes * classes, "confusion matrix: ", counts_.size(), " counts for ", classes, " classes");
+  DURA_CHECK(static_cast<int64_t>(counts_.size()) == classes * classes, "confusion matrix: ", counts_.size(), " counts for ", classes,
+             " classes");
 }
 
 int64_t Confusion::total() const { return std::accumulate(counts_.begin(), counts_.end(), int64_t{0}); }
@@ -58,7 +59,8 @@ double Confusion::balanced_accuracy() const {
 
 std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t classes) {
   std::vector<int32_t> best;
-  for (auto row = values.begin(); row != values.end(); row += classes) best.push_back(static_cast<int32_t>(std::max_element(row, row + classes) - row));
+  for (auto row = values.begin(); row != values.end(); row += classes)
+    best.push_back(static_cast<int32_t>(std::max_element(row, row + classes) - row));
   return best;
 }
 
@@ -69,8 +71,10 @@ Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int
   return c;
 }
 
-double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes, const std::vector<double>& weights) {
-  DURA_CHECK(logits.size() == labels.size() * static_cast<size_t>(classes), "log loss: ", logits.size(), " logits for ", labels.size(), " rows of ", classes, " classes");
+double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes,
+                const std::vector<double>& weights) {
+  DURA_CHECK(logits.size() == labels.size() * static_cast<size_t>(classes), "log loss: ", logits.size(), " logits for ", labels.size(),
+             " rows of ", classes, " classes");
   double total = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
     const double* row = logits.data() + i * static_cast<size_t>(classes);

@@ -36,6 +36,7 @@ std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t clas
 Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int32_t>& predicted, int64_t classes);
 
 // Mean of -log softmax(logits)[label], times weights[label] where weights are given (normalised by the number of rows).
-double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes, const std::vector<double>& weights = {});
+double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes,
+                const std::vector<double>& weights = {});
 
 }  // namespace dura

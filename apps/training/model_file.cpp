@@ -37,7 +37,8 @@ const char* name_in(const Names<E> (&names)[N], E value) {
 
 std::string required(const StateDict& state, const std::string& key, const std::string& file) {
   const auto found = state.metadata().find(key);
-  DURA_CHECK(found != state.metadata().end(), file, ": the metadata entry '", key, "' is missing. A model written by dura-train is expected here.");
+  DURA_CHECK(found != state.metadata().end(), file, ": the metadata entry '", key,
+             "' is missing. A model written by dura-train is expected here.");
   return found->second;
 }
 
@@ -45,7 +46,8 @@ double number(const StateDict& state, const std::string& key, double low, double
   const std::string text = required(state, key, file);
   char* end = nullptr;
   const double v = std::strtod(text.c_str(), &end);
-  DURA_CHECK(!text.empty() && *end == '\0' && v >= low && v <= high, file, ": the metadata entry '", key, "' is '", text, "', expected a number from ", low, " to ", high);
+  DURA_CHECK(!text.empty() && *end == '\0' && v >= low && v <= high, file, ": the metadata entry '", key, "' is '", text,
+             "', expected a number from ", low, " to ", high);
   return v;
 }
 
@@ -90,7 +92,8 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   const StateDict state = read_safetensors(file);
   const std::string name = file.string();
   require_finite(state, name);
-  DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name), "', expected '", model_format, "'");
+  DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name),
+             "', expected '", model_format, "'");
   ClassifierOptions o;
   o.classes = lines(required(state, "dura.classes", name));
   o.backbone.depth = static_cast<int>(number(state, "dura.depth", 18, 101, name));
@@ -100,8 +103,9 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   o.input = parse_input(required(state, "dura.input", name));
   o.dropout = number(state, "dura.dropout", 0, 0.999, name);
   DURA_CHECK(o.classes.size() >= 2, name, ": the metadata names ", o.classes.size(), " class, a classifier has at least two");
-  DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "), ", expected were ",
-             joined(expected_classes, ", "), " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
+  DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "),
+             ", expected were ", joined(expected_classes, ", "),
+             " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
   ModelFile result;
   result.model = std::make_unique<Classifier>(o, Initialise::no);
   result.preprocessing = PreprocessingOptions::from_metadata(state.metadata(), name);
@@ -118,7 +122,9 @@ int depth_of(const std::vector<std::string>& loaded) {
     ResNet net({.depth = depth, .tensors = {.device = Device::meta}});
     const std::vector<ConvBn*> units = net.units();
     const auto is_there = [&](const ConvBn* u) { return std::find(loaded.begin(), loaded.end(), u->conv.weight.name()) != loaded.end(); };
-    const auto is_filter = [](const std::string& name) { return name.find("conv") != std::string::npos || name.ends_with("downsample.0.weight"); };
+    const auto is_filter = [](const std::string& name) {
+      return name.find("conv") != std::string::npos || name.ends_with("downsample.0.weight");
+    };
     const auto filters = static_cast<size_t>(std::count_if(loaded.begin(), loaded.end(), is_filter));
     if (filters == units.size() && std::all_of(units.begin(), units.end(), is_there)) return depth;
   }
@@ -129,13 +135,16 @@ int depth_of(const std::vector<std::string>& loaded) {
 
 std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file) {
   const LoadReport report = load_state(model.backbone(), state, Strict::no, file);
-  DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(), ". Choose the depth that the file has with --depth.");
+  DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(),
+             ". Choose the depth that the file has with --depth.");
   for (const std::string& name : report.unexpected)
-    DURA_CHECK(name.rfind("layer", 0) != 0, file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth, ". Choose the depth that the file has with --depth.");
+    DURA_CHECK(name.rfind("layer", 0) != 0, file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth,
+               ". Choose the depth that the file has with --depth.");
   // Blocks that only the deeper network has would be initialised and trained without a word.
   const int depth = model.options().backbone.depth, file_depth = depth_of(report.loaded);
   if (file_depth != 0 && file_depth != depth)
-    fail_usage(file, " has the blocks of a ResNet-", file_depth, ", --depth asks for a ResNet-", depth, ". Use --depth ", file_depth, ", or weights of a ResNet-", depth, ".");
+    fail_usage(file, " has the blocks of a ResNet-", file_depth, ", --depth asks for a ResNet-", depth, ". Use --depth ", file_depth,
+               ", or weights of a ResNet-", depth, ".");
   if (!report.unexpected.empty()) log_info(file, ": not used: ", joined(report.unexpected, ", "));
   std::vector<std::string> fresh;
   for (ConvBn* u : model.backbone().units()) {
@@ -145,8 +154,10 @@ std::vector<std::string> load_backbone(Classifier& model, const StateDict& state
       return false;
     };
     const bool no_filter = is_missing(u->conv.weight.name());
-    const bool no_statistics = is_missing(u->bn.gamma.name()) || is_missing(u->bn.beta.name()) || is_missing(u->bn.name() + ".running_mean") || is_missing(u->bn.name() + ".running_var");
-    DURA_CHECK(no_filter || !no_statistics, file, ": the BatchNorm ", u->bn.name(), " is not complete though its convolution is there. The file is damaged or cut short.");
+    const bool no_statistics = is_missing(u->bn.gamma.name()) || is_missing(u->bn.beta.name()) ||
+                               is_missing(u->bn.name() + ".running_mean") || is_missing(u->bn.name() + ".running_var");
+    DURA_CHECK(no_filter || !no_statistics, file, ": the BatchNorm ", u->bn.name(),
+               " is not complete though its convolution is there. The file is damaged or cut short.");
     if (!no_filter) continue;
     u->bn.reset();
     fresh.push_back(u->conv.name());

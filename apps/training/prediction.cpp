@@ -18,7 +18,7 @@ std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t clas
   for (auto row = p.begin(); row != p.end(); row += classes) {
     const double largest = *std::max_element(row, row + classes);
     double sum = 0;
-    for (auto v = row; v != row + classes; ++v) sum += *v = std::exp(*v - largest);
+    for (auto v = row; v != row + classes; ++v) sum += * v = std::exp(*v - largest);
     for (auto v = row; v != row + classes; ++v) *v /= sum;
   }
   return p;
@@ -27,7 +27,8 @@ std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t clas
 Predictions predict(Classifier& model, Loader& loader, FeatureCache* cache) {
   const bool was_training = model.training();
   model.set_training(false);
-  Predictions result{.classes = static_cast<int64_t>(model.classes().size()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
+  Predictions result{
+      .classes = static_cast<int64_t>(model.classes().size()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
   for (loader.start_epoch(0); loader.next();) {
     const Batch& batch = loader.batch();
     Tensor logits;

@@ -11,10 +11,10 @@ namespace dura {
 
 struct Predictions {
   int64_t classes = 0;
-  std::vector<int64_t> samples;        // row numbers of the data set
-  std::vector<int32_t> labels;         // the true classes
-  std::vector<double> logits;          // samples x classes
-  std::vector<double> probabilities;   // likewise, softmax in double
+  std::vector<int64_t> samples;       // row numbers of the data set
+  std::vector<int32_t> labels;        // the true classes
+  std::vector<double> logits;         // samples x classes
+  std::vector<double> probabilities;  // likewise, softmax in double
 };
 
 // Host copy of (N,classes) logits of any floating dtype.
@@ -22,8 +22,8 @@ std::vector<double> download_as_double(const Tensor& t);
 // Softmax of each row of `classes` logits.
 std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
 
-// Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. With a
-// cache, the frozen part is computed once for each image. The model's training mode is as before afterwards.
+// Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out.
+// With a cache, the frozen part is computed once for each image. The model's training mode is as before afterwards.
 Predictions predict(Classifier& model, Loader& loader, FeatureCache* cache = nullptr);
 
 }  // namespace dura

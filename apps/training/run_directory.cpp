@@ -31,7 +31,9 @@ RunDirectory::RunDirectory(const std::filesystem::path& path, bool resume) : pat
   std::filesystem::remove(probe, error);
 }
 
-void RunDirectory::write(const std::string& name, const std::string& text) const { write_file_atomically(path_ / name, std::string_view(text)); }
+void RunDirectory::write(const std::string& name, const std::string& text) const {
+  write_file_atomically(path_ / name, std::string_view(text));
+}
 
 void RunDirectory::write_provenance(const std::map<std::string, std::string>& facts, const std::vector<std::string>& allowed_leaks) const {
   nlohmann::ordered_json json;

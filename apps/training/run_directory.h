@@ -9,8 +9,8 @@ namespace dura {
 
 class RunDirectory {
  public:
-  // Makes the folder and proves that it can be written to. A folder that holds a run already is refused unless resuming (UsageError); resuming what is
-  // not there begins a new run.
+  // Makes the folder and proves that it can be written to. A folder that holds a run already is refused unless resuming (UsageError);
+  // resuming what is not there begins a new run.
   RunDirectory(const std::filesystem::path& path, bool resume);
   void write(const std::string& name, const std::string& text) const;
   // run.json: the given facts, dura's version, the host's name of its processor, the number of threads.

@@ -26,9 +26,9 @@ struct StudyRun {
   int64_t seed = 0;
   double f1 = 0, recall = 0, precision = 0;
   double f1_low = NAN, f1_high = NAN;  // 95 % bootstrap interval over patients; NaN where it is not known
-  double train_f1 = 0, val_f1 = 0;  // of the final model, nothing augmented or dropped
-  double epoch_seconds = 0;         // median of phase 2's epochs, of all where it has none
-  double peak_memory_mib = 0;       // of the training process, or of its tensors on a CUDA device
+  double train_f1 = 0, val_f1 = 0;     // of the final model, nothing augmented or dropped
+  double epoch_seconds = 0;            // median of phase 2's epochs, of all where it has none
+  double peak_memory_mib = 0;          // of the training process, or of its tensors on a CUDA device
   double gap() const { return train_f1 - val_f1; }
 };
 

@@ -25,16 +25,17 @@ struct TrainSums {
 
 class TrainStep {
  public:
-  // Runs the model from `first_stage` on: 0 takes u8 images of shape `images` (N,H,W,3); k > 0 the features behind stage k-1, of shape `features` (N,h,w,C).
-  // `model` and `adam` must outlive the step; what is trainable must not change in its lifetime.
-  // `capture`: as in CapturedStepOptions.
-  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features, bool capture = true);
+  // Runs the model from `first_stage` on: 0 takes u8 images of shape `images` (N,H,W,3); k > 0 the features behind stage k-1, of shape
+  // `features` (N,h,w,C). `model` and `adam` must outlive the step; what is trainable must not change in its lifetime. `capture`: as in
+  // CapturedStepOptions.
+  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features,
+            bool capture = true);
 
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
 
-  void run(const Batch& batch);                                  // first_stage 0
-  void run(const Batch& batch, const Tensor& features);          // first_stage > 0
+  void run(const Batch& batch);                          // first_stage 0
+  void run(const Batch& batch, const Tensor& features);  // first_stage > 0
 
   TrainSums read_sums() const;
   void reset_sums();

@@ -24,8 +24,9 @@ Dimensions to_dimensions(const Shape& shape) {
 void from_array(const StateDict& arrays, const std::string& name, const Tensor& t, const std::string& file) {
   const Array* a = arrays.find(name);
   DURA_CHECK(a, file, ": the array ", quote(name), " is missing. The checkpoint is of another model; begin a new run.");
-  DURA_CHECK(a->type() == element_type(t.dtype()) && a->dimensions() == to_dimensions(t.shape()), file, ": the array ", quote(name), " is ", element_name(a->type()), " ",
-             describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(), ". The checkpoint is of another model; begin a new run.");
+  DURA_CHECK(a->type() == element_type(t.dtype()) && a->dimensions() == to_dimensions(t.shape()), file, ": the array ", quote(name), " is ",
+             element_name(a->type()), " ", describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(),
+             ". The checkpoint is of another model; begin a new run.");
   backend(t.device()).upload(a->bytes().data(), t);
 }
 
@@ -65,7 +66,10 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
   for (const StateDict::Entry& e : weights.entries()) s.add("model." + e.name, e.array);
   for_each_moment(adam, [&](const std::string& name, const Tensor& t) { s.add(name, to_array(t)); });
   s.add("step_state", to_array(adam.state()));
-  s.metadata() = {{"format", format}, {"phase", state.phase}, {"epoch", std::to_string(state.epoch)}, {"history_rows", std::to_string(state.history_rows)}};
+  s.metadata() = {{"format", format},
+                  {"phase", state.phase},
+                  {"epoch", std::to_string(state.epoch)},
+                  {"history_rows", std::to_string(state.history_rows)}};
   for (const auto& [key, value] : state.early_stopping) s.metadata()["early_stopping." + key] = value;
   for (const auto& [key, value] : state.schedule) s.metadata()["schedule." + key] = value;
   write_safetensors(file, s);
@@ -74,7 +78,8 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
 TrainingState read_training_state(const std::filesystem::path& file) {
   TrainingState state;
   state.arrays = read_safetensors(file);
-  DURA_CHECK(required(state.arrays, "format", file.string()) == format, file.string(), ": the checkpoint's format is not '", format, "'. Resume with the version that wrote it.");
+  DURA_CHECK(required(state.arrays, "format", file.string()) == format, file.string(), ": the checkpoint's format is not '", format,
+             "'. Resume with the version that wrote it.");
   state.phase = required(state.arrays, "phase", file.string());
   state.epoch = required_count(state.arrays, "epoch", file.string());
   state.history_rows = required_count(state.arrays, "history_rows", file.string());
