@@ -102,10 +102,11 @@ class Phase {
       else
         step_->run(batch);
       done += batch.rows;
-      const TrainSums sums = step_->read_sums();
-      const Confusion confusion(static_cast<int64_t>(model_.classes().size()), sums.confusion);
-      progress.update(done,
-                      concat("loss ", percent(sums.loss / static_cast<double>(sums.images)), class_scores(confusion, model_.classes())));
+      progress.update(done, [&] {
+        const TrainSums sums = step_->read_sums();
+        const Confusion confusion(static_cast<int64_t>(model_.classes().size()), sums.confusion);
+        return concat("loss ", percent(sums.loss / static_cast<double>(sums.images)), class_scores(confusion, model_.classes()));
+      });
     }
     const TrainSums sums = step_->read_sums();
     record.train_loss = sums.loss / static_cast<double>(sums.images);

@@ -63,7 +63,7 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
       sweep.smoothed.push_back(mean / (1 - std::pow(options.smoothing, static_cast<double>(i + 1))));
       const double now = sweep.smoothed.back();
       sweep.diverged = !std::isfinite(now) || now > 4 * sweep.smoothed[static_cast<size_t>(sweep.lowest())];
-      progress.update((i + 1) * fit_options.batch, concat("rate ", rate, "  loss ", now));
+      progress.update((i + 1) * fit_options.batch, [&] { return concat("rate ", rate, "  loss ", now); });
     }
   }
   load_state(model, before, Strict::yes, "the model before the sweep");

@@ -69,17 +69,18 @@ std::string Progress::duration(double seconds) {
   return text;
 }
 
-void Progress::update(int64_t done, const std::string& detail) {
+void Progress::update(int64_t done, const std::function<std::string()>& detail) {
   const auto now = std::chrono::steady_clock::now();
   const double since = std::chrono::duration<double>(now - last_).count();
   if (done < total_ && since < (terminal_ ? 0.2 : 30.0)) return;
   if (done >= total_ && !terminal_) return;  // the epoch's own line follows
   last_ = now;
+  const std::string what = detail ? detail() : "";
   const double rate = static_cast<double>(done) / std::max(seconds(), 1e-9);
   char numbers[96];
   std::snprintf(numbers, sizeof numbers, "  %lld/%lld  %.1f images/s  %s left  ", static_cast<long long>(done),
                 static_cast<long long>(total_), rate, duration(static_cast<double>(total_ - done) / std::max(rate, 1e-9)).c_str());
-  const std::string line = title_ + numbers + detail;
+  const std::string line = title_ + numbers + what;
   if (!terminal_) return log_info(line);
   // One column stays free: a full line would move the cursor to the next one, and a wrapped one cannot be taken back.
   std::fprintf(stderr, "\r%s\x1b[K", cut(line, terminal_columns() - 1).c_str());

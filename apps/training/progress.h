@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "engine/log.h"
@@ -16,8 +17,9 @@ class Progress {
   ~Progress();  // clears the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  // `done` images so far, and what else to say ("loss 0.312  precision ..."); what does not fit on the terminal's line is cut.
-  void update(int64_t done, const std::string& detail = "");
+  // `done` images so far. `detail` is asked what else to say ("loss 0.312  precision ...") only where a line is due, as the answer may
+  // have to wait for a card. What does not fit on the terminal's line is cut.
+  void update(int64_t done, const std::function<std::string()>& detail = {});
   double seconds() const;
 
   // "3 s", "2 min 10 s", "1 h 05 min"
