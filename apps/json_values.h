@@ -1,10 +1,8 @@
-// Numbers as dura's JSON files hold them and as its pages show them; for .cpp files.
+// Numbers as dura's JSON files hold them; for .cpp files.
 #pragma once
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <string>
 #include <vector>
 
 namespace dura {
@@ -21,14 +19,6 @@ inline std::vector<double> numbers(const nlohmann::json& list) {
   std::vector<double> values;
   for (const nlohmann::json& j : list) values.push_back(number(j));
   return values;
-}
-
-// "-" for what is no number
-inline std::string fixed(double v, int digits = 3) {
-  if (!std::isfinite(v)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, v);
-  return text;
 }
 
 }  // namespace dura

@@ -34,8 +34,8 @@ struct TrainOptions {
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
   OptimizerOptions optimizer;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss", sheet,
-                            find_lr = "off", precision = "f32", restore = "best";
+  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss";
+  std::string sheet, find_lr = "off", precision = "f32", restore = "best";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5;
@@ -164,8 +164,8 @@ void check_resumed_settings(const Program& program, const TrainOptions& o) {
     require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
 }
 
-// Each fold is dura-train and dura-evaluate in a folder of its own, with this command's settings and the fold's manifest. What is done is
-// kept.
+// Each fold is dura-train and dura-evaluate in a folder of its own, with this command's settings and the fold's manifest. What is done
+// already is not done again.
 int cross_validate(const Program& program, const TrainOptions& o) {
   if (o.run.empty()) fail_usage("--out is required.");
   const StopRequest stop;

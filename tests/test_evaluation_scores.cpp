@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/decimals.h"
 #include "apps/evaluation/evaluation.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/evaluation/text_table.h"

@@ -6,7 +6,7 @@
 #include <limits>
 #include <set>
 
-#include "apps/evaluation/text_table.h"
+#include "apps/decimals.h"
 #include "engine/check.h"
 
 namespace dura {

@@ -4,7 +4,7 @@
 #include <limits>
 #include <set>
 
-#include "apps/evaluation/text_table.h"
+#include "apps/decimals.h"
 #include "data/csv.h"
 
 namespace dura {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "apps/decimals.h"
 #include "apps/evaluation/text_table.h"
 #include "apps/json_values.h"
 #include "engine/check.h"

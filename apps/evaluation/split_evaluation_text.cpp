@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/decimals.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/evaluation/text_table.h"
 #include "engine/check.h"

@@ -1,9 +1,6 @@
 #include "apps/evaluation/text_table.h"
 
 #include <algorithm>
-#include <cmath>
-#include <iomanip>
-#include <sstream>
 #include <string_view>
 
 namespace dura {
@@ -16,13 +13,6 @@ size_t width_of(const std::string& text) {
 }
 
 }  // namespace
-
-std::string fixed(double v, int digits) {
-  if (!std::isfinite(v)) return "-";
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << v;
-  return out.str();
-}
 
 std::string text_table(const std::vector<std::vector<std::string>>& lines, int indent) {
   std::vector<size_t> widths;

@@ -1,12 +1,9 @@
-// Numbers and tables as a terminal shows them.
+// Tables as a terminal shows them.
 #pragma once
 #include <string>
 #include <vector>
 
 namespace dura {
-
-// "0.123"; "-" for what is not a number.
-std::string fixed(double v, int digits);
 
 // Lines of columns that stand under each other; the first line is the heading. A column whose cells below it all begin with a digit or a
 // sign stands to the right, others and the first to the left. Lines may be of different length. Widths are counted in UTF-8 characters.

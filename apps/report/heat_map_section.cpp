@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "apps/decimals.h"
 #include "apps/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"

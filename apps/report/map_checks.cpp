@@ -2,21 +2,12 @@
 
 #include <cstdio>
 
+#include "apps/decimals.h"
 #include "apps/report/overlay.h"
 #include "apps/report/svg.h"
 #include "data/resize.h"
 
 namespace dura {
-
-namespace {
-
-std::string fixed(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f", v);
-  return text;
-}
-
-}  // namespace
 
 std::vector<std::vector<std::string>> sanity_table(const SanityCheck& check) {
   std::vector<std::vector<std::string>> rows = {{"random from", "rank correlation", "SSIM", "maps", "without evidence"}};

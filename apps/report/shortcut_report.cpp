@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <set>
 
+#include "apps/decimals.h"
 #include "data/column_bins.h"
 
 namespace dura {
@@ -14,12 +14,6 @@ namespace {
 
 constexpr int number_bins = 8;
 constexpr size_t most_values = 20;  // more distinct texts are names or numbers of files
-
-std::string decimals(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 std::string file_type(const std::string& file) {
   std::string type = std::filesystem::path(file).extension().string();
@@ -46,7 +40,7 @@ std::vector<Column> columns_of(const DataSurvey& survey, const Manifest& manifes
     type.values[i] = file_type(manifest.rows[i].file);
     extent.values[i] = concat(slice.height, "x", slice.width);
     color.values[i] = slice.channels == 1 ? "gray" : "color";
-    if (slice.lesion && slice.lesion->diameter_mm > 0) lesion.values[i] = decimals(slice.lesion->diameter_mm, 2);
+    if (slice.lesion && slice.lesion->diameter_mm > 0) lesion.values[i] = fixed(slice.lesion->diameter_mm, 2);
   }
   for (Column& c : std::array{type, extent, color, lesion}) columns.push_back(std::move(c));
   return columns;
@@ -77,7 +71,7 @@ ShortcutReport find_shortcuts(const DataSurvey& survey, const Manifest& manifest
 
 std::string shortcut_text(const ShortcutReport& report, const ClassNames& classes) {
   std::string text = "how well one column alone tells the classes apart (balanced accuracy; chance is " +
-                     decimals(1.0 / static_cast<double>(classes.size()), 2) + ")\n";
+                     fixed(1.0 / static_cast<double>(classes.size()), 2) + ")\n";
   char line[200];
   std::snprintf(line, sizeof line, "%-24s %7s %7s %7s %7s\n", "column", "values", "train", "val", "test");
   text += line;
@@ -85,7 +79,7 @@ std::string shortcut_text(const ShortcutReport& report, const ClassNames& classe
     std::snprintf(line, sizeof line, "%-24.80s %7zu", t.column.c_str(), t.rows.size());
     text += line;
     for (double b : t.balanced_accuracy) {
-      std::snprintf(line, sizeof line, " %7s", std::isfinite(b) ? decimals(b, 3).c_str() : "-");
+      std::snprintf(line, sizeof line, " %7s", fixed(b).c_str());
       text += line;
     }
     text += t.gives_class_away(shortcut_limit) ? "  gives the class away\n" : "\n";
@@ -103,7 +97,7 @@ std::vector<std::string> shortcut_warnings(const ShortcutReport& report) {
   for (const CrossTable& t : report.tables)
     if (t.gives_class_away(shortcut_limit))
       warnings.push_back(concat("column ", t.column, " gives the class away: with it alone, balanced accuracy is ",
-                                decimals(t.balanced_accuracy[0], 3),
+                                fixed(t.balanced_accuracy[0], 3),
                                 " in training. What goes with it in the pictures may be learnt in the place of the lesion."));
   return warnings;
 }

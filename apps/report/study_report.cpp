@@ -1,9 +1,9 @@
 #include "apps/report/study_report.h"
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/decimals.h"
 #include "apps/json_values.h"
 #include "apps/program.h"
 #include "apps/report/html.h"
@@ -25,13 +25,6 @@ constexpr Column columns[] = {{"F1", "f1", 3, [](const StudyRun& r) { return r.f
                               {"gap", "gap", 3, [](const StudyRun& r) { return r.gap(); }},
                               {"s/epoch", "epoch_seconds", 1, [](const StudyRun& r) { return r.epoch_seconds; }},
                               {"peak MiB", "peak_memory_mib", 0, [](const StudyRun& r) { return r.peak_memory_mib; }}};
-
-std::string fixed(double v, int digits) {
-  if (!std::isfinite(v)) return "-";
-  char text[40];
-  std::snprintf(text, sizeof text, "%.*f", digits, v);
-  return text;
-}
 
 // "0.874 (0.861 to 0.880)"; a single run has no spread.
 std::string figure_text(const StudyTableRow& row, const Column& column) {
@@ -122,11 +115,11 @@ std::string bars(const StudyTable& table, const std::string& title, const Column
     const StudyTableRow& r = table.rows[i];
     if (r.runs.empty()) continue;
     const StudyFigure f = study_figure(r.runs, column.value);
-    const bool single = interval && r.runs.size() == 1 && std::isfinite(r.runs[0].f1_low);
     plot.groups.push_back(std::to_string(i));
     bar.values.push_back(std::max(f.median, 0.0));
-    bar.low.push_back(std::max(single ? r.runs[0].f1_low : f.low, 0.0));
-    bar.high.push_back(std::max(single ? r.runs[0].f1_high : f.high, 0.0));
+    const bool single = r.runs.size() == 1;  // it has no spread
+    bar.low.push_back(!single ? std::max(f.low, 0.0) : interval ? r.runs[0].f1_low : NAN);
+    bar.high.push_back(!single ? std::max(f.high, 0.0) : interval ? r.runs[0].f1_high : NAN);
   }
   if (interval) plot.y_max = 1.0;
   return svg_bar_plot(plot);
