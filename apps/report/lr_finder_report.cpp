@@ -65,7 +65,7 @@ void write_lr_finder(const std::filesystem::path& folder, const std::string& pha
   page.paragraph(
       "Every step of this sweep had a larger learning rate than the one before; the model was given back as it was. To the left the steps "
       "are too small to learn anything, to the right so large that the loss breaks. A good rate lies where the loss falls, well before it "
-      "turns up.");
+      "turns up. Where the dashed line breaks off, the loss of single steps was higher than the plot; lr_finder.csv has them all.");
   page.svg(plot(sweep));
   page.paragraph(lr_finder_text(sweep));
   page.write(folder / "lr_finder.html");
