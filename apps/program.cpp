@@ -302,6 +302,10 @@ Device Program::device() const {
   return device;
 }
 
+std::vector<std::string> Program::child_arguments() const {
+  return {"--device", state_->device, "--threads", std::to_string(state_->threads)};
+}
+
 std::string Program::resolved_configuration() const {
   std::string out = "# Settings of " + name() + " " + dura_version() + ". Run again with --config and this file.\n";
   for (const Binding& b : state_->bindings) out += b.key + " = " + b.toml() + "\n";

@@ -57,7 +57,9 @@ std::string last_line(const fs::path& log) {
 
 class Runner {
  public:
-  Runner(const StudyOptions& options, const StopRequest& stop) : options_(options), stop_(stop) {}
+  // `common`: arguments of every program that it starts.
+  Runner(const StudyOptions& options, std::vector<std::string> common, const StopRequest& stop)
+      : options_(options), common_(std::move(common)), stop_(stop) {}
 
   // Trains and scores one run unless it is there already. False where a stop request interrupted it.
   bool run(const StudyRow& row, int64_t seed, const fs::path& folder) const {
@@ -87,7 +89,9 @@ class Runner {
  private:
   bool program(const char* name, const std::vector<std::string>& arguments, const fs::path& folder) const {
     const fs::path log = folder / "log.txt";
-    const int code = run_child_program(program_folder() / name, arguments, log, stop_);
+    std::vector<std::string> all = common_;
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const int code = run_child_program(program_folder() / name, all, log, stop_);
     if (stop_.received()) return false;
     DURA_CHECK(code == 0, name, " ended with exit code ", code, ": ", last_line(log), " (all of it: ", log.string(),
                "). Put it right and run the study again: finished runs are kept.");
@@ -95,6 +99,7 @@ class Runner {
   }
 
   const StudyOptions& options_;
+  const std::vector<std::string> common_;
   const StopRequest& stop_;
 };
 
@@ -123,14 +128,14 @@ std::vector<PlannedRun> plan(size_t rows, int64_t seeds) {
   return runs;
 }
 
-int study(StudyOptions o) {
+int study(const Program& program, StudyOptions o) {
   if (o.full) o.size = 224, o.phase1_epochs = 5, o.phase2_epochs = 15;
   const StopRequest stop;
   const DataSplits data = open_splits(o.data);  // refuses bad data before the first run does
   const std::vector<StudyRow> rows = chosen_rows(o, data.classes.names());
   const std::string rare = o.rare.empty() ? data.classes[0] : o.rare;
   const std::vector<PlannedRun> runs = plan(rows.size(), o.seeds);
-  const Runner runner(o, stop);
+  const Runner runner(o, program.child_arguments(), stop);
   const fs::path out = o.out;
   fs::create_directories(out);
 
@@ -170,7 +175,7 @@ int main(int argc, char** argv) {
                    .summary = "Measures what each measure brings: a ladder of runs from a baseline to the optimised configuration, and the "
                               "before/after table.",
                    .examples = {"dura-study --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --out study",
-                                "dura-study --data brain --weights resnet50.safetensors --out study --full --budget 48"}});
+                                "dura-study --data brain --weights resnet50.safetensors --device cuda --out study --full --budget 48"}});
   o.data.declare(program);
   program.heading("Study");
   program.text("--weights", o.weights, "ImageNet weights of the backbone, the same for all runs");
@@ -185,5 +190,5 @@ int main(int argc, char** argv) {
   program.integer("--seeds", o.seeds, "Seeds of the first and of the last row; the others have one", {.min = 1, .max = 100});
   program.flag("--full", o.full, "The mission's own size: 224 pixels, 5 + 15 epochs");
   program.number("--budget", o.budget_hours, "Hours after which no further run begins; 0: no limit", {.min = 0});
-  return program.run(argc, argv, [&] { return study(o); });
+  return program.run(argc, argv, [&] { return study(program, o); });
 }

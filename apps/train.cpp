@@ -194,13 +194,10 @@ int cross_validate(const Program& program, const TrainOptions& o) {
     std::vector<std::string> train = {"--config",   (run.path() / "config.toml").string(), "--folds", "0",
                                       "--manifest", (folder / "manifest.csv").string(),    "--out",   folder.string()};
     if (std::filesystem::exists(folder / "run.json")) train.push_back("--resume");
-    std::vector<std::string> evaluate = {"--data",      o.data.folder,
-                                         "--manifest",  (folder / "manifest.csv").string(),
-                                         "--model",     model.string(),
-                                         "--out",       folder.string(),
-                                         "--allow-bad", concat(o.data.allowed_bad_share),
-                                         "--precision", o.precision,
-                                         "--device",    device_name(program.device())};
+    std::vector<std::string> evaluate = {
+        "--data", o.data.folder,   "--manifest",  (folder / "manifest.csv").string(), "--model",     model.string(),
+        "--out",  folder.string(), "--allow-bad", concat(o.data.allowed_bad_share),   "--precision", o.precision};
+    for (const std::string& argument : program.child_arguments()) evaluate.push_back(argument);
     if (o.data.allow_leak) evaluate.push_back("--allow-leak");
     for (const auto& [option, values] : {std::pair{"--column", o.data.columns}, {"--classes", o.data.classes}}) {
       if (values.empty()) continue;

@@ -126,6 +126,21 @@ TEST_CASE("a study that was stopped goes on where it was", "[apps][study]") {
   CHECK(table_of(out + "/study.csv").rows.size() == 2);
 }
 
+TEST_CASE("a study's runs compute on the device and with the threads that the study was given", "[apps][study][cuda-sim]") {
+  const TextureData data({.train = 33, .val = 2, .test = 2});  // a batch of the baseline
+  const TemporaryFolder folder;
+  const std::string out = folder / "study";
+  const ProgramRun run =
+      run_program("dura-study", {"--data",          data.path(), "--out",           out,         "--depth", "18", "--size",   "32",
+                                 "--phase1-epochs", "1",         "--phase2-epochs", "0",         "--seeds", "1",  "--device", "cuda-sim",
+                                 "--threads",       "1",         "--rows",          "0-baseline"});
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  const std::string baseline = out + "/0-baseline-seed0";
+  CHECK(nlohmann::json::parse(read_text_file(baseline + "/run.json", 1 << 20))["device"] == "cuda-sim");
+  CHECK_THAT(read_text_file(baseline + "/config.toml", 1 << 20), Contains("threads = 1"));
+}
+
 TEST_CASE("a study refuses rows that it does not have and stops at its budget", "[apps][study]") {
   const TextureData data({.train = 36});  // more than the baseline's batch of 32
   const TemporaryFolder folder;
