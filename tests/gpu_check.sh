@@ -46,32 +46,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 apps=$build/apps
 
-# On the simulated device everything is done at a size that the CPU gets through in minutes, with the shallowest ResNet whose half can be freed.
+# On the simulated device everything is done at a size that the CPU gets through in minutes; 34 is the shallowest depth that has layer3.3, from which on
+# the half is free.
 if [[ $device == cuda ]]; then
-  depth=50 size=224 batch=16 patients=300 batches="16 32 64 256" repetitions=20
+  depth=50 train_depth=50 size=224 batch=16 patients=300 batches="16 32 64 256" repetitions=20
   peer=cuda peer_options=() peer_types="f16 bf16 tf32" peer_modes="inf train half head"
   study=(--seeds 1 --full)
 else
-  depth=34 size=32 batch=4 patients=24 batches="2" repetitions=1
+  depth=34 train_depth=18 size=32 batch=4 patients=24 batches="2" repetitions=1
   peer=cpu peer_options=(--eager --modes inf half --types bf16) peer_types="bf16" peer_modes="inf half"
   study=(--seeds 1 --size 32 --phase1-epochs 1 --phase2-epochs 1)
 fi
 
-has_option() { "$apps/$1" --help | grep -q -- "$2"; }
-# The ways that a program can compute in, of those it may know.
-types() {
-  echo f32
-  if has_option "$1" --tf32; then echo tf32; fi
-  if has_option "$1" --precision; then printf '%s\n' f16 bf16; fi
-}
-# The options for such a way, one a line.
-compute() {
-  case $1 in
-    f32) ;;
-    tf32) echo --tf32 ;;
-    *) printf '%s\n' --precision "$1" ;;
-  esac
-}
+# The types that tensors are stored and computed in.
+precisions="f32 tf32 f16 bf16"
 skip() {
   echo "$*" >"$work/skipped"
   return 77
@@ -123,7 +111,7 @@ sanitizer() {
 train() {
   local run=$1
   shift
-  "$apps/dura-train" --data "$work/phantoms" --depth "$depth" --size "$size" --batch "$batch" --augment none --class-weight Menin=4 Glioma=1 --seed 1 \
+  "$apps/dura-train" --data "$work/phantoms" --depth "$train_depth" --size "$size" --batch "$batch" --augment none --class-weight Menin=4 Glioma=1 --seed 1 \
     --out "$run" "$@" >"$run.log" 2>&1 || { tail -20 "$run.log"; return 1; }
 }
 # Column $2 of a history, one line an epoch.
@@ -139,10 +127,9 @@ steps() {
   local all_free=(--weights "$work/start/model.safetensors" --phase1-epochs 0 --phase2-epochs 2 --unfreeze all)
   train "$work/cpu" --device cpu "${all_free[@]}" || return 1
   local type failed=0
-  for type in $(types dura-train); do
-    local options
-    mapfile -t options < <(compute "$type")
-    train "$work/$type" --device "$device" "${all_free[@]}" "${options[@]}" && train "$work/$type-again" --device "$device" "${all_free[@]}" "${options[@]}" || return 1
+  for type in $precisions; do
+    local options=(--device "$device" --precision "$type" "${all_free[@]}")
+    train "$work/$type" "${options[@]}" && train "$work/$type-again" "${options[@]}" || return 1
     cmp "$work/$type/model.safetensors" "$work/$type-again/model.safetensors" && echo "$type: two runs are bit-identical" || failed=1
     paste <(column "$work/cpu" train_loss) <(column "$work/$type" train_loss) | awk -v type="$type" -v limit="$([[ $type == f32 ]] && echo 0.001 || echo 0.1)" '
       { d = $1 > $2 ? $1 - $2 : $2 - $1; printf "%s, epoch %d: training loss %s on the CPU in f32, %s here\n", type, NR, $1, $2; if (!(d <= limit * $1)) bad = 1 }
@@ -158,14 +145,13 @@ steps() {
 bench_one() { "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" "$@" | tee -a "$out/bench.jsonl"; }
 bench() {
   : >"$out/bench.jsonl"
-  local type n mode options failed=0
-  for type in $(types dura-bench); do
-    mapfile -t options < <(compute "$type")
+  local type n mode failed=0
+  for type in $precisions; do
     for mode in inf train half head; do
       for n in $batches; do
         # One size too large must not hide the others.
-        bench_one --mode "$mode" --batch "$n" "${options[@]}" || failed=1
-        if [[ $mode != inf ]] && has_option dura-bench --no-capture; then bench_one --mode "$mode" --batch "$n" --no-capture "${options[@]}" || failed=1; fi
+        bench_one --mode "$mode" --batch "$n" --precision "$type" || failed=1
+        if [[ $mode != inf ]]; then bench_one --mode "$mode" --batch "$n" --precision "$type" --no-capture || failed=1; fi
       done
     done
   done
@@ -174,9 +160,7 @@ bench() {
 
 # The ten slowest operations of a training step, run one by one: the shortest time of each. An operation has a line for each of its results, with the time so far.
 ops() {
-  local options
-  mapfile -t options < <(compute "$(types dura-bench | grep -x f16 || echo f32)")
-  "$apps/dura-bench" --device "$device" --mode train --depth "$depth" --size "$size" --batch "$batch" --repetitions 3 "${options[@]}" --trace "$work/trace" || return 1
+  "$apps/dura-bench" --device "$device" --mode train --depth "$depth" --size "$size" --batch "$batch" --repetitions 3 --precision f16 --trace "$work/trace" || return 1
   awk '{ op = $1 " " $2 " " $3; result = op " " $5; ms = substr($6, 4) + 0; if (!(result in least) || ms < least[result]) least[result] = ms; op_of[result] = op }
     END { for (result in least) if (least[result] > most[op_of[result]]) most[op_of[result]] = least[result]
       for (op in most) { all += most[op]; printf "%.3f ms  %s\n", most[op], op } printf "%.3f ms  all operations together\n", all }' "$work/trace" |
