@@ -60,6 +60,7 @@ fi
 
 # The types that tensors are stored and computed in.
 precisions="f32 tf32 f16 bf16"
+
 skip() {
   echo "$*" >"$work/skipped"
   return 77
