@@ -130,12 +130,14 @@ void write_page(const std::filesystem::path& file, const StudyTable& table) {
   page.note(
       "This is a measurement on one data set. The models are for teaching and research: not medical devices, and nothing here is a "
       "diagnosis.");
-  page.paragraph(concat("Each row adds one measure to the row above it; split, weights, picture size (", table.size,
-                        " pixels) and epochs (at most ", table.phase1_epochs, " + ", table.phase2_epochs,
-                        ") are the same. F1, recall and precision are those of ", table.rare,
-                        " on the untouched test set. The gap is F1 on training minus F1 on validation, without augmentation and dropout. "
-                        "With several runs: median (lowest to highest). "
-                        "Every row keeps the weights of its best epoch on validation. Differences smaller than the intervals are noise."));
+  page.paragraph(
+      concat("Each row adds one measure to the row above it; split, weights, picture size (", table.size, " pixels) and epochs (at most ",
+             table.phase1_epochs, " + ", table.phase2_epochs, ") are the same. F1, recall and precision are those of ", table.rare,
+             " on the untouched test set. The gap is F1 on training minus F1 on validation, without augmentation and dropout. "
+             "With several runs: median (lowest to highest). "
+             "Rows with early stopping end with the weights of the best epoch on validation, those before with the last epoch's. "
+             "An interval says how sure a row's own figure is; whether two rows differ, dura-compare says: it compares them "
+             "on the same pictures."));
   page.table(header(), cells(table), "Before and after");
   page.svg(bars(table, table.rare + " F1 by row", columns[0], true),
            "Rows by number, 0 is the baseline. Lines: the spread over runs, or the 95 % interval of a single run.");
