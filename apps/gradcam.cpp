@@ -54,7 +54,7 @@ HeatMapPicture picture(const std::string& file, const Explanation& e, const Clas
 int explain_files(const Options& o, ModelFile& file) {
   const ClassNames classes(file.model->classes());
   const ExplainOptions explanation = o.explanation(classes);
-  HeatMapPage page(o.out);
+  HeatMapPage page(o.out, file.model->options().backbone.tensors.device);
   int64_t bad = 0;
   for (const std::string& name : o.files) {
     try {
@@ -90,7 +90,7 @@ int explain_split(const Options& o, ModelFile& file) {
                   .limit = o.limit,
                   .random_networks = o.random_networks,
                   .tolerance = tolerance});
-  HeatMapPage page(o.out);
+  HeatMapPage page(o.out, file.model->options().backbone.tensors.device);
   for (size_t i = 0; i < maps.size(); ++i) page.add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
 
   const std::vector<ScoredPicture> scored = maps.score();

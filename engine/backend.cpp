@@ -28,6 +28,14 @@ void Backend::batch_norm_training_backward(const Tensor& dy, const Tensor& x, co
                            sum_g, sum_gx, {dx, false});
 }
 
+void Backend::check_color_map(const Tensor& x, const Tensor& map, const Tensor& y) {
+  const Shape &pictures = x.shape(), &maps = map.shape();
+  DURA_CHECK(pictures.rank() == 4 && (pictures[3] == 1 || pictures[3] == 3) && maps.rank() == 3 && maps[0] == pictures[0] &&
+                 y.shape() == Shape({pictures[0], pictures[1], pictures[2], 3}),
+             "color_map: pictures ", describe(x), ", maps ", describe(map), ", output ", describe(y),
+             "; expected u8 (N,H,W,1 or 3), f32 (N,h,w) and u8 (N,H,W,3)");
+}
+
 Backend& device_backend(Device device) {
   static CpuBackend cpu;
   static MetaBackend meta(Device::meta, Device::cpu);

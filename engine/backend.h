@@ -125,6 +125,12 @@ struct StepState {
   enum Slot : int { learning_rate, step_count, loss_scale, growth_tracker, skipped_steps, overflow, gradient_square_sum, slots };
 };
 
+// Where a coarse map lies in a picture: the middle of pixel (i,j) at row row_step*i + first_row of its cells, counted from the middle of
+// the first, and at column column_step*j + first_column.
+struct MapPlacement {
+  double row_step = 1, first_row = 0, column_step = 1, first_column = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -244,6 +250,12 @@ class Backend {
   // ---- explanation ----
   // y[n,h,w] = relu(sum_c alpha[n,c] * a[n,h,w,c]); relu left out where off. y is [stat]
   virtual void weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) = 0;
+  // Maps in colours over pictures: y = opacity * jet(v) + (1-opacity) * x, where v in [0,1] is the map, bilinear between its cells, edges
+  // repeated. x: u8 (N,H,W,1 or 3), map: f32 (N,h,w), y: u8 (N,H,W,3), RGB
+  virtual void color_map(const Tensor& x, const Tensor& map, const MapPlacement& placement, double opacity, const Tensor& y) = 0;
+
+ protected:
+  static void check_color_map(const Tensor& x, const Tensor& map, const Tensor& y);
 };
 
 // The backend of a device; throws when the device is not in this build. Inside a DryRun (engine/meta) it is the recording one.

@@ -1,24 +1,13 @@
 #include "apps/report/color_map.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "apps/report/pixel_text.h"
+#include "engine/formula.h"
 
 namespace dura {
 
-namespace {
-
-uint8_t ramp(double t, double center) {
-  return static_cast<uint8_t>(std::lround(255 * std::clamp(1.5 - std::abs(4 * t - center), 0.0, 1.0)));
-}
-
-}  // namespace
-
-Color jet(double t) {
-  t = std::isnan(t) ? 0 : std::clamp(t, 0.0, 1.0);
-  return {ramp(t, 3), ramp(t, 2), ramp(t, 1)};
-}
+Color jet(double t) { return {formula::jet(t, 0), formula::jet(t, 1), formula::jet(t, 2)}; }
 
 Image color_bar(int64_t height) {
   constexpr int64_t margin = 4, bar = 12;

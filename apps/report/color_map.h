@@ -12,8 +12,7 @@ struct Color {
   bool operator==(const Color&) const = default;
 };
 
-// The piecewise linear ramps 1.5 - |4t - k|, k = 3, 2, 1 for red, green, blue, clamped to [0,1]; t outside of [0,1] is clamped, NaN is 0.
-Color jet(double t);
+Color jet(double t);  // formula::jet
 
 // The scale for a picture of this height: high at the top, with the words HIGH and LOW. RGB on white.
 Image color_bar(int64_t height);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/check.h"
+#include "engine/formula.h"
 
 namespace dura {
 
@@ -15,23 +16,11 @@ void check_map(const HeatMap& map) {
              map.height, "x", map.width, " has ", map.values.size(), " values");
 }
 
-// Where an output pixel's centre lies between two input pixels.
-struct Tap {
-  int64_t first, second;
-  double weight;  // of the second
-};
-
-std::vector<Tap> taps(int64_t in, int64_t out, const CellMiddles& middles) {
-  std::vector<Tap> result;
-  for (int64_t i = 0; i < out; ++i) {
-    const double pixel = static_cast<double>(i) + 0.5;
-    const double at = middles.step > 0 ? (pixel / static_cast<double>(out) - middles.first) / middles.step
-                                       : pixel * static_cast<double>(in) / static_cast<double>(out) - 0.5;
-    const double floor = std::floor(at);
-    const int64_t first = static_cast<int64_t>(floor);
-    result.push_back({std::clamp<int64_t>(first, 0, in - 1), std::clamp<int64_t>(first + 1, 0, in - 1), at - floor});
-  }
-  return result;
+// The middle of pixel i of `extent` lies at step * i + first of a side's cells.
+void place(int64_t cells, int64_t extent, const CellMiddles& middles, double& step, double& first) {
+  const double pixels = static_cast<double>(extent);
+  step = middles.step > 0 ? 1 / (pixels * middles.step) : static_cast<double>(cells) / pixels;
+  first = middles.step > 0 ? (0.5 / pixels - middles.first) / middles.step : 0.5 * step - 0.5;
 }
 
 }  // namespace
@@ -40,20 +29,25 @@ bool HeatMap::has_evidence() const {
   return std::any_of(values.begin(), values.end(), [](float v) { return v > 0; });
 }
 
+MapPlacement placement(const HeatMap& map, int64_t height, int64_t width) {
+  MapPlacement p;
+  place(map.height, height, map.rows, p.row_step, p.first_row);
+  place(map.width, width, map.columns, p.column_step, p.first_column);
+  return p;
+}
+
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
   HeatMap out{height, width, std::vector<float>(static_cast<size_t>(height * width))};
-  const std::vector<Tap> rows = taps(map.height, height, map.rows), columns = taps(map.width, width, map.columns);
+  const MapPlacement at = placement(map, height, width);
+  std::vector<formula::LinearTap<double>> columns;
+  for (int64_t x = 0; x < width; ++x)
+    columns.push_back(formula::linear_tap(at.column_step * static_cast<double>(x) + at.first_column, static_cast<int32_t>(map.width)));
   for (int64_t y = 0; y < height; ++y) {
-    const Tap& r = rows[static_cast<size_t>(y)];
-    const float* above = map.values.data() + r.first * map.width;
-    const float* below = map.values.data() + r.second * map.width;
-    for (int64_t x = 0; x < width; ++x) {
-      const Tap& c = columns[static_cast<size_t>(x)];
-      const double top = above[c.first] + c.weight * (static_cast<double>(above[c.second]) - above[c.first]);
-      const double bottom = below[c.first] + c.weight * (static_cast<double>(below[c.second]) - below[c.first]);
-      out.values[static_cast<size_t>(y * width + x)] = static_cast<float>(top + r.weight * (bottom - top));
-    }
+    const auto row = formula::linear_tap(at.row_step * static_cast<double>(y) + at.first_row, static_cast<int32_t>(map.height));
+    for (int64_t x = 0; x < width; ++x)
+      out.values[static_cast<size_t>(y * width + x)] =
+          formula::between_cells(map.values.data(), map.width, row, columns[static_cast<size_t>(x)]);
   }
   return out;
 }

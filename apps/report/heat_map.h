@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/backend.h"
+
 namespace dura {
 
 // Where the middles of a map's cells lie along one side of the picture: that of cell i at first + i * step, in shares of the side. By
@@ -19,6 +21,8 @@ struct HeatMap {
   bool has_evidence() const;  // some value is greater than 0
 };
 
+// Where the map's cells lie in a picture of this extent.
+MapPlacement placement(const HeatMap& map, int64_t height, int64_t width);
 // Bilinear between the middles of the cells, edges repeated: with equal shares equal to OpenCV's resize with INTER_LINEAR.
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width);
 // (v - min) / (1e-7 + max - min), as pytorch-grad-cam scales its maps for showing. Throws Error for values that are not finite.

@@ -30,14 +30,14 @@ std::string HeatMapPicture::caption() const {
   return text;
 }
 
-Image draw(const HeatMapPicture& p, int64_t height) {
+Image draw(const HeatMapPicture& p, int64_t height, Device device) {
   Image slice = to_rgb(p.original), mask = mask_fits(p) ? p.mask : Image();
   if (height > 0 && height != slice.height) {
     const int64_t width = std::max<int64_t>(1, (slice.width * height + slice.height / 2) / slice.height);
     slice = resize_bilinear(slice, height, width);
     if (!mask.empty()) mask = resize_nearest(mask, height, width);
   }
-  Image hot = overlay(slice, p.map);
+  Image hot = overlay(slice, p.map, {.device = device});
   std::string caption = p.caption();
   if (!mask.empty()) {
     draw_outline(hot, mask, {255, 255, 255});
@@ -50,7 +50,8 @@ Image draw(const HeatMapPicture& p, int64_t height) {
   return with_caption(beside({slice, hot, color_bar(slice.height)}), caption);
 }
 
-HeatMapPage::HeatMapPage(std::filesystem::path folder) : folder_(std::move(folder)), page_("dura: heat maps") {
+HeatMapPage::HeatMapPage(std::filesystem::path folder, Device device)
+    : folder_(std::move(folder)), device_(device), page_("dura: heat maps") {
   std::filesystem::create_directories(folder_);
   page_.note(
       "Red: much evidence for the class. Blue: little. A map shows what the network used, not where a tumour is. Not a medical device.");
@@ -77,10 +78,10 @@ void HeatMapPage::add_scores(const std::vector<ScoreGroup>& groups, const std::s
 void HeatMapPage::add_picture(const std::string& section, const HeatMapPicture& p) {
   std::string name = p.file;
   std::replace(name.begin(), name.end(), '/', '_');
-  write_png((folder_ / (name + ".png")).string(), draw(p));
+  write_png((folder_ / (name + ".png")).string(), draw(p, 0, device_));
   auto found = std::find_if(sections_.begin(), sections_.end(), [&](const Section& s) { return s.title == section; });
   if (found == sections_.end()) found = sections_.insert(sections_.end(), {section, {}});
-  found->pictures.push_back({draw(p, page_height), p.file + ": " + p.caption()});
+  found->pictures.push_back({draw(p, page_height, device_), p.file + ": " + p.caption()});
   if (sheet_.size() < sheet_pictures) sheet_.push_back(found->pictures.back().image);
   ++pictures_;
 }

@@ -22,12 +22,12 @@ struct HeatMapPicture {
 };
 // The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
 // below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
-// keeping its aspect; 0: as it is.
-Image draw(const HeatMapPicture& picture, int64_t height = 0);
+// keeping its aspect; 0: as it is. `device` computes the colours.
+Image draw(const HeatMapPicture& picture, int64_t height = 0, Device device = Device::cpu);
 
 class HeatMapPage {
  public:
-  explicit HeatMapPage(std::filesystem::path folder);
+  explicit HeatMapPage(std::filesystem::path folder, Device device = Device::cpu);
 
   HtmlPage& page() { return page_; }  // what is added to it stands above the pictures
   void add_scores(const std::vector<ScoreGroup>& groups, const std::string& title);
@@ -46,6 +46,7 @@ class HeatMapPage {
     std::vector<HtmlPicture> pictures;
   };
   std::filesystem::path folder_;
+  Device device_;
   HtmlPage page_;
   StateDict raw_;
   std::vector<Section> sections_;

@@ -1,7 +1,6 @@
 #include "apps/report/overlay.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "apps/report/pixel_text.h"
@@ -24,29 +23,20 @@ void paste(const Image& from, Image& into, int64_t top, int64_t left) {
 }  // namespace
 
 Image overlay(const Image& image, const HeatMap& map, const OverlayOptions& options) {
-  Image out = to_rgb(image);
-  if (!map.has_evidence()) return out;
-  const HeatMap scaled = resize(normalise(map), image.height, image.width);
-  const auto mix = [&](uint8_t& pixel, uint8_t color) {
-    pixel = static_cast<uint8_t>(std::lround(options.opacity * color + (1 - options.opacity) * pixel));
+  if (!map.has_evidence()) return to_rgb(image);
+  const HeatMap scaled = normalise(map);
+  Backend& device = backend(options.device);
+  const auto there = [&](const void* host, const Shape& shape, DType dtype, const char* what) {
+    const Tensor t = Tensor::empty(shape, dtype, options.device, what);
+    device.upload(host, t);
+    return t;
   };
-  for (int64_t y = 0; y < out.height; ++y)
-    for (int64_t x = 0; x < out.width; ++x) {
-      const Color c = jet(scaled.values[static_cast<size_t>(y * out.width + x)]);
-      mix(out.at(y, x, 0), c.red);
-      mix(out.at(y, x, 1), c.green);
-      mix(out.at(y, x, 2), c.blue);
-    }
-  return out;
-}
-
-Image colored(const HeatMap& map, int64_t height, int64_t width) {
-  HeatMap scaled = resize(normalise(map), height, width);
-  // A constant map without evidence would be scaled to zeros anyway, a negative one with differences would not.
-  if (!map.has_evidence()) std::fill(scaled.values.begin(), scaled.values.end(), 0.0f);
-  Image out(height, width, 3);
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x) put(out, y, x, jet(scaled.values[static_cast<size_t>(y * width + x)]));
+  const Tensor pixels = there(image.pixels.data(), {1, image.height, image.width, image.channels}, DType::u8, "picture");
+  const Tensor cells = there(scaled.values.data(), {1, map.height, map.width}, DType::f32, "heat map");
+  const Tensor colors = Tensor::empty({1, image.height, image.width, 3}, DType::u8, options.device, "overlay");
+  device.color_map(pixels, cells, placement(map, image.height, image.width), options.opacity, colors);
+  Image out(image.height, image.width, 3);
+  device.download(colors, out.pixels.data());
   return out;
 }
 

@@ -11,12 +11,11 @@
 namespace dura {
 
 struct OverlayOptions {
-  double opacity = 0.5;  // of the colours: out = opacity*colour + (1-opacity)*image
+  double opacity = 0.5;         // of the colours: out = opacity*colour + (1-opacity)*image
+  Device device = Device::cpu;  // where it is computed; the bytes are the same everywhere
 };
 // The image in RGB with the map on it, normalised first and then resized to the image. Without evidence: the image in RGB as it is.
 Image overlay(const Image& image, const HeatMap& map, const OverlayOptions& options = {});
-// The map alone in colours, in the given extent; without evidence all in the colour of 0.
-Image colored(const HeatMap& map, int64_t height, int64_t width);
 
 // Colours the pixels of the object that touch the outside (4 neighbours); the picture's border counts as outside. Image RGB, mask of the
 // same extent with zero outside of the object.

@@ -49,8 +49,8 @@ void warp_rows(const uint8_t* image, int64_t height, int64_t width, const float*
   for (int64_t i = begin; i < end; ++i)
     for (int64_t j = 0; j < out_width; ++j, out += C) {
       const float fi = static_cast<float>(i), fj = static_cast<float>(j);
-      const formula::LinearTap r = formula::linear_tap(m[0] * fi + m[1] * fj + m[2], static_cast<int32_t>(height));
-      const formula::LinearTap c = formula::linear_tap(m[3] * fi + m[4] * fj + m[5], static_cast<int32_t>(width));
+      const formula::LinearTap<float> r = formula::linear_tap(m[0] * fi + m[1] * fj + m[2], static_cast<int32_t>(height));
+      const formula::LinearTap<float> c = formula::linear_tap(m[3] * fi + m[4] * fj + m[5], static_cast<int32_t>(width));
       const uint8_t *upper = image + r.low * width * C, *lower = image + r.high * width * C;
       for (int64_t k = 0; k < C; ++k) {
         const float up = (1.0f - c.share) * upper[c.low * C + k] + c.share * upper[c.high * C + k];

@@ -1,4 +1,4 @@
-// Pooling, and the weighted sum over channels of Grad-CAM.
+// Pooling.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -111,23 +111,6 @@ void CpuBackend::global_mean_backward(const Tensor& dy, GradTarget dx) {
       for (int64_t i = 0; i < pixels; ++i)
         for (int64_t c = 0; c < C; ++c)
           cpu::put(px, (n * pixels + i) * C + c, Element<T>::load(pd[n * C + c]) / static_cast<Compute>(pixels), dx.accumulate);
-    });
-  });
-}
-
-void CpuBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
-  const int64_t N = a.shape()[0], pixels = a.shape()[1] * a.shape()[2], C = a.shape()[3];
-  dispatch_floating("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
-    using Compute = typename Element<T>::Compute;
-    const T *pa = a.data<T>(), *pw = alpha.data<T>();
-    Compute* py = y.data<Compute>();
-    parallel_for(N, [&](int64_t n) {
-      for (int64_t i = 0; i < pixels; ++i) {
-        double sum = 0;
-        for (int64_t c = 0; c < C; ++c)
-          sum += static_cast<double>(Element<T>::load(pa[(n * pixels + i) * C + c])) * static_cast<double>(Element<T>::load(pw[n * C + c]));
-        py[n * pixels + i] = static_cast<Compute>(relu ? formula::relu(sum) : sum);
-      }
     });
   });
 }

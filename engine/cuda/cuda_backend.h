@@ -77,6 +77,7 @@ class CudaBackend final : public Backend {
   void warp(const Tensor& x, const Tensor& matrices, const Tensor& y) override;
   void enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) override;
   void weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) override;
+  void color_map(const Tensor& x, const Tensor& map, const MapPlacement& placement, double opacity, const Tensor& y) override;
 
  private:
   template <class... P, class... A>

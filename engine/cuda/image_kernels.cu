@@ -27,8 +27,8 @@ __global__ void warp_kernel(const uint8_t* x, const float* matrices, WarpShape s
   const int64_t n = index / (int64_t{s.out_height} * s.out_width);
   const float i = static_cast<float>(index / s.out_width % s.out_height), j = static_cast<float>(index % s.out_width);
   const float* m = matrices + 6 * n;
-  const formula::LinearTap r = formula::linear_tap(m[0] * i + m[1] * j + m[2], s.height);
-  const formula::LinearTap c = formula::linear_tap(m[3] * i + m[4] * j + m[5], s.width);
+  const formula::LinearTap<float> r = formula::linear_tap(m[0] * i + m[1] * j + m[2], s.height);
+  const formula::LinearTap<float> c = formula::linear_tap(m[3] * i + m[4] * j + m[5], s.width);
   const int64_t row = int64_t{s.width} * s.channels;
   const uint8_t* image = x + n * s.height * row;
   const uint8_t *upper = image + r.low * row, *lower = image + r.high * row;

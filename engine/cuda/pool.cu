@@ -1,5 +1,5 @@
-// Pooling, and the weighted sum over channels of Grad-CAM. Backward of max pooling gathers: every input pixel looks at the windows that
-// cover it, so no two threads write to one place and a sum is rounded once.
+// Pooling. Backward of max pooling gathers: every input pixel looks at the windows that cover it, so no two threads write to one place and
+// a sum is rounded once.
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
@@ -66,19 +66,6 @@ __global__ void global_mean_backward_kernel(const T* dy, int64_t pixels, int64_t
   if (i < count) put(dx + i, load(dy[i / (pixels * C) * C + i % C]) / static_cast<float>(pixels), accumulate);
 }
 
-// A warp for each pixel.
-template <class T>
-__global__ void weighted_channel_sum_kernel(const T* a, const T* alpha, int64_t pixels, int64_t C, bool relu, float* y, int64_t count) {
-  const int64_t i = thread_index() / 32;
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  double sum = 0;
-  if (i < count)
-    for (int64_t c = lane; c < C; c += 32)
-      sum += static_cast<double>(load(a[i * C + c])) * static_cast<double>(load(alpha[i / pixels * C + c]));
-  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
-  if (i < count && lane == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
-}
-
 }  // namespace
 
 void CudaBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) {
@@ -107,15 +94,6 @@ void CudaBackend::global_mean_backward(const Tensor& dy, GradTarget dx) {
   dispatch("global_mean_backward", dy.dtype(), [&]<class T>(T) {
     start("global_mean_backward", global_mean_backward_kernel<T>, grid_over(s.numel()), address<T>(dy), s[1] * s[2], s[3],
           address<T>(dx.tensor), dx.accumulate, s.numel());
-  });
-}
-
-void CudaBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
-  constexpr int64_t pixels_per_block = 4;
-  dispatch("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
-    start("weighted_channel_sum", weighted_channel_sum_kernel<T>,
-          {.blocks = (y.numel() + pixels_per_block - 1) / pixels_per_block, .threads = 32 * pixels_per_block, .barriers = true},
-          address<T>(a), address<T>(alpha), a.shape()[1] * a.shape()[2], a.shape()[3], relu, address<float>(y), y.numel());
   });
 }
 

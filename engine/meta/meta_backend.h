@@ -126,6 +126,7 @@ class MetaBackend final : public Backend {
   void warp(const Tensor&, const Tensor&, const Tensor& y) override { call("warp", y); }
   void enhance(const Tensor&, const Tensor&, const Tensor& y) override { call("enhance", y); }
   void weighted_channel_sum(const Tensor&, const Tensor&, bool, const Tensor& y) override { call("weighted_channel_sum", y); }
+  void color_map(const Tensor&, const Tensor&, const MapPlacement&, double, const Tensor& y) override { call("color_map", y); }
 
  private:
   void call(const char* kernel, const Tensor& output, int64_t macs = 0, const ConvGeometry& g = {}, const ConvForm& form = {},

@@ -1,0 +1,59 @@
+// Heat maps: Grad-CAM's weighted sum over channels, and maps in colours over the pictures that they explain.
+#include "engine/cuda/cuda_backend.h"
+
+namespace dura::cuda {
+inline namespace DURA_CUDA_BUILD {
+namespace {
+
+// A warp for each pixel.
+template <class T>
+__global__ void weighted_channel_sum_kernel(const T* a, const T* alpha, int64_t pixels, int64_t C, bool relu, float* y, int64_t count) {
+  const int64_t i = thread_index() / 32;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  double sum = 0;
+  if (i < count)
+    for (int64_t c = lane; c < C; c += 32)
+      sum += static_cast<double>(load(a[i * C + c])) * static_cast<double>(load(alpha[i / pixels * C + c]));
+  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
+  if (i < count && lane == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
+}
+
+struct MapExtent {
+  int32_t rows, columns;   // of the map
+  int64_t H, W, channels;  // of the pictures
+};
+
+// A thread for each pixel.
+__global__ void color_map_kernel(const uint8_t* x, const float* map, MapExtent s, MapPlacement at, double opacity, uint8_t* y,
+                                 int64_t count) {
+  const int64_t i = thread_index();
+  if (i >= count) return;
+  const int64_t n = i / (s.H * s.W);
+  const auto row = formula::linear_tap(at.row_step * static_cast<double>(i / s.W % s.H) + at.first_row, s.rows);
+  const auto column = formula::linear_tap(at.column_step * static_cast<double>(i % s.W) + at.first_column, s.columns);
+  const float v = formula::between_cells(map + n * s.rows * s.columns, s.columns, row, column);
+  for (int c = 0; c < 3; ++c) y[i * 3 + c] = formula::mix_u8(formula::jet(v, c), x[i * s.channels + (s.channels == 3 ? c : 0)], opacity);
+}
+
+}  // namespace
+
+void CudaBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
+  constexpr int64_t pixels_per_block = 4;
+  dispatch("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
+    start("weighted_channel_sum", weighted_channel_sum_kernel<T>,
+          {.blocks = (y.numel() + pixels_per_block - 1) / pixels_per_block, .threads = 32 * pixels_per_block, .barriers = true},
+          address<T>(a), address<T>(alpha), a.shape()[1] * a.shape()[2], a.shape()[3], relu, address<float>(y), y.numel());
+  });
+}
+
+void CudaBackend::color_map(const Tensor& x, const Tensor& map, const MapPlacement& placement, double opacity, const Tensor& y) {
+  check_color_map(x, map, y);
+  const MapExtent extent{static_cast<int32_t>(map.shape()[1]), static_cast<int32_t>(map.shape()[2]), x.shape()[1], x.shape()[2],
+                         x.shape()[3]};
+  const int64_t pixels = y.numel() / 3;
+  start("color_map", color_map_kernel, grid_over(pixels), address<uint8_t>(x), address<float>(map), extent, placement, opacity,
+        address<uint8_t>(y), pixels);
+}
+
+}  // namespace DURA_CUDA_BUILD
+}  // namespace dura::cuda
