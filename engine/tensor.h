@@ -41,7 +41,7 @@ class Tensor {
   T* data() const {
     DURA_CHECK(defined(), "the data of an undefined tensor was asked for");
     DURA_CHECK(host_readable(device_), "a ", device_name(device_), " tensor of shape ", shape_,
-               " was read from the host. Copy it with to_cpu() first.");
+               " was read from the host. Backend::download copies it.");
     DURA_CHECK(DTypeOf<T>::value == dtype_, "a ", dtype_name(dtype_), " tensor of shape ", shape_, " was read as ",
                dtype_name(DTypeOf<T>::value));
     return static_cast<T*>(raw());

@@ -87,7 +87,7 @@ class Driver {
   // ---- memory; not while a stream captures ----
   virtual void* allocate(size_t bytes) = 0;  // null when the device is full
   virtual void release(void* memory) = 0;
-  virtual void* allocate_pinned(size_t bytes) = 0;  // host memory that copies may read later
+  virtual void* allocate_pinned(size_t bytes) = 0;  // host memory that copies may read later; null when the system gives no more
   virtual void release_pinned(void* memory) = 0;
   // For a device that checks how memory is used: a tensor lives in [data, data + bytes) of a block of `capacity` bytes, until it ends.
   // Blocks may lie inside of a container (an arena), and otherwise never overlap.

@@ -6,7 +6,7 @@ nvcc=$1 source=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 architectures=(80 90)
-flags=(-std=c++20 -O3 -DNDEBUG -I"$source" -Xptxas -v -fatbin)
+flags=(-std=c++20 -O3 -DNDEBUG --fmad=false -I"$source" -Xptxas -v -fatbin)
 for a in "${architectures[@]}"; do flags+=(-gencode "arch=compute_$a,code=sm_$a"); done
 
 # Reads reports; prints the kernels that spill and then how many there were. Fails where one spills or there is none.
