@@ -7,11 +7,13 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
 #include "apps/toml.h"
 #include "engine/cuda/cuda_devices.h"
+#include "engine/cuda/self_test.h"
 #include "engine/file.h"
 #include "engine/log.h"
 #include "engine/parallel.h"
@@ -99,11 +101,20 @@ class ScopedTrace {
   std::ofstream file_;
 };
 
-Device parse_device(const std::string& name) {
-  if (name == "auto" || name == "cpu") return Device::cpu;
+Device named_device(const std::string& name) {
+  if (name == "cpu") return Device::cpu;
   const Device device = name == "cuda" ? Device::cuda : Device::cuda_sim;
   if (const std::string reason = cuda::why_not(device); !reason.empty()) fail_usage("--device ", name, ": ", reason, ". Use --device cpu.");
   return device;
+}
+
+// The card where there is one that computes what the CPU does, else the CPU; said in one line in builds that know cards.
+Device automatic_device(bool say) {
+  if (!cuda::in_this_build(Device::cuda)) return Device::cpu;
+  std::string reason = cuda::why_not(Device::cuda);
+  if (reason.empty()) reason = cuda::self_test(Device::cuda);
+  if (say) log_info("computing on ", reason.empty() ? "the CUDA card; --device cpu leaves it alone" : "the CPU: " + reason);
+  return reason.empty() ? Device::cuda : Device::cpu;
 }
 
 }  // namespace
@@ -116,7 +127,7 @@ struct Program::State {
   std::vector<Binding> bindings;
   std::string title = "Options";
   std::string configuration_file, device = "auto", trace;
-  bool device_explained = false;
+  std::optional<Device> chosen_device;
   int64_t threads = 0;
 
   // Declares the option to CLI11, which only splits the command line: values are read by Binding::set, the same way as those of the
@@ -236,7 +247,8 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
   State& s = *state_;
   s.add_common_options();
   integer("--threads", s.threads, "Threads for arithmetic; 0: DURA_THREADS, else every processor", {.min = 0, .max = 1024});
-  text("--device", s.device, "Where to compute", {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
+  text("--device", s.device, "Where to compute; auto: on a CUDA card that passes a small test, else on the CPU",
+       {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
   text("--trace", s.trace, "Write a line about every operation that runs to this file; - is standard output");
   s.app.set_version_flag("--version", s.description.name + " " + dura_version());
   s.app.set_help_flag("-h,--help", "Show this text");
@@ -260,7 +272,7 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
     s.app.parse(argc, const_cast<char**>(argv));
     s.read_configuration_file();
     s.read_command_line();
-    parse_device(s.device);
+    if (s.device != "auto") s.chosen_device = named_device(s.device);
     if (s.threads > 0) set_num_threads(static_cast<int>(s.threads));
     int code = 0;
     {
@@ -292,14 +304,9 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
 
 const std::string& Program::name() const { return state_->description.name; }
 Device Program::device() const {
-  const Device device = parse_device(state_->device);
-  // Programs whose output is their result keep silent about what they do as always.
-  const bool explain = state_->device == "auto" && cuda::in_this_build(Device::cuda) && !state_->description.results_on_standard_output;
-  if (explain && !std::exchange(state_->device_explained, true)) {
-    const std::string reason = cuda::why_not(Device::cuda);
-    log_info("computing on the CPU: ", reason.empty() ? "the CUDA backend has never run on a card; --device cuda tries it" : reason);
-  }
-  return device;
+  // Not asked of a card before a job needs it. Programs whose output is their result are silent about it.
+  if (!state_->chosen_device) state_->chosen_device = automatic_device(!state_->description.results_on_standard_output);
+  return *state_->chosen_device;
 }
 
 std::vector<std::string> Program::child_arguments() const {

@@ -73,7 +73,7 @@ class Program {
 
   // ---- for the job ----
   const std::string& name() const;
-  Device device() const;
+  Device device() const;  // --device; auto is decided, and said in the log, when this is first called
   // --device and --threads as this program was given them, for another dura program that it starts.
   std::vector<std::string> child_arguments() const;
   // Every option's value as TOML, defaults included, one `key = value` line each.

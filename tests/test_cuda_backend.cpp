@@ -1,15 +1,17 @@
-// Kernels of the CUDA backend that are no differentiable ops (those are in the op table), on the simulated device against the CPU's.
+// Kernels of the CUDA backend that are no differentiable ops (those are in the op table), against the CPU's.
 #include <catch2/catch.hpp>
 
 #include <cmath>
 
-#include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/sim/sim_driver.h"
+#include "engine/cuda/self_test.h"
 #include "engine/optim/adam.h"
+#include "tests/cuda_under_test.h"
 #include "tests/op_harness.h"
 
 using namespace dura;
 using namespace dura::optest;
+using dura::test::cuda_under_test;
+using dura::test::reorder_device;
 
 namespace {
 
@@ -25,8 +27,8 @@ Tensor random_tensor(const Shape& s, DType dtype, uint64_t key, double offset = 
 }
 
 Tensor moved(const Tensor& host) {
-  const Tensor t = Tensor::empty(host.shape(), host.dtype(), Device::cuda_sim);
-  backend(Device::cuda_sim).upload(host.raw(), t);
+  const Tensor t = Tensor::empty(host.shape(), host.dtype(), cuda_under_test());
+  backend(cuda_under_test()).upload(host.raw(), t);
   return t;
 }
 
@@ -41,12 +43,12 @@ template <class F>
 std::pair<Tensor, Tensor> on_both(const F& f) {
   const auto stay = [](const Tensor& t) { return t; };
   const auto make = [](Device device) { return [device](const Shape& s, DType t) { return Tensor::empty(s, t, device); }; };
-  return {f(backend(Device::cuda_sim), moved, make(Device::cuda_sim)), f(backend(Device::cpu), stay, make(Device::cpu))};
+  return {f(backend(cuda_under_test()), moved, make(cuda_under_test())), f(backend(Device::cpu), stay, make(Device::cpu))};
 }
 
 void expect_near(const std::pair<Tensor, Tensor>& found_and_expected, DType dtype, Accuracy accuracy) {
   const std::string wrong = compare(to_array(found_and_expected.first), to_array(found_and_expected.second), accuracy,
-                                    {.device = Device::cuda_sim, .dtype = dtype});
+                                    {.device = cuda_under_test(), .dtype = dtype});
   INFO(wrong);
   CHECK(wrong.empty());
 }
@@ -95,6 +97,22 @@ TEST_CASE("the CUDA backend's u8 images are those of the CPU, byte for byte", "[
       });
       CHECK(bytes_of(normalised.first) == bytes_of(normalised.second));
     }
+}
+
+TEST_CASE("the CUDA backend's heat maps over pictures are those of the CPU, byte for byte", "[cuda-sim][images]") {
+  const Tensor map = random_tensor({2, 3, 4}, DType::f32, 5, 0.5);
+  const MapPlacement placement{.row_step = 3 / 23.0, .first_row = -0.4, .column_step = 0.2, .first_column = -0.1};
+  for (const int64_t channels : {1, 3}) {
+    std::vector<uint8_t> pixels(static_cast<size_t>(2 * 23 * 17 * channels));
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * i * 31 + i / 7);
+    const Tensor x = Tensor::of<uint8_t>({2, 23, 17, channels}, pixels);
+    const auto both = on_both([&](Backend& b, const auto& there, const auto& make) {
+      const Tensor y = make({2, 23, 17, 3}, DType::u8);
+      b.color_map(there(x), there(map), placement, 0.4, y);
+      return y;
+    });
+    CHECK(bytes_of(both.first) == bytes_of(both.second));
+  }
 }
 
 TEST_CASE("the CUDA backend's Grad-CAM sum, metrics and softmax equal the CPU's", "[cuda-sim]") {
@@ -160,26 +178,34 @@ TEST_CASE("Adam with loss scaling takes the same steps on the CUDA backend as on
   }
 }
 
+TEST_CASE("the self test passes on a CUDA backend that works, and names what differs and what fails", "[cuda-sim]") {
+  CHECK(cuda::self_test(cuda_under_test()).empty());
+  CHECK_THAT(cuda::self_test(cuda_under_test(), 0),
+             Catch::Contains("does not compute what the CPU computes") && Catch::Contains("differs by"));
+  cuda::sim::sim_driver().watch_graphs([](const cuda::Graph&) { fail("this library is broken"); });
+  CHECK_THAT(cuda::self_test(Device::cuda_sim), Catch::Contains("failed a first small step: this library is broken"));
+  cuda::sim::sim_driver().watch_graphs({});
+}
+
 TEST_CASE("the CUDA backend refuses to compute in f64, by name", "[cuda-sim]") {
-  const Tensor x = Tensor::zeros({4}, DType::f64, Device::cuda_sim);
+  const Tensor x = Tensor::zeros({4}, DType::f64, cuda_under_test());
   CHECK_THROWS_WITH(relu(x), Catch::Contains("relu_forward") && Catch::Contains("f64"));
 }
 
 TEST_CASE("results of the CUDA backend are the same for every order that the simulated device may take", "[cuda-sim]") {
-  auto& driver = static_cast<cuda::sim::SimDriver&>(cuda::driver_of(Device::cuda_sim));
   for (const char* name : {"conv_bn_act (2,6,5,4)", "batch_norm batch", "cross_entropy (5", "global_mean", "linear (3"})
     for (const OpCase& c : op_cases()) {
       if (c.name.rfind(name, 0) != 0) continue;
-      const Column column{.device = Device::cuda_sim, .dtype = DType::f32};
+      const Column column{.device = cuda_under_test(), .dtype = DType::f32};
       const Drawn drawn = draw(c, DType::f32);
       const Run first = run(c, column, drawn);
       for (uint64_t seed = 1; seed < 4; ++seed) {
-        driver.set_seed(seed);
+        reorder_device(seed);
         const Run again = run(c, column, drawn);
         INFO(c.name << " seed " << seed);
         CHECK(again.y.v == first.y.v);
         for (size_t i = 0; i < first.gradients.size(); ++i) CHECK(again.gradients[i].v == first.gradients[i].v);
       }
-      driver.set_seed(0);
+      reorder_device(0);
     }
 }
