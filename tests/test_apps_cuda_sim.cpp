@@ -1,5 +1,5 @@
-// The programs with --device cuda-sim against the same programs on the CPU: evaluation, prediction, heat maps, training with cached
-// features, and the whole job on synthetic slices in f16.
+// The programs with --device cuda-sim (or cuda, see cuda_under_test.h) against the same programs on the CPU: evaluation, prediction, heat
+// maps, training with cached features, and the whole job on synthetic slices in f16.
 #include <catch2/catch.hpp>
 
 #include <cmath>
@@ -7,6 +7,7 @@
 
 #include "data/csv.h"
 #include "engine/file.h"
+#include "tests/cuda_under_test.h"
 #include "tests/program_output.h"
 #include "tests/texture_data.h"
 #include "weights/safetensors.h"
@@ -17,7 +18,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::vector<std::string> devices = {"cpu", "cuda-sim"};
+const std::string cuda_device = device_name(cuda_under_test());
+const std::vector<std::string> devices = {"cpu", cuda_device};
 
 // Columns that hold the same numbers on both devices, up to `margin`.
 void expect_close(const CsvTable& found, const CsvTable& expected, const std::vector<std::string>& columns, double margin) {
@@ -73,7 +75,7 @@ TEST_CASE("the heat maps of dura-gradcam on the simulated CUDA device are those 
   for (const std::string& device : devices)
     must_run("dura-gradcam", {"--device", device, "--model", model, "--data", data.path(), "--out", out / device, "--stage", "layer2",
                               "--pictures", "1", "--random-networks", "0"});
-  CHECK(difference_of_maps(out / "cuda-sim/maps.safetensors", out / "cpu/maps.safetensors") < 1e-4);
+  CHECK(difference_of_maps(out / (cuda_device + "/maps.safetensors"), out / "cpu/maps.safetensors") < 1e-4);
 }
 
 TEST_CASE("training with cached features on the simulated CUDA device follows the CPU's", "[apps][cuda-sim][train]") {
@@ -82,7 +84,7 @@ TEST_CASE("training with cached features on the simulated CUDA device follows th
   const std::string weights = write_initial_model(out / "weights.safetensors");
   std::vector<CsvTable> histories;
   using Strings = std::vector<std::string>;
-  for (const Strings& form : {Strings{"cpu", "64"}, Strings{"cuda-sim", "64"}, Strings{"cuda-sim", "0"}}) {
+  for (const Strings& form : {Strings{"cpu", "64"}, Strings{cuda_device, "64"}, Strings{cuda_device, "0"}}) {
     const std::string run = out / (form[0] + form[1]);
     must_run("dura-train", {"--device",        form[0], "--data",           data.path(), "--out",   run, "--weights",       weights,
                             "--depth",         "18",    "--size",           "32",        "--batch", "4", "--phase1-epochs", "2",
@@ -113,12 +115,12 @@ TEST_CASE("the whole job on synthetic slices runs on the simulated CUDA device i
   for (const char* precision : {"f32", "f16"}) {
     CAPTURE(precision);
     const std::string name = precision;
-    const CsvTable cpu = train("cpu", name, "cpu_" + name), simulated = train("cuda-sim", name, name);
+    const CsvTable cpu = train("cpu", name, "cpu_" + name), simulated = train(cuda_device, name, name);
     CHECK(simulated.rows.size() == 4);
     expect_close(simulated, cpu, {"train_loss", "val_loss"}, name == "f32" ? 1e-3 : 0.1);
     CHECK(std::stod(cell(simulated, 3, "loss_scale")) == (name == "f32" ? 1 : std::stod(cell(cpu, 3, "loss_scale"))));
   }
-  train("cuda-sim", "f16", "again");
+  train(cuda_device, "f16", "again");
   const std::string model = out / "f16/model.safetensors";
   CHECK(read_text_file(model, 1 << 28) == read_text_file(out / "again/model.safetensors", 1 << 28));
 
@@ -127,12 +129,12 @@ TEST_CASE("the whole job on synthetic slices runs on the simulated CUDA device i
     must_run("dura-evaluate", joined(joined(common, {"--balanced", "--out", out / ("scores_" + device)}), classes));
     must_run("dura-gradcam", joined(joined(common, {"--out", out / ("maps_" + device), "--random-networks", "1"}), classes));
   }
-  expect_close(table_of(out / "scores_cuda-sim/predictions_test.csv"), table_of(out / "scores_cpu/predictions_test.csv"),
+  expect_close(table_of(out / ("scores_" + cuda_device + "/predictions_test.csv")), table_of(out / "scores_cpu/predictions_test.csv"),
                {"p_Menin", "p_Glioma"}, 0.02);
-  const auto scores = nlohmann::json::parse(read_text_file(out / "maps_cuda-sim/heat_maps.json", 1 << 22));
+  const auto scores = nlohmann::json::parse(read_text_file(out / ("maps_" + cuda_device + "/heat_maps.json"), 1 << 22));
   CHECK(scores["maps"] == 6);
   const CsvTable answer = parse_csv(
-      must_run("dura-predict", {"--device", "cuda-sim", "--model", model, data + "/" + cell(table_of(data + "/manifest.csv"), 0, "file")})
+      must_run("dura-predict", {"--device", cuda_device, "--model", model, data + "/" + cell(table_of(data + "/manifest.csv"), 0, "file")})
           .output,
       "predict");
   REQUIRE(answer.rows.size() == 1);

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/file.h"
+#include "tests/cuda_under_test.h"
 #include "tests/run_program.h"
 #include "tests/texture_data.h"
 
@@ -25,7 +26,8 @@ TEST_CASE("dura-inspect names the first op in which a trace on the simulated CUD
   const std::string cpu = trace("cpu", weights, "cpu.trace");
   // Means near zero lose digits by cancellation; a mean of 1e-4 in an activation of about 1 is such.
   const std::vector<std::string> tolerances = {"--absolute", "1e-4"};
-  const ProgramRun same = run_program("dura-inspect", joined({"diff", cpu, trace("cuda-sim", weights, "sim.trace")}, tolerances));
+  const ProgramRun same =
+      run_program("dura-inspect", joined({"diff", cpu, trace(device_name(cuda_under_test()), weights, "sim.trace")}, tolerances));
   CHECK(same.code == 0);
   CHECK_THAT(same.output, Contains("no op is beyond tolerance"));
   CHECK_THAT(read_text_file(cpu, 1 << 22), Contains("backward conv_bn_act layer1.0.conv1 "));
@@ -39,8 +41,8 @@ TEST_CASE("dura-inspect names the first op in which a trace on the simulated CUD
       u->conv.weight.assign(larger);
     }
   write_model(out / "spoilt.safetensors", spoilt, {.size = 32});
-  const ProgramRun other =
-      run_program("dura-inspect", joined({"diff", cpu, trace("cuda-sim", out / "spoilt.safetensors", "spoilt.trace")}, tolerances));
+  const ProgramRun other = run_program(
+      "dura-inspect", joined({"diff", cpu, trace(device_name(cuda_under_test()), out / "spoilt.safetensors", "spoilt.trace")}, tolerances));
   CHECK(other.code == 1);
   CHECK_THAT(other.output, Contains("forward conv_bn_act layer3.0.conv1 "));
 }

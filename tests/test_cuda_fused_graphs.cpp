@@ -105,6 +105,40 @@ TEST_CASE("conv_bn_act by fused BatchNorm graphs equals the composed kernels, at
       }
 }
 
+TEST_CASE(
+    "a convolution with folded BatchNorm, residual and ReLU in one graph equals the bare one and a kernel behind it, at odd and at "
+    "ResNet-50's channel counts",
+    "[cuda-sim][graph]") {
+  const auto has_epilogue = [](const Graph& g) { return g.nodes.size() > 1; };
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const int64_t channels : {13, 64, 128, 256, 512, 1024, 2048})
+      for (const bool with_residual : {false, true})
+        for (const bool relu : {false, true}) {
+          const Column column{.device = Device::cuda_sim, .dtype = dtype};
+          const auto values = [&](uint64_t key, double offset) { return column.stat_tensor(random_array({channels}, key, offset)); };
+          const Var x(column.tensor(random_array({2, 5, 3, 8}, 1))), w(column.tensor(random_array({channels, 1, 1, 8}, 2)));
+          const Var residual = with_residual ? Var(column.tensor(random_array({2, 5, 3, channels}, 3))) : Var();
+          const BatchNormArgs stored{.gamma = Var(values(4, 1)),
+                                     .beta = Var(values(5, 0)),
+                                     .running_mean = values(6, 0),
+                                     .running_variance = values(7, 3),
+                                     .mode = BatchNormMode::stored_statistics};
+          const auto result = [&] { return to_array(conv_bn_act(x, w, {}, stored, residual, relu).value()); };
+          const Watch fused;
+          const Array found = result();
+          CHECK(fused.graphs.size() == 1);
+          CHECK(fused.graphs.at(0).nodes.size() == size_t{2} + with_residual + relu);
+          const Watch composed(has_epilogue);
+          const Array expected = result();
+          CHECK(std::none_of(composed.graphs.begin(), composed.graphs.end(), has_epilogue));
+          // The composed form rounds the convolution's output, the fused one the bias.
+          const std::string wrong = compare(found, expected, Accuracy::product, column, 4);
+          INFO(dtype_name(dtype) << " " << channels << " channels" << (with_residual ? " residual" : "") << (relu ? " relu" : "") << ": "
+                                 << wrong);
+          CHECK(wrong.empty());
+        }
+}
+
 TEST_CASE("where only the backward graph is missing, forward leaves no mask that nobody could read", "[cuda-sim][graph]") {
   const auto no_backward = [](const Graph& g) { return g.nodes.back().operation == Operation::batch_norm_backward; };
   const Watch watch(no_backward);

@@ -1,4 +1,4 @@
-// A captured step on the simulated CUDA device: planned, run twice, captured, and replayed from then on, with the results of the same step
+// A captured step on a CUDA device: planned, run twice, captured, and replayed from then on, with the results of the same step
 // without capture, bit for bit; and training that follows the CPU's.
 #include <catch2/catch.hpp>
 
@@ -6,13 +6,15 @@
 #include <limits>
 
 #include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/sim/sim_driver.h"
 #include "engine/optim/adam.h"
 #include "engine/optim/captured_step.h"
+#include "tests/cuda_under_test.h"
 #include "tests/op_harness.h"
 
 using namespace dura;
 using namespace dura::optest;
+using dura::test::cuda_under_test;
+using dura::test::reorder_device;
 
 namespace {
 
@@ -107,62 +109,60 @@ class SmallNet {
   std::unique_ptr<Adam> adam_;
 };
 
-cuda::sim::SimDriver& simulator() { return static_cast<cuda::sim::SimDriver&>(cuda::driver_of(Device::cuda_sim)); }
-
 }  // namespace
 
 TEST_CASE("a captured and replayed step equals the step without capture, bit for bit, in any order the device may take",
           "[cuda-sim][step]") {
   for (const DType dtype : {DType::f32, DType::f16}) {
-    SmallNet captured(Device::cuda_sim, dtype, true), eager(Device::cuda_sim, dtype, true);
-    CapturedStep step(Device::cuda_sim, [&] { captured.step(); });
+    SmallNet captured(cuda_under_test(), dtype, true), eager(cuda_under_test(), dtype, true);
+    CapturedStep step(cuda_under_test(), [&] { captured.step(); });
     for (uint64_t i = 0; i < 6; ++i) {
       step.run();
       eager.step();
       CHECK(step.replays() == (i >= 2));
       CHECK(captured.everything() == eager.everything());
-      simulator().set_seed(i);
+      reorder_device(i);
     }
-    simulator().set_seed(0);
+    reorder_device(0);
     CHECK(step.measured_peak() == step.predicted_peak());
     CHECK(step.predicted_peak() > 0);
   }
 }
 
 TEST_CASE("memory is flat while a captured step is replayed", "[cuda-sim][step][memory]") {
-  SmallNet net(Device::cuda_sim, DType::f32);
-  CapturedStep step(Device::cuda_sim, [&] { net.step(); });
+  SmallNet net(cuda_under_test(), DType::f32);
+  CapturedStep step(cuda_under_test(), [&] { net.step(); });
   for (int i = 0; i < 3; ++i) step.run();
-  const MemoryStatistics first = device_pool(Device::cuda_sim)->statistics();
+  const MemoryStatistics first = device_pool(cuda_under_test())->statistics();
   for (int i = 0; i < 3; ++i) step.run();
-  const MemoryStatistics later = device_pool(Device::cuda_sim)->statistics();
+  const MemoryStatistics later = device_pool(cuda_under_test())->statistics();
   CHECK(later.in_use == first.in_use);
   CHECK(later.reserved == first.reserved);
   CHECK(later.allocations == first.allocations);
 }
 
 TEST_CASE("a step that reads device memory on the host or takes memory beside its arena is refused", "[cuda-sim][step]") {
-  const Tensor metric = Tensor::zeros({1}, DType::f64, Device::cuda_sim);
-  CapturedStep reads(Device::cuda_sim, [&] {
+  const Tensor metric = Tensor::zeros({1}, DType::f64, cuda_under_test());
+  CapturedStep reads(cuda_under_test(), [&] {
     double host = 0;
-    backend(Device::cuda_sim).download(metric, &host);
+    backend(cuda_under_test()).download(metric, &host);
   });
   CHECK_THROWS_WITH(reads.run(), Catch::Contains("planning"));
   // What the plan cannot see, capture finds.
-  CapturedStep allocates(Device::cuda_sim, [&] {
-    backend(Device::cuda_sim).fill(metric, 1);
-    cuda::driver_of(Device::cuda_sim).release(cuda::driver_of(Device::cuda_sim).allocate(64));
+  CapturedStep allocates(cuda_under_test(), [&] {
+    backend(cuda_under_test()).fill(metric, 1);
+    cuda::driver_of(cuda_under_test()).release(cuda::driver_of(cuda_under_test()).allocate(64));
   });
   allocates.run();
   allocates.run();
-  CHECK_THROWS_WITH(allocates.run(), Catch::Contains("900") && Catch::Contains("allocation"));
-  backend(Device::cuda_sim).fill(metric, 2);  // the stream is usable again
+  CHECK_THROWS_WITH(allocates.run(), Catch::Contains("900") && Catch::Contains("alloc"));
+  backend(cuda_under_test()).fill(metric, 2);  // the stream is usable again
   CHECK(to_array(metric)[0] == 2);
 }
 
 TEST_CASE("twenty steps of training on the simulated CUDA device follow the CPU's in f32", "[cuda-sim][step]") {
-  SmallNet cpu(Device::cpu, DType::f32), simulated(Device::cuda_sim, DType::f32);
-  CapturedStep cpu_step(Device::cpu, [&] { cpu.step(); }), simulated_step(Device::cuda_sim, [&] { simulated.step(); });
+  SmallNet cpu(Device::cpu, DType::f32), simulated(cuda_under_test(), DType::f32);
+  CapturedStep cpu_step(Device::cpu, [&] { cpu.step(); }), simulated_step(cuda_under_test(), [&] { simulated.step(); });
   double first = 0, last = 0;
   for (int i = 0; i < 20; ++i) {
     cpu_step.run();
@@ -176,14 +176,14 @@ TEST_CASE("twenty steps of training on the simulated CUDA device follow the CPU'
 
 TEST_CASE("an overflow in f16 on the simulated CUDA device skips its step and halves the scale, also in a replay",
           "[cuda-sim][step][scaler]") {
-  SmallNet net(Device::cuda_sim, DType::f16, true);
-  CapturedStep step(Device::cuda_sim, [&] { net.step(); });
+  SmallNet net(cuda_under_test(), DType::f16, true);
+  CapturedStep step(cuda_under_test(), [&] { net.step(); });
   for (int i = 0; i < 4; ++i) step.run();
   REQUIRE(step.replays());
   CHECK(net.adam().read_state()[StepState::step_count] == 4);
   const Array weights = net.weights();
   const Array good = to_array(net.images());
-  backend(Device::cuda_sim).fill(net.images(), std::numeric_limits<double>::infinity());
+  backend(cuda_under_test()).fill(net.images(), std::numeric_limits<double>::infinity());
   step.run();
   CHECK(net.weights().v == weights.v);
   CHECK(net.adam().read_state()[StepState::loss_scale] == 512);

@@ -8,6 +8,7 @@
 
 #include "engine/optim/adam.h"
 #include "models/classifier.h"
+#include "tests/cuda_under_test.h"
 #include "tests/golden_file.h"
 #include "tests/op_harness.h"
 
@@ -279,14 +280,14 @@ void check_case_f32(const std::string& name, bool all_sets) {
   }
 }
 
-// The CUDA backend on the simulated device. In 16 bits a ReLU is decided by rounding far more often, so only directions are compared: with
+// The CUDA backend. In 16 bits a ReLU is decided by rounding far more often, so only directions are compared: with
 // float64, and more closely with the CPU's form of the same type, which rounds at other places but takes the same inputs and weights.
-void check_case_simulated(const std::string& name, const std::vector<DType>& dtypes) {
+void check_case_cuda(const std::string& name, const std::vector<DType>& dtypes) {
   const GoldenCase& c = golden_case(name);
   const Step exact = run_step(c, DType::f64);
   for (const DType dtype : dtypes) {
-    INFO(name << " " << dtype_name(dtype) << " on cuda-sim");
-    const Step found = run_step(c, dtype, Device::cuda_sim);
+    INFO(name << " " << dtype_name(dtype) << " on " << device_name(test::cuda_under_test()));
+    const Step found = run_step(c, dtype, test::cuda_under_test());
     if (dtype == DType::f32) {
       check_single_precision(c, found, exact, false);
       continue;
@@ -316,13 +317,13 @@ TEST_CASE("golden ResNet-18, everything trained, odd image size", "[golden][mode
 TEST_CASE("golden ResNet-18 with frozen BatchNorm and class weights", "[golden][models]") { check_case("resnet18_frozen_bn"); }
 
 TEST_CASE("golden ResNet-50 on the simulated CUDA device, everything trained", "[golden][models][cuda-sim][slow]") {
-  check_case_simulated("resnet50_full", {DType::f32, DType::f16});
+  check_case_cuda("resnet50_full", {DType::f32, DType::f16});
 }
 TEST_CASE("golden ResNet-18 on the simulated CUDA device in f32, f16 and bf16", "[golden][models][cuda-sim]") {
-  check_case_simulated("resnet18_full", {DType::f32, DType::f16, DType::bf16});
+  check_case_cuda("resnet18_full", {DType::f32, DType::f16, DType::bf16});
 }
 TEST_CASE("golden ResNet-50 on the simulated CUDA device, from layer3 on with frozen BatchNorm", "[golden][models][cuda-sim][slow]") {
-  check_case_simulated("resnet50_frozen_bn", {DType::f32, DType::f16, DType::bf16});
+  check_case_cuda("resnet50_frozen_bn", {DType::f32, DType::f16, DType::bf16});
 }
 
 TEST_CASE("golden ResNet-50 in f32, everything trained", "[golden][models]") { check_case_f32("resnet50_full", false); }

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "models/grad_cam.h"
+#include "tests/cuda_under_test.h"
 #include "tests/named_values.h"
 #include "tests/hash_weights.h"
 
@@ -143,7 +144,7 @@ TEST_CASE("heat maps see through frozen layers and do not touch parameter gradie
 
 TEST_CASE("heat maps through frozen layers on the simulated CUDA device are the CPU's", "[models][grad_cam][cuda-sim]") {
   for (const auto& [dtype, tolerance] : {std::pair{DType::f32, 2e-4}, std::pair{DType::f16, 0.05}}) {
-    HashNetwork cpu(dtype), simulated(dtype, Device::cuda_sim);
+    HashNetwork cpu(dtype), simulated(dtype, test::cuda_under_test());
     for (HashNetwork* network : {&cpu, &simulated}) network->model.freeze_backbone();
     for (const std::string& method : cam_method_names())
       for (int stage : {2, 4}) {
