@@ -10,15 +10,16 @@ int main(int argc, char** argv) {
   dura::BenchmarkOptions options;
   int64_t depth = options.depth;
   std::string precision = "f32";
-  bool exact = false, no_capture = false;
+  std::vector<std::string> modes = {options.mode};
+  bool exact = false, no_capture = false, compare_capture = false;
   dura::Program program(
       {.name = "dura-bench",
-       .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints one line of JSON.",
-       .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half"},
+       .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints a line of JSON for each measurement.",
+       .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half",
+                    "dura-bench --device cuda --precision f16 --mode inf train half head --compare-capture"},
        .results_on_standard_output = true});
-  program.text("--mode", options.mode,
-               "inf: inference; train: a step with everything free; half: from layer3.3 on; head: the dense layer alone",
-               {.choices = {"inf", "train", "half", "head"}});
+  program.list("--mode", modes,
+               "One or more of inf: inference; train: a step with everything free; half: from layer3.3 on; head: the dense layer alone");
   program.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
   program.integer("--batch", options.batch, "Images in a batch", {.min = 1, .max = 4096});
   program.integer("--size", options.size, "Height and width of the images", {.min = 32, .max = 2048});
@@ -28,13 +29,22 @@ int main(int argc, char** argv) {
                {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--exact-conv", exact, "No Winograd convolutions");
   program.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
+  program.flag("--compare-capture", compare_capture, "CUDA: measure each training step with and then without capture");
   return program.run(argc, argv, [&] {
     options.depth = static_cast<int>(depth);
     options.tensors = dura::tensors_of_precision(precision, program.device());
     options.precision = precision;
-    options.capture = !no_capture;
     dura::cpu::set_exact_conv(exact);
-    std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
+    // One process for all: what a card takes seconds to make, its plans, is made once.
+    for (const std::string& mode : modes) {
+      options.mode = mode;
+      const auto measure = [&](bool capture) {
+        options.capture = capture;
+        std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
+      };
+      measure(!no_capture);
+      if (compare_capture && !no_capture && mode != "inf") measure(false);
+    }
     return 0;
   });
 }

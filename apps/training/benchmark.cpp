@@ -41,6 +41,8 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     fail_usage("there is no benchmark '", o.mode, "'. Use inf, train, half or head.");
   if (o.batch < 1 || o.size < 32 || o.repetitions < 1 || o.classes < 2)
     fail_usage("benchmark: batch ", o.batch, ", size ", o.size, ", repetitions ", o.repetitions, ", classes ", o.classes, " make no sense");
+  const Device device = o.tensors.device;
+  device_pool(device)->reset_peak();
   const std::vector<std::string> classes = [&] {
     std::vector<std::string> names;
     for (int64_t i = 0; i < o.classes; ++i) names.push_back(std::to_string(i));
@@ -49,7 +51,6 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   Classifier model({.backbone = {.depth = o.depth, .tensors = o.tensors}, .classes = classes, .dropout = 0, .seed = 1});
   set_mode(model, o.mode);
 
-  const Device device = o.tensors.device;
   Tensor x = Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device), labels = Tensor::empty({o.batch}, DType::i32, device);
   {
     const Tensor wide = Tensor::empty(x.shape(), DType::f32, Device::cpu), host = Tensor::empty(x.shape(), x.dtype(), Device::cpu);
@@ -108,6 +109,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   result.peak_bytes = static_cast<size_t>(peak_resident_bytes());
   result.planned_bytes = step ? step->predicted_peak() : 0;
   result.used_bytes = step ? step->measured_peak() : 0;
+  result.captured = step && step->replays();
   result.device_peak_bytes = device_pool(device)->statistics().peak;
   return result;
 }
@@ -120,8 +122,9 @@ std::string benchmark_json(const BenchmarkOptions& o, const BenchmarkResult& r) 
       << ", \"max\": " << r.seconds.back() << std::setprecision(2) << ", \"ips_med\": " << images_per_second(r.median())
       << ", \"ips_max\": " << images_per_second(r.seconds.front()) << ", \"util\": " << r.utilisation
       << ", \"rss\": " << (r.peak_bytes >> 20) << ", \"base\": " << (r.base_bytes >> 20) << ", \"planned\": " << (r.planned_bytes >> 20)
-      << ", \"used\": " << (r.used_bytes >> 20) << ", \"device\": \"" << device_name(o.tensors.device)
-      << "\", \"device_peak\": " << (r.device_peak_bytes >> 20) << ", \"kernels\": \"" << cpu::kernels().name << "\"}";
+      << ", \"used\": " << (r.used_bytes >> 20) << ", \"captured\": " << (r.captured ? "true" : "false") << ", \"device\": \""
+      << device_name(o.tensors.device) << "\", \"device_peak\": " << (r.device_peak_bytes >> 20) << ", \"kernels\": \""
+      << cpu::kernels().name << "\"}";
   return out.str();
 }
 

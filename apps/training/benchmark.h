@@ -23,6 +23,7 @@ struct BenchmarkResult {
   size_t planned_bytes = 0;      // of the step's arena, by its dry run; 0 for inference
   size_t used_bytes = 0;         // of it
   size_t device_peak_bytes = 0;  // most that tensors on the device held at once
+  bool captured = false;         // the measured steps were replays of a captured one
   double median() const { return seconds[seconds.size() / 2]; }
 };
 
@@ -30,7 +31,7 @@ struct BenchmarkResult {
 BenchmarkResult run_benchmark(const BenchmarkOptions& options);
 
 // One line of JSON: mode, precision, bs, nt, med, min, max (seconds), ips_med, ips_max (images/s), util, rss, base (MiB), planned and used
-// (MiB of the arena), device, device_peak (MiB of its tensors), kernels.
+// (MiB of the arena), captured, device, device_peak (MiB of its tensors), kernels.
 std::string benchmark_json(const BenchmarkOptions& options, const BenchmarkResult& result);
 
 }  // namespace dura
