@@ -5,30 +5,29 @@ set -uo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tests/gpu_check.sh [--sim] [--out DIR] [--stages "NAME ..."] [--data DIR --weights FILE] [--python PYTHON]
+usage: tests/gpu_check.sh [--sim] [--out DIR] [--stages "NAME ..."] [--data DIR --weights FILE] [--python PYTHON] [--limit SECONDS] [--pack FILE]
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
   --stages   only these: machine build tests plans sanitizer steps bench ops torch libtorch mission (default: all, in this order)
-  --data, --weights   real slices with a manifest.csv, and ImageNet weights, for the stage `mission`
+  --data, --weights   real slices with a manifest.csv, and ImageNet weights, for the stage `mission` (default: those in .gpu)
   --python   a Python with torch and torchvision, for the stages `torch` and `libtorch` (default: python3)
+  --limit    a stage that takes longer is ended, with what it has left (default 540)
+  --pack     an archive of the results (.tar.gz), made anew after each stage
+Where Debian's packages are missing, tests/gpu_carry.sh fills .gpu beforehand. Where commands may take ten minutes: "machine build tests plans",
+"sanitizer steps ops", "bench", "torch libtorch" and "mission" one after the other; the report holds the stages of all calls with the same --out.
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' python=python3
+arguments=("$@")
+device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' python=python3 limit=540 pack='' only=''
 stages="machine build tests plans sanitizer steps bench ops torch libtorch mission"
 while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
-    --out | --stages | --data | --weights | --python)
+    --out | --stages | --data | --weights | --python | --limit | --pack | --only)
       (($# > 1)) || { usage >&2; exit 2; }
-      case $1 in
-        --out) out=$2 ;;
-        --stages) stages=$2 ;;
-        --data) data=$2 ;;
-        --weights) weights=$2 ;;
-        --python) python=$2 ;;
-      esac
+      printf -v "${1#--}" '%s' "$2"  # --only: how this script calls itself for one stage
       shift
       ;;
     --help | -h) usage; exit 0 ;;
@@ -42,9 +41,10 @@ if [[ -z $out ]]; then
 fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 apps=$build/apps
+if [[ -z $data && -d $root/.gpu/data ]]; then
+  data=$root/.gpu/data weights=$(echo "$root"/.gpu/weights.*)
+fi
 
 # On the simulated device everything is done at a size that the CPU gets through in minutes; 34 is the shallowest depth that has layer3.3, from which on
 # the half is free.
@@ -59,10 +59,10 @@ else
 fi
 
 # The types that tensors are stored and computed in.
-precisions="f32 tf32 f16 bf16"
+precisions="f16 bf16 tf32 f32"
 
 skip() {
-  echo "$*" >"$work/skipped"
+  echo "skipped: $*"
   return 77
 }
 
@@ -79,12 +79,19 @@ machine() {
 }
 
 build() {
-  (cd "$root" && cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)")
+  local packages=$root/.gpu/packages options=()
+  if [[ -f $packages.tar.gz && ! -d $packages ]]; then tar -C "$root/.gpu" -xzf "$packages.tar.gz" || return 1; fi
+  if [[ -d $packages ]]; then options+=(-DCMAKE_PREFIX_PATH="$packages/usr"); fi
+  # A warning of a compiler that nobody has tried must not cost the day with a card.
+  if [[ $device == cuda ]]; then options+=(-DDURA_WARNINGS_AS_ERRORS=OFF); fi
+  (cd "$root" && cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)")
 }
 
 tests() {
   if [[ $device == cuda ]]; then
-    "$build/tests/cuda/cuda_card_check" --properties "$out/device_properties.json" && "$build/tests/dura_tests" '~[slow]'
+    # All tests of the CUDA backend, on the card; those of the simulated device itself stay on it.
+    "$build/tests/cuda/cuda_card_check" --properties "$out/device_properties.json" &&
+      DURA_TEST_DEVICE=cuda "$build/tests/dura_tests" '[cuda],[cuda-sim],[ops]'
   else
     "$build/tests/dura_tests" '[cuda]~[slow],[cuda-sim]~[slow]'
   fi
@@ -142,18 +149,15 @@ steps() {
   return "$failed"
 }
 
-# bench_one OPTION...: a line of JSON.
-bench_one() { "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" "$@" | tee -a "$out/bench.jsonl"; }
+# One process for each type and batch: making plans takes longer than measuring.
 bench() {
   : >"$out/bench.jsonl"
-  local type n mode failed=0
+  local type n failed=0
   for type in $precisions; do
-    for mode in inf train half head; do
-      for n in $batches; do
-        # One size too large must not hide the others.
-        bench_one --mode "$mode" --batch "$n" --precision "$type" || failed=1
-        if [[ $mode != inf ]]; then bench_one --mode "$mode" --batch "$n" --precision "$type" --no-capture || failed=1; fi
-      done
+    for n in $batches; do
+      # One size too large must not hide the others.
+      "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" --mode inf train half head --batch "$n" --precision "$type" \
+        --compare-capture | tee -a "$out/bench.jsonl" || failed=1
     done
   done
   return "$failed"
@@ -197,56 +201,76 @@ libtorch() {
 # The mission's own table: a baseline (f32, batch 32) against the optimised configuration (f16, batch 16).
 mission() {
   [[ -n $data && -n $weights ]] || skip "no --data and --weights given" || return
-  local manifest=$data/manifest.csv
+  local manifest=$data/manifest.csv runs=$root/runs/gpu_study
   if [[ $device != cuda ]]; then
+    runs=$work/study
     # A few slices of each class and split.
     manifest=$work/manifest.csv
     awk -F, 'NR == 1 { for (i = 1; i <= NF; ++i) { if ($i == "label") l = i; if ($i == "split") s = i } print; next } ++seen[$l, $s] <= ($s == "train" ? 16 : 3)' "$data/manifest.csv" >"$manifest"
   fi
   "$apps/dura-study" --data "$data" --manifest "$manifest" --classes Menin=meningioma Glioma --weights "$weights" --device "$device" "${study[@]}" \
-    --rows 0-baseline 8-sharpness --out "$out/study"
+    --rows 0-baseline 8-sharpness --out "$runs"
+  local code=$?
+  # The models stay where they are, and an interrupted study goes on from there.
+  cp "$runs"/study.{csv,json,html} "$out"
+  return "$code"
 }
 
 # ---- running them ----
 
 json_text() { tr -d '\r' | sed 's/\\/\\\\/g; s/"/\\"/g; s/\t/ /g' | tr '\n' ' '; }
 
+# report.json holds every stage that left a result in this folder, those of earlier calls too.
+report() {
+  local file stage status seconds detail separator='' name
+  {
+    printf '{"device": "%s", "commit": "%s",\n "stages": {' "$device" "$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
+    for file in "$out"/*.status; do
+      IFS=$'\t' read -r stage status seconds detail <"$file"
+      printf '%s\n  "%s": {"status": "%s", "seconds": %s, "detail": "%s", "end_of_log": "%s"}' "$separator" "$stage" "$status" "$seconds" \
+        "$(printf '%s' "$detail" | json_text)" "$(tail -4 "$out/$stage.log" | json_text)"
+      separator=,
+    done
+    printf '\n },\n'
+    for name in bench torch libtorch; do
+      printf ' "%s": [%s],\n' "$name" "$([[ -s $out/$name.jsonl ]] && paste -sd, "$out/$name.jsonl")"
+    done
+    printf ' "simulated": %s}\n' "$([[ $device == cuda ]] && echo false || echo true)"
+  } >"$out/report.json"
+  # In two steps, so that an archive cut off in the making never stands under its name.
+  if [[ -n $pack ]]; then tar -C "$out" -czf "$pack.part" . && mv "$pack.part" "$pack"; fi
+}
+
+if [[ -n $only ]]; then
+  declare -F "$only" >/dev/null || { usage >&2; exit 2; }
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  set -o pipefail
+  "$only"
+  exit
+fi
+
 failures=0
 for stage in $stages; do
   declare -F "$stage" >/dev/null || { usage >&2; exit 2; }
   echo "== $stage"
-  rm -f "$work/skipped"
   begin=$SECONDS
-  (set -o pipefail; "$stage") >"$out/$stage.log" 2>&1
+  timeout --kill-after=10 "$limit" "$0" "${arguments[@]}" --out "$out" --only "$stage" >"$out/$stage.log" 2>&1
   code=$? detail=''
   case $code in
     0) status=passed ;;
-    77) status=skipped detail=$(cat "$work/skipped") ;;
+    77) status=skipped detail=$(sed -n 's/^skipped: //p' "$out/$stage.log" | tail -1) ;;
     *)
       status=FAILED detail="exit code $code, see $stage.log"
+      ((code != 124)) || detail="ended after $limit s, see $stage.log"
       failures=$((failures + 1))
       tail -5 "$out/$stage.log"
       ;;
   esac
   printf '%s\t%s\t%s\t%s\n' "$stage" "$status" "$((SECONDS - begin))" "$detail" >"$out/$stage.status"
+  report
 done
 
-# The report holds every stage that left a result in this folder, those of earlier calls too.
-{
-  printf '{"device": "%s", "commit": "%s",\n "stages": {' "$device" "$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
-  separator=''
-  for file in "$out"/*.status; do
-    IFS=$'\t' read -r stage status seconds detail <"$file"
-    printf '%s\n  "%s": {"status": "%s", "seconds": %s, "detail": "%s", "end_of_log": "%s"}' "$separator" "$stage" "$status" "$seconds" \
-      "$(printf '%s' "$detail" | json_text)" "$(tail -4 "$out/$stage.log" | json_text)"
-    separator=,
-  done
-  printf '\n },\n'
-  for name in bench torch libtorch; do
-    printf ' "%s": [%s],\n' "$name" "$([[ -s $out/$name.jsonl ]] && paste -sd, "$out/$name.jsonl")"
-  done
-  printf ' "simulated": %s}\n' "$([[ $device == cuda ]] && echo false || echo true)"
-} >"$out/report.json"
 
 echo
 column_format='%-10s %-8s %6s  %s\n'
@@ -257,6 +281,7 @@ for file in "$out"/*.status; do
   # shellcheck disable=SC2059
   printf "$column_format" "$stage" "$status" "$seconds" "$detail"
 done
+if [[ -s $out/bench.jsonl ]] && command -v "$python" >/dev/null; then "$python" "$root/tests/gpu_table.py" "$out" | tee "$out/table.md"; fi
 [[ $device == cuda ]] || echo "on the simulated device: says nothing about a GPU"
 echo "report: $out/report.json"
 ((failures == 0))
