@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """ResNet-50 in PyTorch on a CUDA card, with its best usual settings: channels-last, automatic mixed precision or TF32, eager and compiled.
 
-usage: bench_torch_gpu.py [--batches 16 32 64 256] [--repetitions 20] [--modes inf train half head] [--types f16 bf16 tf32] [--size 224] [--device cuda|cpu] [--eager]
+usage: bench_torch_gpu.py [--batches 16 32 64 256] [--repetitions 20] [--modes inf train half head] [--types f16 bf16 tf32] [--size 224] [--device cuda|cpu]
+                          [--compiled-batches 16 256] [--compiled-modes train inf] [--compiled-types f16]
 
 Prints one line of JSON for each measurement, with the fields of dura-bench that mean the same. Needs torch and torchvision; tests/gpu_check.sh runs it beside dura-bench.
-half: free from layer3.3 on, BatchNorm below in inference form; head: the dense layer alone. --eager: nothing compiled. On the CPU it only proves that it runs.
+half: free from layer3.3 on, BatchNorm below in inference form; head: the dense layer alone. Compiling takes about a minute for each
+measurement, so less of it is measured: what --compiled-... say; without batches nothing. On the CPU it only proves that it runs.
 """
 import argparse, json, resource, statistics, sys, time
 
@@ -74,13 +76,16 @@ def main():
     parser.add_argument("--types", nargs="+", default=["f16", "bf16", "tf32"])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--eager", action="store_true")
+    parser.add_argument("--compiled-batches", type=int, nargs="*", default=[16, 256])
+    parser.add_argument("--compiled-modes", nargs="+", default=["train", "inf"])
+    parser.add_argument("--compiled-types", nargs="+", default=["f16"])
     options = parser.parse_args()
     failed = False
-    for compiled in (False,) if options.eager else (False, True):
-        for mode in options.modes:
-            for kind in options.types:
-                for batch in options.batches:
+    plain = (False, options.modes, options.types, options.batches)
+    for compiled, modes, types, batches in (plain, (True, options.compiled_modes, options.compiled_types, options.compiled_batches)):
+        for mode in modes:
+            for kind in types:
+                for batch in batches:
                     try:
                         print(json.dumps(measure(options, mode, batch, kind, compiled)), flush=True)
                     except Exception as error:  # one size too large must not hide the others
