@@ -1,8 +1,33 @@
 #include "engine/cuda/card/cudnn_library.h"
 
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <filesystem>
+
 #include "engine/cuda/card/shared_library.h"
 
 namespace dura::cuda {
+namespace {
+
+// cuDNN compiles some of its engines with NVRTC, and NVRTC looks for libnvrtc-builtins on the loader's path alone, not beside itself: in
+// the layout of Python's packages it finds none, and BatchNorm's graphs have no engine. Once opened under its name it is found everywhere.
+void open_compiler_builtins(const std::filesystem::path& cudnn_folder) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> folders = {cudnn_folder, cudnn_folder / "../../cuda_nvrtc/lib",
+                                   cudnn_folder / concat("../../cu", DURA_CUDA_MAJOR, "/lib")};
+  if (const char* named = std::getenv(library_folders_variable))
+    for (const std::string& folder : split_folders(named)) folders.push_back(folder);
+  for (const std::string& folder : split_folders(DURA_CUBLAS_FOLDERS)) folders.push_back(folder);
+  for (const fs::path& folder : folders) {
+    std::error_code error;
+    for (const fs::directory_entry& file : fs::directory_iterator(folder, error))
+      if (file.path().filename().string().rfind("libnvrtc-builtins.so.", 0) == 0 && dlopen(file.path().c_str(), RTLD_NOW | RTLD_LOCAL))
+        return;
+  }
+}
+
+}  // namespace
 
 const CudnnLibrary& cudnn() {
   static const CudnnLibrary library = [] {
@@ -26,6 +51,7 @@ const CudnnLibrary& cudnn() {
     file.symbol("cudnnBackendSetAttribute", l.set_attribute);
     file.symbol("cudnnBackendGetAttribute", l.get_attribute);
     file.symbol("cudnnBackendExecute", l.execute);
+    open_compiler_builtins(std::filesystem::path(l.path).parent_path());
     return l;
   }();
   return library;
