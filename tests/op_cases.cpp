@@ -320,6 +320,7 @@ std::vector<OpCase> make_cases() {
   }
 
   t.push_back(max_pool_row({2, 8, 9, 5}, {3, 2, 1, false}));
+  t.push_back(max_pool_row({1, 7, 6, 16}, {3, 2, 1, false}));
   t.push_back(max_pool_row({2, 8, 9, 5}, {3, 2, 0, true}));
   t.push_back(max_pool_row({1, 7, 7, 3}, {3, 2, 0, true}));
   t.push_back(max_pool_row({1, 6, 6, 9}, {2, 2, 0, false}));

@@ -69,6 +69,19 @@ TEST_CASE("the CUDA backend's channel statistics keep their digits far from zero
     }
 }
 
+TEST_CASE("the CUDA backend's sums over many tiles of rows are the CPU's, with and without the mask of a ReLU", "[cuda-sim]") {
+  for (const Shape& s : {Shape{4, 31, 29, 40}, Shape{2, 40, 40, 13}})
+    for (const bool relu : {false, true}) {
+      const Tensor dy = random_tensor(s, DType::f32, 3), y = random_tensor(s, DType::f32, 4);
+      expect_near(on_both([&](Backend& b, const auto& there, const auto& make) {
+                    const Tensor sum = make({s[3]}, DType::f32);
+                    b.mask_and_sum(there(dy), there(y), relu, make(s, DType::f32), sum);
+                    return sum;
+                  }),
+                  DType::f32, Accuracy::product);
+    }
+}
+
 TEST_CASE("the CUDA backend's u8 images are those of the CPU, byte for byte", "[cuda-sim][images]") {
   std::vector<uint8_t> pixels(2 * 23 * 17 * 3);
   for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * i * 31 + i / 7);

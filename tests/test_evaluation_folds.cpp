@@ -46,7 +46,7 @@ const FoldScore& score(const FoldSummary& s, const std::string& name) {
 
 TEST_CASE("folds give mean, spread and the scores of all decisions together", "[evaluation]") {
   const FoldSummary s = summarise_folds({{"f1", fold(4)}, {"f2", fold(2)}, {"f3", fold(3)}});
-  const FoldScore& accuracy = score(s, "accuracy");
+  const FoldScore accuracy = score(s, "accuracy");
   CHECK(accuracy.values == std::vector<double>{1, 0.5, 0.75});
   CHECK(accuracy.mean == Approx(0.75));
   CHECK(accuracy.spread == Approx(0.25));  // sqrt((0.25^2 + 0.25^2) / 2)
@@ -64,7 +64,7 @@ TEST_CASE("folds give mean, spread and the scores of all decisions together", "[
 
 TEST_CASE("a score that a fold does not have is left out of its mean and counted", "[evaluation]") {
   const FoldSummary s = summarise_folds({{"f1", fold(4)}, {"f2", fold(4, "argmax", true)}, {"f3", fold(3, "argmax", true)}});
-  const FoldScore& auc = score(s, "ROC AUC rare");
+  const FoldScore auc = score(s, "ROC AUC rare");
   CHECK(auc.defined == 1);
   CHECK(auc.mean == 1);
   CHECK(std::isnan(auc.values[1]));

@@ -1,5 +1,6 @@
 // Batch normalisation over the last dimension. x is M rows of K channels. Reductions are done in two stages: a thread sums one channel over
-// one tile of rows (neighbouring threads have neighbouring channels), then a thread for each channel merges the tiles in order, in double.
+// one tile of rows (neighbouring threads have neighbouring channels), then a block merges the tiles of 32 channels, in double and in an
+// order that depends on their number alone.
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
@@ -36,20 +37,41 @@ __global__ void tile_moments_kernel(const T* x, int64_t M, int64_t K, int64_t ti
   tile_m2[i] = m2;
 }
 
-// Chan's merge of tile means instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
-__global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m2, int64_t M, int64_t K, int64_t tile, int64_t tiles,
-                                     float* mean, float* variance) {
-  const int64_t k = thread_index();
-  if (k >= K) return;
-  double count = 0, m = 0, m2 = 0;
-  for (int64_t t = 0; t < tiles; ++t) {
-    const double n = static_cast<double>(t + 1 < tiles ? tile : M - t * tile), d = static_cast<double>(tile_mean[t * K + k]) - m;
-    m2 += static_cast<double>(tile_m2[t * K + k]) + d * d * count * n / (count + n);
-    m += d * n / (count + n);
+// How a block merges: thread (part, channel) takes every merge_parts-th tile of its channel, then part 0 puts the parts together in order.
+constexpr int merge_channels = 32, merge_parts = 8;
+Grid merging(int64_t K) {
+  return {.blocks = (K + merge_channels - 1) / merge_channels, .threads = merge_channels * merge_parts, .barriers = true};
+}
+
+struct Moments {
+  double count, mean, m2;
+
+  // Chan's merge instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
+  __device__ void add(double n, double other_mean, double other_m2) {
+    if (n == 0) return;
+    const double d = other_mean - mean;
+    m2 += other_m2 + d * d * count * n / (count + n);
+    mean += d * n / (count + n);
     count += n;
   }
-  mean[k] = static_cast<float>(m);
-  variance[k] = static_cast<float>(m2 / count);
+};
+
+__global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m2, int64_t M, int64_t K, int64_t tile, int64_t tiles,
+                                     float* mean, float* variance) {
+  __shared__ Moments of_part[merge_parts][merge_channels];
+  const unsigned channel = threadIdx.x % merge_channels, part = threadIdx.x / merge_channels;
+  const int64_t k = int64_t{blockIdx.x} * merge_channels + channel;
+  Moments all{0, 0, 0};
+  if (k < K)
+    for (int64_t t = part; t < tiles; t += merge_parts)
+      all.add(static_cast<double>(t + 1 < tiles ? tile : M - t * tile), static_cast<double>(tile_mean[t * K + k]),
+              static_cast<double>(tile_m2[t * K + k]));
+  of_part[part][channel] = all;
+  __syncthreads();
+  if (part > 0 || k >= K) return;
+  for (int p = 1; p < merge_parts; ++p) all.add(of_part[p][channel].count, of_part[p][channel].mean, of_part[p][channel].m2);
+  mean[k] = static_cast<float>(all.mean);
+  variance[k] = static_cast<float>(all.m2 / all.count);
 }
 
 __global__ void update_running_kernel(const float* batch, double share, double correction, float* running, int64_t K) {
@@ -70,17 +92,24 @@ __global__ void fold_batch_norm_kernel(const float* gamma, const float* beta, co
 
 // ---- forward ----
 
-template <class T>
+// W elements of one row, beginning at channel k.
+template <class T, int W>
 __global__ void scale_shift_act_kernel(const T* x, const float* scale, const float* shift, const T* residual, bool relu, int64_t K, T* y,
                                        int64_t count) {
-  const int64_t i = thread_index();
+  const int64_t i = thread_index() * W;
   if (i >= count) return;
   const int64_t k = i % K;
-  float v = load(x[i]);
-  if (scale) v *= scale[k];
-  if (shift) v += shift[k];
-  if (residual) v += load(residual[i]);
-  store(y + i, relu ? formula::relu(v) : v);
+  auto values = read_pack<W>(x + i);
+  Pack<T, W> others{};
+  if (residual) others = read_pack<W>(residual + i);
+  for (int j = 0; j < W; ++j) {
+    float v = load(values.v[j]);
+    if (scale) v *= scale[k + j];
+    if (shift) v += shift[k + j];
+    if (residual) v += load(others.v[j]);
+    store(&values.v[j], relu ? formula::relu(v) : v);
+  }
+  write_pack(y + i, values);
 }
 
 // ---- backward ----
@@ -120,10 +149,16 @@ __global__ void backward_tile_sums_kernel(Mask mask, const T* dy, const T* x, co
 }
 
 __global__ void merge_sums_kernel(const float* partial, int64_t K, int64_t tiles, float* sum) {
-  const int64_t k = thread_index();
-  if (k >= K) return;
+  __shared__ double of_part[merge_parts][merge_channels];
+  const unsigned channel = threadIdx.x % merge_channels, part = threadIdx.x / merge_channels;
+  const int64_t k = int64_t{blockIdx.x} * merge_channels + channel;
   double total = 0;
-  for (int64_t t = 0; t < tiles; ++t) total += static_cast<double>(partial[t * K + k]);
+  if (k < K)
+    for (int64_t t = part; t < tiles; t += merge_parts) total += static_cast<double>(partial[t * K + k]);
+  of_part[part][channel] = total;
+  __syncthreads();
+  if (part > 0 || k >= K) return;
+  for (int p = 1; p < merge_parts; ++p) total += of_part[p][channel];
   sum[k] = static_cast<float>(total);
 }
 
@@ -146,12 +181,6 @@ __global__ void backward_data_kernel(Mask mask, const T* dy, const T* x, const T
   const int64_t k = i % K;
   const float g = masked(mask, dy, x, y, scale, shift, i, k);
   put(dx + i, scale[k] * g - slope[k] * (load(x[i]) - mean[k]) - offset[k], accumulate);
-}
-
-template <class T>
-__global__ void mask_kernel(const T* dy, const T* y, T* g, int64_t count) {
-  const int64_t i = thread_index();
-  if (i < count) store(g + i, load(y[i]) > 0 ? load(dy[i]) : 0.0f);
 }
 
 // A block for each filter k.
@@ -183,7 +212,7 @@ void CudaBackend::channel_statistics(const Tensor& x, const Tensor& mean, const 
     start("tile_moments", tile_moments_kernel<T>, grid_over(r.partials()), address<T>(x), r.M, r.K, r.tile, tile_mean, tile_m2,
           r.partials());
   });
-  start("merge_moments", merge_moments_kernel, grid_over(r.K), tile_mean, tile_m2, r.M, r.K, r.tile, r.tiles, address<float>(mean),
+  start("merge_moments", merge_moments_kernel, merging(r.K), tile_mean, tile_m2, r.M, r.K, r.tile, r.tiles, address<float>(mean),
         address<float>(variance));
 }
 
@@ -206,8 +235,11 @@ void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, const
 void CudaBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
   const Rows r(x);
   dispatch("scale_shift_act", x.dtype(), [&]<class T>(T) {
-    start("scale_shift_act", scale_shift_act_kernel<T>, grid_over(x.numel()), address<T>(x), address<float>(e.scale),
-          address<float>(e.bias), address<T>(e.residual), e.relu, r.K, address<T>(y), x.numel());
+    const T* residual = address<T>(e.residual);
+    dispatch_pack<T>(r.K, {x.raw(), residual, y.raw()}, [&](auto w) {
+      start("scale_shift_act", scale_shift_act_kernel<T, w.value>, grid_over(x.numel() / w.value), address<T>(x), address<float>(e.scale),
+            address<float>(e.bias), residual, e.relu, r.K, address<T>(y), x.numel());
+    });
   });
 }
 
@@ -221,8 +253,8 @@ void CudaBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, co
           address<T>(y), address<float>(e.scale), address<float>(e.bias), address<float>(mean), address<float>(invstd), r.M, r.K, r.tile,
           tile_g, tile_gx, address<T>(g), r.partials());
   });
-  start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
-  start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_gx, r.K, r.tiles, address<float>(sum_gx));
+  start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
+  start("merge_sums", merge_sums_kernel, merging(r.K), tile_gx, r.K, r.tiles, address<float>(sum_gx));
 }
 
 void CudaBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
@@ -244,7 +276,7 @@ void CudaBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, con
   dispatch("mask_and_sum", dy.dtype(), [&]<class T>(T) {
     if (!sum_g.defined()) {
       if (relu)
-        start("mask", mask_kernel<T>, grid_over(dy.numel()), address<T>(dy), address<T>(y), address<T>(g), dy.numel());
+        relu_backward(dy, y, {g, false});
       else if (g.defined())
         copy(dy, g);
       return;
@@ -255,7 +287,7 @@ void CudaBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, con
     constexpr float* no_sum = nullptr;
     start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), relu ? Mask::output : Mask::none, address<T>(dy),
           no_input, relu ? address<T>(y) : nullptr, none, none, none, none, r.M, r.K, r.tile, tile_g, no_sum, address<T>(g), r.partials());
-    start("merge_sums", merge_sums_kernel, grid_over(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
+    start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
   });
 }
 

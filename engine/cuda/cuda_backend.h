@@ -120,6 +120,19 @@ void dispatch(const char* kernel, DType dtype, F&& f) {
   fail(kernel, ": the CUDA backend computes in f32, f16 and bf16, not in ", dtype_name(dtype), ". Use --device cpu for f64.");
 }
 
+// Calls f with a constant: how many elements a thread takes at once. A whole pack where packs divide `extent` and every address begins one,
+// else 1.
+template <class T, class F>
+void dispatch_pack(int64_t extent, std::initializer_list<const void*> addresses, F&& f) {
+  constexpr int widest = widest_pack<T>;
+  bool fits = extent % widest == 0;
+  for (const void* a : addresses) fits = fits && reinterpret_cast<uintptr_t>(a) % sizeof(Pack<T, widest>) == 0;
+  if (fits)
+    f(std::integral_constant<int, widest>{});
+  else
+    f(std::integral_constant<int, 1>{});
+}
+
 // The address of a tensor's elements, null where there is no tensor.
 template <class T>
 T* address(const Tensor& t) {

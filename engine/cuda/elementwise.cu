@@ -1,4 +1,4 @@
-// Bytes, and element by element: one thread for each element.
+// Bytes, and element by element. W: elements that a thread takes at once (dispatch_pack).
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
@@ -24,22 +24,34 @@ __global__ void cast_kernel(const From* x, To* y, int64_t count) {
   if (i < count) narrow(y + i, static_cast<double>(load(x[i])));
 }
 
-template <class T>
+template <class T, int W>
 __global__ void add_kernel(const T* a, const T* b, T* y, int64_t count) {
-  const int64_t i = thread_index();
-  if (i < count) store(y + i, load(a[i]) + load(b[i]));
+  const int64_t i = thread_index() * W;
+  if (i >= count) return;
+  const auto first = read_pack<W>(a + i), second = read_pack<W>(b + i);
+  Pack<T, W> sum;
+  for (int j = 0; j < W; ++j) store(&sum.v[j], load(first.v[j]) + load(second.v[j]));
+  write_pack(y + i, sum);
 }
 
-template <class T>
+template <class T, int W>
 __global__ void relu_forward_kernel(const T* x, T* y, int64_t count) {
-  const int64_t i = thread_index();
-  if (i < count) store(y + i, formula::relu(load(x[i])));
+  const int64_t i = thread_index() * W;
+  if (i >= count) return;
+  auto values = read_pack<W>(x + i);
+  for (int j = 0; j < W; ++j) store(&values.v[j], formula::relu(load(values.v[j])));
+  write_pack(y + i, values);
 }
 
-template <class T>
+template <class T, int W>
 __global__ void relu_backward_kernel(const T* dy, const T* y, T* dx, bool accumulate, int64_t count) {
-  const int64_t i = thread_index();
-  if (i < count) put(dx + i, load(y[i]) > 0 ? load(dy[i]) : 0.0f, accumulate);
+  const int64_t i = thread_index() * W;
+  if (i >= count) return;
+  const auto gradient = read_pack<W>(dy + i), output = read_pack<W>(y + i);
+  Pack<T, W> result{};
+  if (accumulate) result = read_pack<W>(dx + i);
+  for (int j = 0; j < W; ++j) put(&result.v[j], load(output.v[j]) > 0 ? load(gradient.v[j]) : 0.0f, accumulate);
+  write_pack(dx + i, result);
 }
 
 template <class T>
@@ -101,20 +113,26 @@ void CudaBackend::cast(const Tensor& x, const Tensor& y) {
 
 void CudaBackend::add(const Tensor& a, const Tensor& b, const Tensor& y) {
   dispatch_wide("add", y.dtype(), [&]<class T>(T) {
-    start("add", add_kernel<T>, grid_over(y.numel()), address<T>(a), address<T>(b), address<T>(y), y.numel());
+    dispatch_pack<T>(y.numel(), {a.raw(), b.raw(), y.raw()}, [&](auto w) {
+      start("add", add_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(a), address<T>(b), address<T>(y), y.numel());
+    });
   });
 }
 
 void CudaBackend::relu_forward(const Tensor& x, const Tensor& y) {
   dispatch("relu_forward", y.dtype(), [&]<class T>(T) {
-    start("relu_forward", relu_forward_kernel<T>, grid_over(y.numel()), address<T>(x), address<T>(y), y.numel());
+    dispatch_pack<T>(y.numel(), {x.raw(), y.raw()}, [&](auto w) {
+      start("relu_forward", relu_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(x), address<T>(y), y.numel());
+    });
   });
 }
 
 void CudaBackend::relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) {
   dispatch("relu_backward", y.dtype(), [&]<class T>(T) {
-    start("relu_backward", relu_backward_kernel<T>, grid_over(y.numel()), address<T>(dy), address<T>(y), address<T>(dx.tensor),
-          dx.accumulate, y.numel());
+    dispatch_pack<T>(y.numel(), {dy.raw(), y.raw(), dx.tensor.raw()}, [&](auto w) {
+      start("relu_backward", relu_backward_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(dy), address<T>(y),
+            address<T>(dx.tensor), dx.accumulate, y.numel());
+    });
   });
 }
 

@@ -8,14 +8,13 @@ namespace {
 // A warp for each pixel.
 template <class T>
 __global__ void weighted_channel_sum_kernel(const T* a, const T* alpha, int64_t pixels, int64_t C, bool relu, float* y, int64_t count) {
-  const int64_t i = thread_index() / 32;
-  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int64_t i = warp_index();
+  if (i >= count) return;
   double sum = 0;
-  if (i < count)
-    for (int64_t c = lane; c < C; c += 32)
-      sum += static_cast<double>(load(a[i * C + c])) * static_cast<double>(load(alpha[i / pixels * C + c]));
-  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
-  if (i < count && lane == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
+  for (int64_t c = lane_index(); c < C; c += 32)
+    sum += static_cast<double>(load(a[i * C + c])) * static_cast<double>(load(alpha[i / pixels * C + c]));
+  sum = warp_sum(sum);
+  if (lane_index() == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
 }
 
 struct MapExtent {
@@ -38,11 +37,9 @@ __global__ void color_map_kernel(const uint8_t* x, const float* map, MapExtent s
 }  // namespace
 
 void CudaBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
-  constexpr int64_t pixels_per_block = 4;
   dispatch("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
-    start("weighted_channel_sum", weighted_channel_sum_kernel<T>,
-          {.blocks = (y.numel() + pixels_per_block - 1) / pixels_per_block, .threads = 32 * pixels_per_block, .barriers = true},
-          address<T>(a), address<T>(alpha), a.shape()[1] * a.shape()[2], a.shape()[3], relu, address<float>(y), y.numel());
+    start("weighted_channel_sum", weighted_channel_sum_kernel<T>, warps_over(y.numel()), address<T>(a), address<T>(alpha),
+          a.shape()[1] * a.shape()[2], a.shape()[3], relu, address<float>(y), y.numel());
   });
 }
 

@@ -45,8 +45,45 @@ __device__ inline void put(T* to, float v, bool accumulate) {
   store(to, accumulate ? load(*to) + v : v);
 }
 
-// This thread's place among all threads of the grid.
+// This thread's place among all threads of the grid, and its warp's among all warps.
 __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline int64_t warp_index() { return thread_index() / 32; }
+__device__ inline int lane_index() { return static_cast<int>(threadIdx.x % 32); }
+
+// W elements that one thread reads or writes at once. 16 bytes are the most that it can: with one 16-bit element for each thread, a kernel
+// that should wait for memory waits for index arithmetic instead.
+template <class T, int W>
+struct alignas(W * sizeof(T)) Pack {
+  T v[W];
+};
+template <class T>
+constexpr int widest_pack = static_cast<int>(16 / sizeof(T));
+
+template <int W, class T>
+__device__ inline Pack<T, W> read_pack(const T* from) {
+#if defined(__CUDACC__)
+  return *reinterpret_cast<const Pack<T, W>*>(from);
+#else
+  Pack<T, W> pack;
+  std::memcpy(&pack, from, sizeof pack);
+  return pack;
+#endif
+}
+template <int W, class T>
+__device__ inline void write_pack(T* to, const Pack<T, W>& pack) {
+#if defined(__CUDACC__)
+  *reinterpret_cast<Pack<T, W>*>(to) = pack;
+#else
+  std::memcpy(to, &pack, sizeof pack);
+#endif
+}
+
+// The sum over a warp's lanes, in each of them, always in the same order; all lanes must call it.
+template <class T>
+__device__ inline T warp_sum(T v) {
+  for (int mask = 16; mask > 0; mask /= 2) v += __shfl_xor_sync(0xffffffffu, v, mask);
+  return v;
+}
 
 // The sum over a block's threads, in thread 0, always in the same order. Blocks are whole warps. Once in a kernel.
 template <class T>
@@ -73,6 +110,11 @@ struct Grid {
 };
 // One thread for each of `count` elements; kernels leave at once behind the last.
 inline Grid grid_over(int64_t count) { return {(count + block_threads - 1) / block_threads}; }
+// One warp for each of `count` rows or pixels, few to a block, so that a few rows already use several multiprocessors.
+inline Grid warps_over(int64_t count) {
+  constexpr int64_t warps = 4;
+  return {.blocks = (count + warps - 1) / warps, .threads = 32 * warps, .barriers = true};
+}
 
 template <class T>
 void note_pointer(std::vector<const void*>& pointers, const T& argument) {

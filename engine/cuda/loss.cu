@@ -9,26 +9,32 @@ struct RowSum {
   double largest, sum;  // of the row's logits, and of exp(logit - largest)
 };
 
+// By a warp: a lane takes every 32nd logit. The same in all lanes.
 template <class T>
 __device__ inline RowSum row_sum(const T* row, int64_t K) {
-  RowSum r{static_cast<double>(load(row[0])), 0};
-  for (int64_t k = 1; k < K; ++k) {
+  RowSum r{-INFINITY, 0};
+  for (int64_t k = lane_index(); k < K; k += 32) {
     const double v = static_cast<double>(load(row[k]));
     if (v > r.largest) r.largest = v;
   }
-  for (int64_t k = 0; k < K; ++k) r.sum += exp(static_cast<double>(load(row[k])) - r.largest);
+  for (int mask = 16; mask > 0; mask /= 2) {
+    const double other = __shfl_xor_sync(0xffffffffu, r.largest, mask);
+    if (other > r.largest) r.largest = other;
+  }
+  for (int64_t k = lane_index(); k < K; k += 32) r.sum += exp(static_cast<double>(load(row[k])) - r.largest);
+  r.sum = warp_sum(r.sum);
   return r;
 }
 
 __device__ inline bool is_class(int32_t label, int64_t K) { return label >= 0 && label < K; }
 
-// A thread for each row: heads have a few classes.
+// A warp for each row.
 template <class T>
 __global__ void softmax_kernel(const T* logits, int64_t N, int64_t K, float* probabilities) {
-  const int64_t n = thread_index();
+  const int64_t n = warp_index();
   if (n >= N) return;
   const RowSum r = row_sum(logits + n * K, K);
-  for (int64_t k = 0; k < K; ++k)
+  for (int64_t k = lane_index(); k < K; k += 32)
     probabilities[n * K + k] = static_cast<float>(exp(static_cast<double>(load(logits[n * K + k])) - r.largest) / r.sum);
 }
 
@@ -41,42 +47,54 @@ __global__ void loss_norm_kernel(const int32_t* labels, int64_t N, int64_t K, co
   if (threadIdx.x == 0) *norm = sum;
 }
 
-// One block. From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
+// A warp for each row. From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
 template <class T>
-__global__ void cross_entropy_kernel(const T* logits, const int32_t* labels, int64_t N, int64_t K, const float* weights, bool by_weights,
-                                     double smoothing, const double* norm, float* loss) {
+__global__ void row_loss_kernel(const T* logits, const int32_t* labels, int64_t N, int64_t K, const float* weights, bool by_weights,
+                                double smoothing, double* losses) {
+  const int64_t n = warp_index();
+  if (n >= N) return;
+  const int32_t label = labels[n];
+  const RowSum r = row_sum(logits + n * K, K);
+  const double log_sum = log(r.sum) + r.largest;
   double total = 0;
-  for (int64_t n = threadIdx.x; n < N; n += blockDim.x) {
-    const int32_t label = labels[n];
-    if (!is_class(label, K)) {
-      total = NAN;
-      continue;
-    }
-    const RowSum r = row_sum(logits + n * K, K);
-    for (int64_t k = 0; k < K; ++k) {
+  if (is_class(label, K))
+    for (int64_t k = lane_index(); k < K; k += 32) {
       const double share = formula::class_share(k, label, K, weights, by_weights, smoothing);
-      if (share != 0) total += share * (log(r.sum) + r.largest - static_cast<double>(load(logits[n * K + k])));
+      if (share != 0) total += share * (log_sum - static_cast<double>(load(logits[n * K + k])));
     }
-  }
+  total = warp_sum(total);
+  if (lane_index() == 0) losses[n] = is_class(label, K) ? total : NAN;
+}
+
+// One block.
+__global__ void mean_loss_kernel(const double* losses, int64_t N, const double* norm, float* loss) {
+  double total = 0;
+  for (int64_t n = threadIdx.x; n < N; n += blockDim.x) total += losses[n];
   total = block_sum(total);
   if (threadIdx.x == 0) *loss = static_cast<float>(total / *norm);
 }
 
+// A warp for each row.
 template <class T>
-__global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t K, const float* weights,
+__global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t N, int64_t K, const float* weights,
                                               bool by_weights, double smoothing, const double* norm, const float* dloss, T* dlogits,
-                                              bool accumulate, int64_t count) {
-  const int64_t i = thread_index();
-  if (i >= count) return;
-  const int32_t label = labels[i / K];
-  double gradient = NAN;
-  if (is_class(label, K)) {
-    double all = 0;
-    for (int64_t k = 0; k < K; ++k) all += formula::class_share(k, label, K, weights, by_weights, smoothing);
-    const double share = formula::class_share(i % K, label, K, weights, by_weights, smoothing);
-    gradient = static_cast<double>(*dloss) / *norm * (all * static_cast<double>(probabilities[i]) - share);
+                                              bool accumulate) {
+  const int64_t n = warp_index();
+  if (n >= N) return;
+  const int32_t label = labels[n];
+  const bool valid = is_class(label, K);
+  double all = 0;
+  if (valid)
+    for (int64_t k = lane_index(); k < K; k += 32) all += formula::class_share(k, label, K, weights, by_weights, smoothing);
+  all = warp_sum(all);
+  for (int64_t k = lane_index(); k < K; k += 32) {
+    const int64_t i = n * K + k;
+    const double gradient =
+        valid ? static_cast<double>(*dloss) / *norm *
+                    (all * static_cast<double>(probabilities[i]) - formula::class_share(k, label, K, weights, by_weights, smoothing))
+              : NAN;
+    put(dlogits + i, static_cast<float>(gradient), accumulate);
   }
-  put(dlogits + i, static_cast<float>(gradient), accumulate);
 }
 
 // One thread: sums in the order of the rows.
@@ -100,20 +118,23 @@ constexpr Grid one_block{.blocks = 1, .threads = block_threads, .barriers = true
 
 void CudaBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
-  dispatch("softmax", logits.dtype(),
-           [&]<class T>(T) { start("softmax", softmax_kernel<T>, grid_over(N), address<T>(logits), N, K, address<float>(probabilities)); });
+  dispatch("softmax", logits.dtype(), [&]<class T>(T) {
+    start("softmax", softmax_kernel<T>, warps_over(N), address<T>(logits), N, K, address<float>(probabilities));
+  });
 }
 
 void CudaBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
                                         const CrossEntropyOptions& options, const Tensor&, const Tensor& loss) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
   const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
-  double* divisor = scratch<double>(1);
+  double* divisor = scratch<double>(1 + N);
+  double* losses = divisor + 1;
   start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
   dispatch("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
-    start("cross_entropy", cross_entropy_kernel<T>, one_block, address<T>(logits), address<int32_t>(labels), N, K,
-          address<float>(class_weights), by_weights, options.label_smoothing, divisor, address<float>(loss));
+    start("row_loss", row_loss_kernel<T>, warps_over(N), address<T>(logits), address<int32_t>(labels), N, K, address<float>(class_weights),
+          by_weights, options.label_smoothing, losses);
   });
+  start("mean_loss", mean_loss_kernel, one_block, losses, N, divisor, address<float>(loss));
 }
 
 void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
@@ -123,9 +144,9 @@ void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tens
   double* divisor = scratch<double>(1);
   start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
   dispatch("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
-    start("cross_entropy_backward", cross_entropy_backward_kernel<T>, grid_over(N * K), address<float>(probabilities),
-          address<int32_t>(labels), K, address<float>(class_weights), by_weights, options.label_smoothing, divisor, address<float>(dloss),
-          address<T>(dlogits.tensor), dlogits.accumulate, N * K);
+    start("cross_entropy_backward", cross_entropy_backward_kernel<T>, warps_over(N), address<float>(probabilities),
+          address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, options.label_smoothing, divisor,
+          address<float>(dloss), address<T>(dlogits.tensor), dlogits.accumulate);
   });
 }
 

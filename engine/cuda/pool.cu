@@ -6,31 +6,48 @@ namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
 
-template <class T>
+// A thread takes W neighbouring channels (dispatch_pack) of one pixel.
+struct Pixel {
+  int64_t n, h, w, c;
+};
+__device__ inline Pixel pixel_of(int64_t element, int64_t H, int64_t W, int64_t C) {
+  return {element / (C * W * H), element / (C * W) % H, element / C % W, element % C};
+}
+
+template <class T, int W>
 __global__ void max_pool_forward_kernel(ConvGeometry g, const T* x, T* y, uint8_t* index, int64_t count) {
-  const int64_t i = thread_index();
+  const int64_t i = thread_index() * W;
   if (i >= count) return;
-  const int64_t c = i % g.C, q = i / g.C % g.Q, p = i / (g.C * g.Q) % g.P, n = i / (g.C * g.Q * g.P);
-  const int64_t h0 = p * g.stride - g.padding, w0 = q * g.stride - g.padding;
-  float best = -INFINITY;
-  int64_t where = (h0 < 0 ? -h0 : 0) * g.S + (w0 < 0 ? -w0 : 0);
+  const Pixel out = pixel_of(i, g.P, g.Q, g.C);
+  const int64_t h0 = out.h * g.stride - g.padding, w0 = out.w * g.stride - g.padding;
+  float best[W];
+  Pack<uint8_t, W> where;
+  for (int j = 0; j < W; ++j) {
+    best[j] = -INFINITY;
+    where.v[j] = static_cast<uint8_t>((h0 < 0 ? -h0 : 0) * g.S + (w0 < 0 ? -w0 : 0));
+  }
   for (int64_t r = 0; r < g.R; ++r)
     for (int64_t s = 0; s < g.S; ++s) {
       const int64_t h = h0 + r, w = w0 + s;
       if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
-      const float v = load(x[((n * g.H + h) * g.W + w) * g.C + c]);
-      // NaN wins and stays, as in PyTorch: comparisons with it are false.
-      if (v > best || v != v) best = v, where = r * g.S + s;
+      const auto values = read_pack<W>(x + ((out.n * g.H + h) * g.W + w) * g.C + out.c);
+      for (int j = 0; j < W; ++j) {
+        const float v = load(values.v[j]);
+        // NaN wins and stays, as in PyTorch: comparisons with it are false.
+        if (v > best[j] || v != v) best[j] = v, where.v[j] = static_cast<uint8_t>(r * g.S + s);
+      }
     }
-  store(y + i, best);
-  index[i] = static_cast<uint8_t>(where);
+  Pack<T, W> result;
+  for (int j = 0; j < W; ++j) store(&result.v[j], best[j]);
+  write_pack(y + i, result);
+  write_pack(index + i, where);
 }
 
-template <class T>
+template <class T, int W>
 __global__ void max_pool_backward_kernel(ConvGeometry g, const T* dy, const uint8_t* index, T* dx, bool accumulate, int64_t count) {
-  const int64_t i = thread_index();
+  const int64_t i = thread_index() * W;
   if (i >= count) return;
-  const int64_t c = i % g.C, w = i / g.C % g.W, h = i / (g.C * g.W) % g.H, n = i / (g.C * g.W * g.H);
+  const Pixel in = pixel_of(i, g.H, g.W, g.C);
   // The windows [first, end) along one side that cover position `at`.
   const auto first_window = [&](int64_t at, int64_t kernel) {
     const int64_t first = at + g.padding - kernel + g.stride;
@@ -40,13 +57,20 @@ __global__ void max_pool_backward_kernel(ConvGeometry g, const T* dy, const uint
     const int64_t end = (at + g.padding) / g.stride + 1;
     return end < windows ? end : windows;
   };
-  float sum = 0;
-  for (int64_t p = first_window(h, g.R); p < end_window(h, g.P); ++p)
-    for (int64_t q = first_window(w, g.S); q < end_window(w, g.Q); ++q) {
-      const int64_t at = ((n * g.P + p) * g.Q + q) * g.C + c;
-      if (index[at] == (h + g.padding - p * g.stride) * g.S + w + g.padding - q * g.stride) sum += load(dy[at]);
+  float sum[W] = {};
+  for (int64_t p = first_window(in.h, g.R), p_end = end_window(in.h, g.P); p < p_end; ++p)
+    for (int64_t q = first_window(in.w, g.S), q_end = end_window(in.w, g.Q); q < q_end; ++q) {
+      const int64_t at = ((in.n * g.P + p) * g.Q + q) * g.C + in.c;
+      const int64_t here = (in.h + g.padding - p * g.stride) * g.S + in.w + g.padding - q * g.stride;
+      const auto winners = read_pack<W>(index + at);
+      const auto gradients = read_pack<W>(dy + at);
+      for (int j = 0; j < W; ++j)
+        if (winners.v[j] == here) sum[j] += load(gradients.v[j]);
     }
-  put(dx + i, sum, accumulate);
+  Pack<T, W> result{};
+  if (accumulate) result = read_pack<W>(dx + i);
+  for (int j = 0; j < W; ++j) put(&result.v[j], sum[j], accumulate);
+  write_pack(dx + i, result);
 }
 
 // A thread for each channel of each image: neighbouring threads read neighbouring channels.
@@ -70,15 +94,19 @@ __global__ void global_mean_backward_kernel(const T* dy, int64_t pixels, int64_t
 
 void CudaBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) {
   dispatch("max_pool_forward", x.dtype(), [&]<class T>(T) {
-    start("max_pool_forward", max_pool_forward_kernel<T>, grid_over(y.numel()), g, address<T>(x), address<T>(y), address<uint8_t>(index),
-          y.numel());
+    dispatch_pack<T>(g.C, {x.raw(), y.raw(), index.raw()}, [&](auto w) {
+      start("max_pool_forward", max_pool_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), g, address<T>(x), address<T>(y),
+            address<uint8_t>(index), y.numel());
+    });
   });
 }
 
 void CudaBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
   dispatch("max_pool_backward", dy.dtype(), [&]<class T>(T) {
-    start("max_pool_backward", max_pool_backward_kernel<T>, grid_over(dx.tensor.numel()), g, address<T>(dy), address<uint8_t>(index),
-          address<T>(dx.tensor), dx.accumulate, dx.tensor.numel());
+    dispatch_pack<T>(g.C, {dy.raw(), index.raw(), dx.tensor.raw()}, [&](auto w) {
+      start("max_pool_backward", max_pool_backward_kernel<T, w.value>, grid_over(dx.tensor.numel() / w.value), g, address<T>(dy),
+            address<uint8_t>(index), address<T>(dx.tensor), dx.accumulate, dx.tensor.numel());
+    });
   });
 }
 
