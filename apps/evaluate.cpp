@@ -121,6 +121,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   s.split = o.split;
   s.model = o.model, s.model_sha256 = file.sha256;
   s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
+  s.device = device_name(program.device()), s.precision = o.precision;
   s.allowed_leaks = allowed_leaks_of_run(std::filesystem::path(o.model).parent_path());
   for (const std::string& leak : data.allowed_leaks)
     if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);

@@ -305,12 +305,16 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
 const std::string& Program::name() const { return state_->description.name; }
 Device Program::device() const {
   // Not asked of a card before a job needs it. Programs whose output is their result are silent about it.
-  if (!state_->chosen_device) state_->chosen_device = automatic_device(!state_->description.results_on_standard_output);
-  return *state_->chosen_device;
+  State& s = *state_;
+  if (!s.chosen_device) {
+    s.chosen_device = automatic_device(!s.description.results_on_standard_output);
+    s.device = device_name(*s.chosen_device);  // what is resolved and what is handed on is what runs
+  }
+  return *s.chosen_device;
 }
 
 std::vector<std::string> Program::child_arguments() const {
-  return {"--device", state_->device, "--threads", std::to_string(state_->threads)};
+  return {"--device", device_name(device()), "--threads", std::to_string(state_->threads)};
 }
 
 std::string Program::resolved_configuration() const {

@@ -160,6 +160,7 @@ std::vector<double> class_weights(const TrainOptions& o, const ClassNames& class
 
 void check_resumed_settings(const Program& program, const TrainOptions& o) {
   const std::filesystem::path configuration = std::filesystem::path(o.run) / "config.toml";
+  program.device();  // a run does not go on on another one
   if (o.resume && std::filesystem::exists(configuration))
     require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
 }

@@ -1,6 +1,6 @@
 // The programs with --device cuda-sim (or cuda, see cuda_under_test.h) against the same programs on the CPU: evaluation, prediction, heat
 // maps, training with cached features, and the whole job on synthetic slices in f16.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -14,7 +14,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 
@@ -60,6 +60,7 @@ TEST_CASE("evaluation and prediction on the simulated CUDA device are those of t
     // Batches of 3, so that the last one is padded.
     must_run("dura-evaluate", {"--device", device, "--model", model, "--data", data.path(), "--batch", "3", "--out", out / device});
     evaluated.push_back(table_of(out / device + "/predictions_test.csv"));
+    CHECK(nlohmann::json::parse(read_text_file(out / device + "/evaluation_test.json", 1 << 22))["device"] == device);
     const ProgramRun answer =
         must_run("dura-predict", {"--device", device, "--model", model, data.path() + "/p0.png", data.path() + "/p4.png"});
     predicted.push_back(parse_csv(answer.output, device));

@@ -1,5 +1,5 @@
 // Options, configuration files, exit codes and messages: what a user meets first in every program.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -152,6 +152,18 @@ TEST_CASE("a configuration file sets what the command line leaves out", "[progra
   Settings off;
   run({"--config", file, "--cache=false"}, off);
   CHECK_FALSE(off.cache);
+}
+
+TEST_CASE("the resolved configuration and child programs have the device that auto chose", "[program]") {
+  Settings s;
+  run({"--data", "x"}, s, [&](const Program& program) {
+    CHECK(contains(program.resolved_configuration(), "device = \"auto\"\n"));
+    const std::string chosen = device_name(program.device());
+    CHECK((chosen == "cpu" || chosen == "cuda"));
+    CHECK(contains(program.resolved_configuration(), "device = \"" + chosen + "\"\n"));
+    CHECK(program.child_arguments().at(1) == chosen);
+    return 0;
+  });
 }
 
 TEST_CASE("the resolved configuration leads to the same values", "[program]") {

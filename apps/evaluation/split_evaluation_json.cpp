@@ -149,6 +149,8 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
             {"split", s.split},
             {"model", {{"file", s.model}, {"sha256", s.model_sha256}}},
             {"manifest", {{"file", s.manifest}, {"sha256", s.manifest_sha256}}},
+            {"device", s.device},
+            {"precision", s.precision},
             {"allowed_leaks", s.allowed_leaks},
             {"classes", s.classes},
             {"rare_class", s.classes[static_cast<size_t>(s.rare)]},
