@@ -1,6 +1,6 @@
 // What tests of the programs share: a run that must succeed, and the tables that programs write.
 #pragma once
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <string>
 #include <vector>

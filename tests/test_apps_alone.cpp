@@ -1,5 +1,5 @@
 // The material of alone_test.sh. Hidden: it has nothing to say where the script does not name a folder.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cstdio>
 #include <cstdlib>

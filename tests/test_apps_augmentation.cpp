@@ -1,5 +1,5 @@
 // Augmentation, oversampling and the sheet of inputs, as options of dura-train.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,7 +13,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

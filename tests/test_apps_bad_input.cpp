@@ -1,6 +1,6 @@
 // What a user may get wrong: each case stops before work starts, with exit code 2 for bad use and 1 for bad files, and one message that
 // names the thing. Only a bad picture does not stop a run while such pictures are few.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -14,7 +14,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Cross-validation: parts that no patient divides, and runs of folds that go on where they stopped.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 #include <map>
@@ -12,7 +12,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 namespace fs = std::filesystem;
 
 TEST_CASE("every patient is tested in one fold and validated in another, and what was held out stays out", "[data][folds]") {

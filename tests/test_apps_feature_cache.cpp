@@ -1,5 +1,5 @@
 // Cached features are the features: the bits of the batch that computed them, in any order, with padding, beyond the budget.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cstring>
 
@@ -10,7 +10,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

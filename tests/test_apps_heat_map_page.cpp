@@ -1,5 +1,5 @@
 // Overlays and the page of heat maps: cells land where they were in the picture, whatever its shape, and captions say what is not shown.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 
@@ -13,7 +13,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

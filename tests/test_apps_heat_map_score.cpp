@@ -1,5 +1,5 @@
 // Do heat maps point at the lesion? On drawn pictures where the answer is known.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 
@@ -10,7 +10,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Scores of many heat maps: means by group, the chance of so many hits, and the files for other programs.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -8,7 +8,7 @@
 #include "data/csv.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

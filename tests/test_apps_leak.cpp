@@ -1,5 +1,5 @@
 // A patient or a group in two splits: refused by every program, and where it is allowed, told by everything that is written afterwards.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,7 +10,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

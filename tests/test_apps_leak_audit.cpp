@@ -1,5 +1,5 @@
 // dura-prepare finds a mirrored copy, keeps it together with its original, and refuses a table that divides them.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,7 +14,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // The two checks of heat maps, on networks where the answer is known.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <set>
 
@@ -10,7 +10,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

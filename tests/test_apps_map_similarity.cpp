@@ -1,5 +1,5 @@
 // How alike heat maps are: against SciPy and the definition, and at the ends of the scales.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

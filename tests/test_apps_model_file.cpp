@@ -1,5 +1,5 @@
 // Models, backbones and checkpoints as files: what is written is what is read, and what does not fit is named before work starts.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <limits>
@@ -10,7 +10,7 @@
 #include "weights/safetensors.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // dura-prepare from outside: folders in, a checked manifest and a report out; and each input that must stop it.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

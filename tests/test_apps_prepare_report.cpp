@@ -1,5 +1,5 @@
 // dura-prepare's findings about a data set: shortcuts, control classifier, effective classes, lesion sizes, plots.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

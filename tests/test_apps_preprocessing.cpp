@@ -1,5 +1,5 @@
 // Noise removal and CLAHE belong to a model: what training did to a picture, every later program does.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "apps/training/model_file.h"
 #include "data/median.h"
@@ -10,7 +10,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 TEST_CASE("preprocessing goes from noise to contrast to size", "[apps][preprocessing]") {
   CHECK(PreprocessingOptions{.size = 64}.steps().description() == "resize 64x64");

@@ -1,5 +1,5 @@
 // Networks that have forgotten a part: what changes, what stays, and that their maps are not empty.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <set>

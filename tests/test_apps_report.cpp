@@ -1,5 +1,5 @@
 // Plots, pages and heat-map pictures: numbers that land where they should, texts that cannot become markup.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
 // A training run that was stopped or killed, and went on with --resume, ends with the same bytes as one that was left alone, whatever the
 // number of threads.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,7 +18,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

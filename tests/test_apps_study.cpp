@@ -1,5 +1,5 @@
 // dura-study from outside: a short ladder on a data set that a network learns in seconds.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <filesystem>
@@ -15,7 +15,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 namespace fs = std::filesystem;
 
 namespace {

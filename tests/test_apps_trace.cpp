@@ -1,5 +1,5 @@
 // dura-inspect diff on traces of the same training on two devices, and on one in which a filter was changed.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "engine/file.h"
 #include "tests/cuda_under_test.h"
@@ -8,7 +8,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 TEST_CASE("dura-inspect names the first op in which a trace on the simulated CUDA device parts from the CPU's", "[apps][cuda-sim][trace]") {
   const TextureData data({.train = 4, .val = 3, .test = 0});

@@ -1,5 +1,5 @@
 // The programs from training to heat maps, from outside: what they write agrees, and weights of classes go where they belong.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // dura-convert and dura-inspect from outside.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 
@@ -12,7 +12,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 TEST_CASE("dura-convert writes what the file holds, says what it wrote, and keeps the conventions", "[apps][weights]") {
   const TemporaryFolder folder;

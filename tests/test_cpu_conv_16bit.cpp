@@ -1,5 +1,5 @@
 // Convolutions of tensors stored in f16 and bf16: the arithmetic of f32, rounded once, a few images at a time.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <cstring>

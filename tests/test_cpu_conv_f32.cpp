@@ -1,5 +1,5 @@
 // The f32 convolutions against plain loops in double, for every kernel set that this processor has.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cstring>
 #include <limits>

@@ -1,6 +1,6 @@
 // Not a test: `dura_tests "[.bench]" -c avx512 -c "batch 16"` prints how fast the f32 convolutions of ResNet-50 are, layer by layer and in
 // all.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <chrono>
 #include <cstdio>

@@ -1,5 +1,5 @@
 // Which kernels run, what their objects may contain, and the small matrix product.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <array>
 #include <cstdio>

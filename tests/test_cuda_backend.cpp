@@ -1,5 +1,5 @@
 // Kernels of the CUDA backend that are no differentiable ops (those are in the op table), against the CPU's.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // Which graphs the CUDA backend hands to cuDNN, and that it does the same where there is no engine for them: BatchNorm with residual, ReLU
 // and mask against the kernels it is put together from elsewhere, epilogues and sums against kernels behind the bare convolution. The
 // simulated device pretends to have no engine.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <set>
 

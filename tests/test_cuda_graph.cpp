@@ -1,6 +1,6 @@
 // The plain descriptions of cuDNN's graphs: what each of dura's graphs holds, that equal graphs are equal as keys, and that a broken one is
 // named.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <set>
 #include <string>

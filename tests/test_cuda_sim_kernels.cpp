@@ -1,6 +1,6 @@
 // The simulated CUDA device runs kernels as a card does, and finds what goes wrong in them: each check is shown by a program with that
 // error.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <functional>

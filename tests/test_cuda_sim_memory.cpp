@@ -1,5 +1,5 @@
 // The simulated CUDA device finds wrong uses of its memory: each check is shown by a program with that error.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // Streams, events and captures of the simulated CUDA device, and that it finds wrong uses of them: each check is shown by a program with
 // that error.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "tests/simulated_device.h"
 

@@ -1,5 +1,5 @@
 // Uploads of the CUDA backend travel on a stream of their own and still arrive in order, whichever order the device takes.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <numeric>

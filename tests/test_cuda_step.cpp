@@ -1,6 +1,6 @@
 // A captured step on a CUDA device: planned, run twice, captured, and replayed from then on, with the results of the same step
 // without capture, bit for bit; and training that follows the CPU's.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // A step on a device with too little memory: what is said, that the batch which is said to fit fits, and that the next does not.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <regex>
 

@@ -1,4 +1,4 @@
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 
@@ -6,7 +6,7 @@
 #include "engine/check.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,6 +1,6 @@
 // CLAHE, median and the salt-and-pepper filter: equal to OpenCV where OpenCV has them (tests/golden/make_enhancement.py), and what each
 // must leave alone.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cstdlib>
 #include <sstream>
@@ -12,7 +12,7 @@
 #include "tests/picture_formula.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Copies are found however they lie, and neighbouring slices of one head are not taken for copies.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <set>
@@ -9,7 +9,7 @@
 #include "engine/formula.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "data/csv.h"
 #include "data/folder_scan.h"

@@ -1,6 +1,6 @@
 // What a phantom's class cannot be read from: grey levels, place, size and mean brightness of the lesion, a coarse picture. If one of them
 // were enough, a network that scores well would have shown nothing, and its heat maps would rightly lie anywhere.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

@@ -1,5 +1,5 @@
 // Cross tables of a column against the class, bins of a column, a picture's simple statistics, the largest extent of a lesion.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <map>

@@ -1,5 +1,5 @@
 // 16-bit storage: every pattern, every rounding, and numpy's and PyTorch's answers (tests/golden/make_half.py).
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

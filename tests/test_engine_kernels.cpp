@@ -1,6 +1,6 @@
 // Kernels that are not differentiable ops, side effects of ops, and values at the edge: running statistics, metrics, heat maps, ties, NaN,
 // huge logits.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

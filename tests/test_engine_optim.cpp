@@ -1,5 +1,5 @@
 // Adam against steps computed by hand, and the loss scale as a state machine.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // Random numbers by counter: published answers of the generator, and that a number depends on its key and counter alone.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cmath>

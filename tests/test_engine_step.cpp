@@ -1,5 +1,5 @@
 // A captured step: planned without running, run in memory of a fixed size, and strict about doing the same work every time.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <limits>

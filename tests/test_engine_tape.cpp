@@ -1,5 +1,5 @@
 // Reverse mode: what is recorded, where gradients gather, and what stays alive until when.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <optional>
 

@@ -1,5 +1,5 @@
 // What is gathered about each picture before errors are analysed.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

@@ -1,5 +1,5 @@
 // Intervals over patients.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

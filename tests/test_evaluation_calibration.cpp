@@ -1,5 +1,5 @@
 // Brier score, reliability, calibration error and temperature against scikit-learn and SciPy (tests/golden/make_metrics.py).
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>
@@ -11,7 +11,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Two runs on the same pictures: McNemar's test against SciPy, paired intervals, and test sets that are not the same.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -13,7 +13,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Thresholds: how they are asked for, chosen and used.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 
@@ -7,7 +7,7 @@
 #include "engine/check.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 TEST_CASE("threshold rules are read, and nonsense is refused with what is possible", "[evaluation]") {
   CHECK(parse_threshold_rule("argmax").kind == ThresholdRule::Kind::argmax);

@@ -1,5 +1,5 @@
 // The analysis of errors: rates, sizes of lesions, traits, worst cases, and what it says where nothing is known.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include "engine/check.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

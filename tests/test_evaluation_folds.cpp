@@ -1,5 +1,5 @@
 // Folds of a cross-validation as one result.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <filesystem>
@@ -14,7 +14,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // What is measured on a slice, on slices that were drawn to have it.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

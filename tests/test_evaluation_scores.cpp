@@ -1,5 +1,5 @@
 // Scores of predictions, and the sets that have no ordinary ones.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,7 +10,7 @@
 #include "apps/evaluation/text_table.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // The hash-generated weights are the same bits as those that torchvision was given: without this, no golden value means anything.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <map>
 

@@ -1,7 +1,7 @@
 // The architecture, kept by a test: which folder may include what (the table in docs/architecture.md). A layer that reaches upwards, a
 // dependency that spreads beyond its folder, a thread outside of the two places that may have one: each is an #include line before it is
 // anything else.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <filesystem>

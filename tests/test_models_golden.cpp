@@ -1,6 +1,6 @@
 // Whole networks against float64 torchvision: the same hash-generated weights and images, one training step, and every number that comes
 // out of it. What is trained and how BatchNorm behaves differs from case to case; tests/golden/make_golden.py has the list.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <map>

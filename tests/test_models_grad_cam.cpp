@@ -1,6 +1,6 @@
 // Heat maps of the Grad-CAM family: against float64 definitions elsewhere, against each other where theory says that they are equal, and
 // where a map must be empty.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <map>
@@ -13,7 +13,7 @@
 
 using namespace dura;
 using namespace dura::golden;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Runs the op table (op_cases.cpp) through the harness, shows that the harness finds what it is there to find, and counts what ran.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES  // the listener below
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <iostream>
 
@@ -52,7 +52,7 @@ void expect_noticed(const OpCase& mutant) {
 
 // Prints the counts when the run ends, so that a skip is seen.
 struct CountListener : Catch::TestEventListenerBase {
-  using TestEventListenerBase::TestEventListenerBase;
+  using Catch::TestEventListenerBase::TestEventListenerBase;
   void testRunEnded(const Catch::TestRunStats&) override {
     for (const auto& [kind, count] : counts()) {
       std::cout << "ops: " << kind << ": " << count.run << " run";

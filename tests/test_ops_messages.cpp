@@ -1,5 +1,5 @@
 // What a wrong shape, type or option gets: a message that names the op, what was found and what to do, before any kernel runs.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <functional>
 #include <set>

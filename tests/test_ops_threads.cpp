@@ -1,5 +1,5 @@
 // Results depend on shapes alone, never on the number of threads.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <atomic>
 #include <mutex>

@@ -1,5 +1,5 @@
 // The classifier by simple statistics: it convicts a data set whose classes differ in brightness and acquits one whose labels are random.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>

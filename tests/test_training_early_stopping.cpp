@@ -1,5 +1,5 @@
 // Early stopping against Keras' rule, written out here once more as a reference.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

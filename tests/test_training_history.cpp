@@ -1,5 +1,5 @@
 // The history file: columns, full precision, and what happens to its rows when a run is resumed.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // The sweep over learning rates: what it suggests, that it leaves the model alone, and what the program writes.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

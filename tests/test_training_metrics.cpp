@@ -1,5 +1,5 @@
 // Scores of a classifier against scikit-learn (tests/golden/make_metrics.py), and the cases that have no ordinary value.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

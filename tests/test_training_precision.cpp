@@ -1,6 +1,6 @@
 // Training with activations, gradients and working weights stored in 16 bits: close to f32, and an overflow costs a step,
 // not the run.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 

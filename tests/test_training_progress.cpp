@@ -1,5 +1,5 @@
 // What a user sees while training: on a terminal (a pseudo-terminal here) and in a log.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <fcntl.h>
 #include <pty.h>

@@ -1,11 +1,11 @@
 // What a resumed run may change, and what not.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "apps/training/resume_settings.h"
 #include "engine/check.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 TEST_CASE("a setting that changes what is learnt must be that of the run, and every difference is named", "[training]") {
   const std::string saved = "phase1-lr = 0.001\nbatch = 16\nclass-weight = [\"Menin=4\"]\naugment = \"none\"\n";

@@ -1,5 +1,5 @@
 // Where a run's files go: made, tried and protected before any work is done.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <filesystem>
 

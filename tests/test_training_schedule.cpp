@@ -1,5 +1,5 @@
 // Learning-rate schedules: the rate of each step, and a plateau's memory across a resume.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>
@@ -9,7 +9,7 @@
 #include "engine/check.h"
 
 using namespace dura;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Kind = ScheduleOptions::Kind;
 
 TEST_CASE("decay multiplies the rate after each epoch, and by 1 leaves it", "[training]") {

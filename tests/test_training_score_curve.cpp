@@ -1,6 +1,6 @@
 // ROC and precision-recall curves and their areas against scikit-learn (tests/golden/make_metrics.py), and the cases that have no ordinary
 // value.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cmath>
 #include <limits>

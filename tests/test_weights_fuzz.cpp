@@ -1,6 +1,6 @@
 // Damaged weight files, thousands of them, the same in every run: each may be read or refused with dura::Error, and nothing else may
 // happen. Run under the asan preset, this also shows that no byte outside of a file is touched.
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-#include <catch2/catch.hpp>
+#include "tests/catch.h"
 
 #include "tests/weight_files.h"
 #include "weights/pickle.h"
@@ -6,7 +6,7 @@
 
 using namespace dura;
 using namespace dura::test;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 
