@@ -166,8 +166,9 @@ struct Program::State {
   void read_command_line() {
     for (Binding& binding : bindings) {
       if (binding.option->count() == 0) continue;
-      const std::vector<std::string> values = binding.is_flag ? binding.option->reduced_results() : binding.option->results();
-      binding.set(values, binding.option->get_name());
+      // As they were given: what CLI11 makes of a flag ("true" or "1") depends on its version. Of a flag given twice the last counts.
+      const std::vector<std::string>& values = binding.option->results();
+      binding.set(binding.is_flag ? std::vector<std::string>{values.back()} : values, binding.option->get_name());
       binding.required = false;
     }
     std::vector<std::string> missing;
