@@ -76,7 +76,8 @@ class Program {
   Device device() const;  // --device; auto is decided, and said in the log, when this is first called
   // --device and --threads as this program was given them, for another dura program that it starts.
   std::vector<std::string> child_arguments() const;
-  // Every option's value as TOML (of --device auto what was chosen, once device() was called), defaults included, one `key = value` line each.
+  // Every option's value as TOML (of --device auto what was chosen, once device() was called), defaults included, one `key = value` line
+  // each.
   std::string resolved_configuration() const;
 
  private:

@@ -36,7 +36,7 @@ inline constexpr const char* untouched_title = "untouched";
 inline constexpr const char* augmented_title = "rare class augmented";
 
 struct SplitEvaluation {
-  std::string split;  // "test"
+  std::string split;                                                              // "test"
   std::string model, model_sha256, manifest, manifest_sha256, device, precision;  // the last two: where and in what it was computed
   std::vector<std::string> allowed_leaks;  // patients or groups in two splits, of training or of this manifest: scores are too good
   std::vector<std::string> classes;
