@@ -159,9 +159,10 @@ class Phase {
     const Shape features = train_cache_ ? train_cache_->feature_shape(images) : Shape();
     step_ = std::make_unique<TrainStep>(model_, *adam, options_.loss, images, train_cache_ ? train_cache_->stage() + 1 : 0, features,
                                         options_.capture);
+    const Device device = model_.options().backbone.tensors.device;
+    if (device == Device::cuda) log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
     step_->prepare();
     const CapturedStep& c = step_->captured();
-    const Device device = model_.options().backbone.tensors.device;
     log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ",
              mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ", mebibytes(c.held_besides()),
              " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
