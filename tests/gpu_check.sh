@@ -82,8 +82,14 @@ build() {
   local packages=$root/.gpu/packages options=()
   if [[ -f $packages.tar.gz && ! -d $packages ]]; then tar -C "$root/.gpu" -xzf "$packages.tar.gz" || return 1; fi
   if [[ -d $packages ]]; then options+=(-DCMAKE_PREFIX_PATH="$packages/usr"); fi
-  # A warning of a compiler that nobody has tried must not cost the day with a card.
-  if [[ $device == cuda ]]; then options+=(-DDURA_WARNINGS_AS_ERRORS=OFF); fi
+  if [[ $device == cuda ]]; then
+    # A warning of a compiler that nobody has tried must not cost the day with a card.
+    options+=(-DDURA_WARNINGS_AS_ERRORS=OFF)
+    # The cuDNN that PyTorch runs with, where it comes as a Python package: then both sides have the same.
+    local cudnn
+    cudnn=$("$python" -c 'import importlib.util as u; print(list(u.find_spec("nvidia.cudnn").submodule_search_locations)[0])' 2>/dev/null) &&
+      options+=(-DDURA_CUDNN_ROOT="$cudnn")
+  fi
   (cd "$root" && cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)")
 }
 
