@@ -278,7 +278,6 @@ for stage in $stages; do
   report
 done
 
-
 echo
 column_format='%-10s %-8s %6s  %s\n'
 # shellcheck disable=SC2059

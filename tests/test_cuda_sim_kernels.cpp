@@ -50,6 +50,8 @@ __global__ void shuffle_kernel(int* y) {
   y[thread_index()] = 10000 * from_next + 100 * from_other + from_three;
 }
 
+__global__ void wide_kernel(const float* x, float* y) { write_pack(y, read_pack<4>(x)); }
+
 template <bool with_barrier>
 std::vector<int> reversed(uint64_t seed) {
   TestDevice d(seed);
@@ -87,6 +89,19 @@ TEST_CASE("a barrier in a kernel that was launched as one without is an error", 
   int* y = d.tensor<int>(threads, "y");
   launch(d.driver, d.stream, "lonely_barrier", lonely_barrier_kernel, {.blocks = 1, .threads = threads}, y);
   CHECK_THROWS_WITH(d.driver.synchronize(d.stream), Catch::Contains("without `barriers`"));
+}
+
+TEST_CASE("several elements at once are read and written where a card can, and elsewhere it is an error that names the kernel",
+          "[cuda-sim]") {
+  TestDevice d;
+  float *x = d.tensor(std::vector<float>{1, 2, 3, 4, 5}, "x"), *y = d.tensor(std::vector<float>(5), "y");
+  const auto copy = [&](const float* from, float* to) {
+    launch(d.driver, d.stream, "wide", wide_kernel, {.blocks = 1, .threads = 1}, from, to);
+    return d.read(y, 5);
+  };
+  CHECK(copy(x, y) == std::vector<float>{1, 2, 3, 4, 0});
+  CHECK_THROWS_WITH(copy(x + 1, y), Catch::Contains("kernel wide: 16 bytes") && Catch::Contains("716"));
+  CHECK_THROWS_WITH(copy(x, y + 1), Catch::Contains("kernel wide: 16 bytes") && Catch::Contains("cudaErrorMisalignedAddress"));
 }
 
 TEST_CASE("blocks that depend on each other's order give different results on different seeds", "[cuda-sim]") {

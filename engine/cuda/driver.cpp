@@ -10,6 +10,8 @@ const char* status_name(Status status) {
       return "cudaErrorMemoryAllocation";
     case Status::illegal_address:
       return "cudaErrorIllegalAddress";
+    case Status::misaligned_address:
+      return "cudaErrorMisalignedAddress";
     case Status::launch_failure:
       return "cudaErrorLaunchFailure";
     case Status::capture_unsupported:

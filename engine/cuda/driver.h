@@ -21,6 +21,7 @@ enum class Status : int {
   memory_allocation = 2,
   launch_failure = 719,
   illegal_address = 700,
+  misaligned_address = 716,
   invalid_value = 1,
   capture_unsupported = 900,  // what a capturing stream forbids: allocation, synchronising, unpinned copies
   capture_invalidated = 901,  // an earlier error has ended this capture

@@ -65,6 +65,7 @@ __device__ inline Pack<T, W> read_pack(const T* from) {
   return *reinterpret_cast<const Pack<T, W>*>(from);
 #else
   Pack<T, W> pack;
+  sim::check_alignment(from, sizeof pack);
   std::memcpy(&pack, from, sizeof pack);
   return pack;
 #endif
@@ -74,6 +75,7 @@ __device__ inline void write_pack(T* to, const Pack<T, W>& pack) {
 #if defined(__CUDACC__)
   *reinterpret_cast<Pack<T, W>*>(to) = pack;
 #else
+  sim::check_alignment(to, sizeof pack);
   std::memcpy(to, &pack, sizeof pack);
 #endif
 }

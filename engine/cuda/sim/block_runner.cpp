@@ -124,6 +124,7 @@ class Block {
 };
 
 thread_local Block* running_block = nullptr;
+thread_local const char* running_kernel = "";
 
 Block& block_with_barriers() {
   if (!running_block)
@@ -139,12 +140,18 @@ void* warp_slot(int lane, int turn) { return block_with_barriers().slot(lane, tu
 int next_warp_turn() { return block_with_barriers().next_turn(); }
 int lane_count() { return block_with_barriers().lanes_here(); }
 
+void misaligned(const void* address, size_t bytes) {
+  throw DriverError(Status::misaligned_address,
+                    concat("kernel ", running_kernel, ": ", bytes, " bytes at once at ", address, ", which is not a multiple of ", bytes));
+}
+
 void run_blocks(const KernelLaunch& kernel, uint64_t seed) {
   const Order order(kernel.blocks, seed);
   // Enough tasks for any number of threads, and few enough that a task is worth starting.
   const int64_t per_task = std::max<int64_t>(1, kernel.blocks / 64);
   const bool backwards = seed % 2 == 1;
   parallel_ranges(kernel.blocks, per_task, [&](int64_t begin, int64_t end) {
+    running_kernel = kernel.name;
     position.block_extent = {static_cast<unsigned>(kernel.threads), 1, 1};
     position.grid_extent = {static_cast<unsigned>(kernel.blocks), 1, 1};
     static thread_local Block block;

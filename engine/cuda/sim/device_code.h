@@ -4,6 +4,7 @@
 // Shared variables are static and of one thread of the host: a block runs on one of them from beginning to end.
 #pragma once
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -31,6 +32,12 @@ void warp_barrier();                  // all threads of the warp
 void* warp_slot(int lane, int turn);  // 16 bytes of a lane of this warp
 int next_warp_turn();                 // alternates for each shuffle of a thread
 int lane_count();                     // of this warp: 32, or what the last one has
+[[noreturn]] void misaligned(const void* address, size_t bytes);
+
+// A card reads and writes several bytes at once only where their address is a multiple of their number.
+inline void check_alignment(const void* address, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes != 0) misaligned(address, bytes);
+}
 
 // The value of another lane of the warp. Two sets of slots, so that one barrier is enough: who writes the second set has passed the
 // barrier of the first, and all have read the first before anyone passes the barrier of the second.
