@@ -61,7 +61,10 @@ class Runner {
   Runner(const StudyOptions& options, std::vector<std::string> common, const StopRequest& stop)
       : options_(options), common_(std::move(common)), stop_(stop) {}
 
-  // Trains and scores one run unless it is there already. False where a stop request interrupted it.
+  // Whether a run is there to its last result.
+  static bool finished(const fs::path& folder) { return evaluated(folder, "test"); }
+
+  // Trains and scores one run, as far as that was not done before. False where a stop request interrupted it.
   bool run(const StudyRow& row, int64_t seed, const fs::path& folder) const {
     fs::create_directories(folder);
     std::vector<std::string> train = data_arguments(options_);
@@ -81,12 +84,15 @@ class Runner {
       append(evaluate, "model", {(folder / "model.safetensors").string()});
       append(evaluate, "split", {split});
       append(evaluate, "out", {folder.string()});
-      if (!fs::exists(folder / concat("predictions_", split, ".csv")) && !program("dura-evaluate", evaluate, folder)) return false;
+      if (!evaluated(folder, split) && !program("dura-evaluate", evaluate, folder)) return false;
     }
     return true;
   }
 
  private:
+  // dura-evaluate writes this file after its others.
+  static bool evaluated(const fs::path& folder, const char* split) { return fs::exists(folder / concat("evaluation_", split, ".json")); }
+
   bool program(const char* name, const std::vector<std::string>& arguments, const fs::path& folder) const {
     const fs::path log = folder / "log.txt";
     std::vector<std::string> all = common_;
@@ -142,14 +148,18 @@ int study(const Program& program, StudyOptions o) {
   const Clock::time_point begin = Clock::now();
   StudyTable table{.rare = rare, .size = o.size, .phase1_epochs = o.phase1_epochs, .phase2_epochs = o.phase2_epochs, .rows = {}};
   for (const StudyRow& row : rows) table.rows.push_back({.row = row, .runs = {}});
+  size_t begun = 0, left = 0;
   for (size_t i = 0; i < runs.size(); ++i) {
     const StudyRow& row = rows[runs[i].row];
     const fs::path folder = out / concat(row.slug, "-seed", runs[i].seed);
-    const double spent = hours_since(begin), per_run = i == 0 ? 0 : spent / static_cast<double>(i);
-    if (o.budget_hours > 0 && spent + per_run > o.budget_hours) {
-      log_warning("the budget of ", o.budget_hours, " hours would be exceeded: ", runs.size() - i, " of ", runs.size(),
-                  " runs are left. The same command with a larger --budget does them.");
-      break;
+    if (!Runner::finished(folder)) {
+      // One more run would take what those of this call took on average. The first has no such estimate and always begins.
+      const double expected = begun == 0 ? 0 : hours_since(begin) * static_cast<double>(begun + 1) / static_cast<double>(begun);
+      if (o.budget_hours > 0 && expected > o.budget_hours) {
+        ++left;
+        continue;
+      }
+      ++begun;
     }
     log_info("run ", i + 1, " of ", runs.size(), ": ", row.name, ", seed ", runs[i].seed);
     if (!runner.run(row, runs[i].seed, folder)) {
@@ -162,6 +172,9 @@ int study(const Program& program, StudyOptions o) {
     table.rows[runs[i].row].runs.push_back(result);
     write_study(out, table);  // after each run: what is there can be read while the rest goes on
   }
+  if (left > 0)
+    log_warning("the budget of ", o.budget_hours, " hours would be exceeded: ", left, " of ", runs.size(),
+                " runs are left. The same command goes on with them.");
   std::cout << study_text(table) << std::flush;
   log_info("wrote ", (out / "study.html").string(), ", study.csv and study.json beside it");
   return 0;
@@ -189,6 +202,8 @@ int main(int argc, char** argv) {
   program.number("--phase2-lr", o.phase2_lr, "Learning rate of phase 2", {.min = 0});
   program.integer("--seeds", o.seeds, "Seeds of the first and of the last row; the others have one", {.min = 1, .max = 100});
   program.flag("--full", o.full, "The mission's own size: 224 pixels, 5 + 15 epochs");
-  program.number("--budget", o.budget_hours, "Hours after which no further run begins; 0: no limit", {.min = 0});
+  program.number("--budget", o.budget_hours,
+                 "Hours that this call may take: a run that would likely exceed them does not begin, save the first; 0: no limit",
+                 {.min = 0});
   return program.run(argc, argv, [&] { return study(program, o); });
 }
