@@ -2,6 +2,7 @@
 # The phantom job over three seeds: each draws other heads and starts from another head layer. Arguments: folder of the programs, source tree.
 # Passes where F1 of either class on the untouched test set has a median of at least 0.9 and a minimum of at least 0.85.
 set -euo pipefail
+export LC_ALL=C  # a point in every number, whatever the locale
 # shellcheck disable=SC2034  # used by phantom_job.sh
 bin=$1 root=$2
 # shellcheck source=../scripts/phantom_job.sh

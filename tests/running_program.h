@@ -6,14 +6,23 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "engine/check.h"
+#include "tests/run_program.h"
 
 namespace dura::test {
+
+// What a file that is being written holds so far; nothing where it does not exist yet.
+inline std::string text_so_far(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 class RunningProgram {
  public:
@@ -26,6 +35,7 @@ class RunningProgram {
     process_ = fork();
     DURA_CHECK(process_ >= 0, "fork failed for ", program);
     if (process_ > 0) return;
+    if (hides_cards(arguments)) setenv("CUDA_VISIBLE_DEVICES", "", 1);
     const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
     execv(program.c_str(), argv.data());

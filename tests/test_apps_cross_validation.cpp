@@ -7,7 +7,8 @@
 
 #include "apps/training/cross_validation.h"
 #include "engine/file.h"
-#include "tests/run_program.h"
+#include "tests/program_output.h"
+#include "tests/running_program.h"
 #include "tests/texture_data.h"
 
 using namespace dura;
@@ -49,7 +50,7 @@ TEST_CASE("dura-train --folds trains and scores every fold, and --resume does on
   const std::string run = out / "run", weights = write_initial_model(out / "weights.safetensors");
   const std::vector<std::string> command = {"--data",          data.path(), "--out",           run,  "--weights", weights,
                                             "--depth",         "18",        "--size",          "32", "--batch",   "4",
-                                            "--phase1-epochs", "1",         "--phase2-epochs", "0",  "--folds",   "3"};
+                                            "--phase1-epochs", "8",         "--phase2-epochs", "0",  "--folds",   "3"};
   const ProgramRun first = run_program("dura-train", command);
   CAPTURE(first.output);
   REQUIRE(first.code == 0);
@@ -64,10 +65,19 @@ TEST_CASE("dura-train --folds trains and scores every fold, and --resume does on
   const auto trained = fs::last_write_time(run + "/fold1/model.safetensors");
   fs::remove_all(run + "/fold3");
   fs::remove(run + "/folds.json");
+  {  // stopped in the middle of the third fold
+    const std::string log = run + "/fold3/log.txt";
+    RunningProgram stopped("dura-train", joined(command, {"--resume"}), out / "log");
+    stopped.run_until([&] { return text_so_far(log).find("phase1 epoch 1/8  train loss") != std::string::npos; });
+    stopped.interrupt(SIGTERM);
+    CHECK(stopped.wait() == 128 + SIGTERM);
+    CHECK(!fs::exists(run + "/fold3/model.safetensors"));
+  }
   const ProgramRun again = run_program("dura-train", joined(command, {"--resume"}));
   CAPTURE(again.output);
   REQUIRE(again.code == 0);
   CHECK_THAT(again.output, Contains("fold 3/3: dura-train") && !Contains("fold 1/3"));
+  CHECK_THAT(read_text_file(run + "/fold3/log.txt", 1 << 22), Contains("resuming after phase1 epoch "));
   CHECK(fs::last_write_time(run + "/fold1/model.safetensors") == trained);
   CHECK(read_text_file(run + "/folds.json", 1 << 20) == figures);
   const ProgramRun other = run_program("dura-train", joined(command, {"--resume", "--seed", "9"}));

@@ -3,6 +3,7 @@
 #include "tests/catch.h"
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "data/csv.h"
@@ -111,6 +112,9 @@ TEST_CASE("the whole job on synthetic slices runs on the simulated CUDA device i
                      "--phase1-epochs", "2",       "--phase2-epochs", "2",       "--phase2-lr", "1e-4", "--unfreeze", "layer4+",
                      "--augment",       "mission", "--class-weight",  "Menin=4", "Glioma=1"},
                     classes));
+    // A hundred megabytes each, of no use here.
+    for (const char* checkpoint : {"best_phase1", "best_phase2", "last"})
+      std::filesystem::remove(concat(run, "/", checkpoint, ".safetensors"));
     return table_of(run + "/history.csv");
   };
   for (const char* precision : {"f32", "f16"}) {

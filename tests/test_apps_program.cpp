@@ -151,13 +151,13 @@ TEST_CASE("a configuration file sets what the command line leaves out", "[progra
   CHECK(s.weights == std::vector<std::string>{"Menin=4", "Glioma=1"});
   CHECK(s.cache);
   Settings off;
-  run({"--config", file, "--cache=false"}, off);
+  CHECK(run({"--config", file, "--cache=false"}, off).code == 0);
   CHECK_FALSE(off.cache);
 }
 
 TEST_CASE("the resolved configuration and child programs have the device that auto chose", "[program]") {
   Settings s;
-  run({"--data", "x"}, s, [&](const Program& program) {
+  const Outcome outcome = run({"--data", "x"}, s, [&](const Program& program) {
     CHECK(contains(program.resolved_configuration(), "device = \"auto\"\n"));
     const std::string chosen = device_name(program.device());
     CHECK((chosen == "cpu" || chosen == "cuda"));
@@ -165,6 +165,7 @@ TEST_CASE("the resolved configuration and child programs have the device that au
     CHECK(program.child_arguments().at(1) == chosen);
     return 0;
   });
+  CHECK(outcome.code == 0);
 }
 
 TEST_CASE("the resolved configuration leads to the same values", "[program]") {

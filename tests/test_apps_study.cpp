@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> study_arguments(const TextureData& data, const std::string& out) {
-  return {"--data",          data.path(), "--out",   out, "--depth", "18",         "--size",         "32", "--phase1-epochs", "1",
+std::vector<std::string> study_arguments(const TextureData& data, const std::string& out, const char* epochs = "1") {
+  return {"--data",          data.path(), "--out",   out, "--depth", "18",         "--size",         "32", "--phase1-epochs", epochs,
           "--phase2-epochs", "0",         "--seeds", "1", "--rows",  "0-baseline", "1-class-weights"};
 }
 
@@ -111,18 +111,22 @@ TEST_CASE("a study trains its rows, tabulates them, and runs nothing twice", "[a
   }
 }
 
-TEST_CASE("a study that was stopped goes on where it was", "[apps][study]") {
+TEST_CASE("a study that was stopped in the middle of a training goes on where it was", "[apps][study]") {
   const TextureData data({.train = 36});  // more than the baseline's batch of 32
   const TemporaryFolder folder;
   const std::string out = folder / "study", log = folder / "log";
-  RunningProgram program("dura-study", study_arguments(data, out), log);
-  program.run_until([&] { return fs::exists(out + "/0-baseline-seed0/history.csv"); });
+  const std::string training = out + "/0-baseline-seed0", log_of_training = training + "/log.txt";
+  const std::vector<std::string> arguments = study_arguments(data, out, "20");
+  RunningProgram program("dura-study", arguments, log);
+  program.run_until([&] { return text_so_far(log_of_training).find("phase1 epoch 1/20  train loss") != std::string::npos; });
   program.interrupt(SIGTERM);
   CHECK(program.wait() == 128 + SIGTERM);
   CHECK_THAT(read_text_file(log, 1 << 22), Contains("goes on from here"));
-  const ProgramRun second = run_program("dura-study", study_arguments(data, out));
+  CHECK(!fs::exists(training + "/model.safetensors"));
+  const ProgramRun second = run_program("dura-study", arguments);
   INFO(second.output);
   REQUIRE(second.code == 0);
+  CHECK_THAT(read_text_file(log_of_training, 1 << 22), Contains("resuming after phase1 epoch "));
   CHECK(table_of(out + "/study.csv").rows.size() == 2);
 }
 

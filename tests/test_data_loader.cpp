@@ -8,7 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "data/image_codec.h"
 #include "data/loader.h"
@@ -361,10 +363,18 @@ TEST_CASE("loops of a thread beside the computation run in line", "[parallel]") 
   set_num_threads(4);
   {
     const InlineLoops in_line;
+    std::mutex mutex;
     std::vector<int64_t> order;
-    parallel_for(100, [&](int64_t i) { order.push_back(i); });  // a race, and out of order, if it used the pool
+    std::set<std::thread::id> threads;
+    parallel_for(20, [&](int64_t i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // long enough for the pool's threads to take their share, if it were used
+      const std::lock_guard lock(mutex);
+      order.push_back(i);
+      threads.insert(std::this_thread::get_id());
+    });
     CHECK(std::is_sorted(order.begin(), order.end()));
-    CHECK(order.size() == 100);
+    CHECK(order.size() == 20);
+    CHECK(threads == std::set<std::thread::id>{std::this_thread::get_id()});
   }
   std::atomic<int64_t> sum = 0;
   parallel_for(100, [&](int64_t i) { sum += i; });

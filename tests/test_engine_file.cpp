@@ -1,5 +1,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/catch.h"
@@ -88,11 +89,42 @@ TEST_CASE("a path that cannot be written is named with the reason", "[file]") {
   CHECK_THROWS_WITH(AtomicFile(folder.path / "directory" / ""), Contains("not the path of a file"));
   CHECK_THROWS_WITH(AtomicFile(folder.path / std::string(300, 'n')), Contains("choose a shorter one"));
   CHECK_THROWS_AS(AtomicFile("/proc/dura.bin"), Error);
-  if (::geteuid() != 0) {  // root may write everywhere
-    fs::permissions(folder.path / "directory", fs::perms::owner_read | fs::perms::owner_exec);
-    CHECK_THROWS_WITH(AtomicFile(folder.path / "directory" / "a.bin"), Contains("You may not write there"));
-    fs::permissions(folder.path / "directory", fs::perms::owner_all);
+}
+
+TEST_CASE("who may not write somewhere is told so", "[file]") {
+  const Folder folder;
+  fs::permissions(folder.path, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  const auto message = [&]() -> std::string {
+    try {
+      AtomicFile(folder.path / "a.bin");
+      return "nothing was thrown";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  std::string said;
+  if (::geteuid() != 0) {
+    said = message();
+  } else {  // root may write everywhere: asked in a process of another user
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t process = ::fork();
+    REQUIRE(process >= 0);
+    if (process == 0) {
+      constexpr unsigned nobody = 65534;
+      const std::string text =
+          ::setresgid(nobody, nobody, nobody) == 0 && ::setresuid(nobody, nobody, nobody) == 0 ? message() : "still root";
+      [[maybe_unused]] const ssize_t written = ::write(ends[1], text.data(), text.size());
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    char part[256];
+    for (ssize_t n; (n = ::read(ends[0], part, sizeof part)) > 0;) said.append(part, static_cast<size_t>(n));
+    ::close(ends[0]);
+    ::waitpid(process, nullptr, 0);
   }
+  CHECK_THAT(said, Contains("a.bin") && Contains("You may not write there"));
+  fs::permissions(folder.path, fs::perms::owner_all);
 }
 
 TEST_CASE("what a killed writer left is used again, a living one is not disturbed", "[file]") {

@@ -151,7 +151,7 @@ TEST_CASE("stb is compiled in one file", "[includes]") {
   std::set<std::string> files;
   for (const Include& i : all_includes())
     if (starts_with(i.header, "stb_")) files.insert(i.file);
-  CHECK(files.size() <= 1);
+  CHECK(files.size() == 1);
 }
 
 TEST_CASE("the include rules notice what they are there for", "[includes]") {
