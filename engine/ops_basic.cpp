@@ -10,7 +10,7 @@ Tensor like(const Tensor& x, const char* what) { return Tensor::empty(x.shape(),
 }  // namespace
 
 Var relu(const Var& x) {
-  const OpTrace trace("forward", "relu");
+  OpTrace trace("forward", "relu");
   const Tensor y = like(x.value(), "relu");
   backend(y.device()).relu_forward(x.value(), y);
   trace.done(y);
@@ -21,7 +21,7 @@ Var relu(const Var& x) {
 Var add(const Var& a, const Var& b) {
   DURA_CHECK(a.shape() == b.shape() && a.value().dtype() == b.value().dtype(), "add: ", describe(a.value()), " and ", describe(b.value()),
              " differ. There is no broadcasting.");
-  const OpTrace trace("forward", "add");
+  OpTrace trace("forward", "add");
   const Tensor y = like(a.value(), "add");
   backend(y.device()).add(a.value(), b.value(), y);
   trace.done(y);
@@ -41,7 +41,7 @@ Var batch_norm(const Var& x, const BatchNormArgs& bn) {
     DURA_CHECK(t->defined() && t->shape() == Shape{K} && t->dtype() == stat_dtype(x.value().dtype()),
                "batch_norm: a parameter or statistic is ", describe(*t), ", the input has ", K, " channels of ",
                dtype_name(x.value().dtype()));
-  const OpTrace trace("forward", "batch_norm");
+  OpTrace trace("forward", "batch_norm");
   Backend& device = backend(x.value().device());
   const auto vector = [&](const char* what) { return Tensor::empty({K}, stat_dtype(x.value().dtype()), x.value().device(), what); };
   const bool batch = bn.mode == BatchNormMode::batch_statistics;
@@ -100,7 +100,7 @@ ConvGeometry pool_geometry(const Shape& x, const PoolOptions& o) {
 
 Var max_pool2d(const Var& x, const PoolOptions& options) {
   const ConvGeometry g = pool_geometry(x.shape(), options);
-  const OpTrace trace("forward", "max_pool2d");
+  OpTrace trace("forward", "max_pool2d");
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.C}, x.value().dtype(), x.value().device(), "max_pool2d");
   const Tensor index = Tensor::empty(y.shape(), DType::u8, y.device(), "max_pool2d index");
   backend(y.device()).max_pool_forward(g, x.value(), y, index);
@@ -112,7 +112,7 @@ Var max_pool2d(const Var& x, const PoolOptions& options) {
 
 Var global_mean(const Var& x) {
   DURA_CHECK(x.shape().rank() == 4, "global_mean: the input has shape ", x.shape(), ", expected (N,H,W,C)");
-  const OpTrace trace("forward", "global_mean");
+  OpTrace trace("forward", "global_mean");
   const Tensor y = Tensor::empty({x.shape()[0], x.shape()[3]}, x.value().dtype(), x.value().device(), "global_mean");
   backend(y.device()).global_mean_forward(x.value(), y);
   trace.done(y);
@@ -126,7 +126,7 @@ Var linear(const Var& x, const Var& w, const Var& b) {
   DURA_CHECK(!b.defined() || b.shape() == Shape{w.shape()[0]}, "linear: the bias has shape ", b.shape(), ", the weight ", w.shape());
   DURA_CHECK(x.value().dtype() == w.value().dtype() && (!b.defined() || b.value().dtype() == w.value().dtype()), "linear: input ",
              describe(x.value()), ", weight ", describe(w.value()), " and bias ", describe(b.value()), " differ in type");
-  const OpTrace trace("forward", "linear");
+  OpTrace trace("forward", "linear");
   const Tensor y = Tensor::empty({x.shape()[0], w.shape()[0]}, x.value().dtype(), x.value().device(), "linear");
   backend(y.device()).linear_forward(x.value(), w.value(), b.value(), y);
   trace.done(y);
@@ -144,7 +144,7 @@ Var dropout(const Var& x, double p, uint64_t key, const Tensor& row_keys) {
   DURA_CHECK(p >= 0 && p < 1, "dropout: the share must be in [0, 1), got ", p);
   DURA_CHECK(row_keys.defined() && row_keys.dtype() == DType::i32 && row_keys.shape() == (Shape{x.shape()[0], 2}), "dropout: row keys are ",
              describe(row_keys), ", expected i32 (", x.shape()[0], ",2): one key for each row of the batch");
-  const OpTrace trace("forward", "dropout");
+  OpTrace trace("forward", "dropout");
   const Tensor y = like(x.value(), "dropout");
   backend(y.device()).dropout(x.value(), p, key, row_keys, {y, false});
   trace.done(y);
@@ -157,7 +157,7 @@ Var cast(const Var& x, DType dtype) {
   DURA_CHECK(is_floating(dtype) && is_floating(x.value().dtype()), "cast: from ", dtype_name(x.value().dtype()), " to ", dtype_name(dtype),
              " is not a conversion of real numbers");
   if (dtype == x.value().dtype()) return x;
-  const OpTrace trace("forward", "cast");
+  OpTrace trace("forward", "cast");
   const Tensor y = Tensor::empty(x.shape(), dtype, x.value().device(), "cast");
   backend(y.device()).cast(x.value(), y);
   trace.done(y);

@@ -60,7 +60,7 @@ Var conv2d(const Var& x, const Var& w, const ConvOptions& options) {
   const ConvGeometry g = conv_geometry("conv2d", x.shape(), w.shape(), options);
   DURA_CHECK(x.value().dtype() == w.value().dtype(), "conv2d: input ", describe(x.value()), " and filter ", describe(w.value()),
              " differ in type");
-  const OpTrace trace("forward", "conv2d");
+  OpTrace trace("forward", "conv2d");
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv2d");
   forward(g, x, w, {}, y);
   trace.done(y);
@@ -167,7 +167,7 @@ Var conv_bn_act(const Var& x, const Var& w, const ConvOptions& options, const Ba
   check_channels("running_variance", bn.running_variance, g.K, x.value());
   DURA_CHECK(!residual.defined() || (residual.shape() == Shape{g.N, g.P, g.Q, g.K} && residual.value().dtype() == x.value().dtype()),
              "conv_bn_act: the residual is ", describe(residual.value()), ", the convolution gives ", Shape{g.N, g.P, g.Q, g.K});
-  const OpTrace trace("forward", "conv_bn_act");
+  OpTrace trace("forward", "conv_bn_act");
   const Var y = bn.mode == BatchNormMode::stored_statistics ? with_stored_statistics(g, x, w, bn, residual, relu)
                                                             : with_batch_statistics(g, x, w, bn, residual, relu);
   trace.done(y.value());

@@ -6,7 +6,7 @@ namespace dura {
 
 Tensor softmax(const Tensor& logits) {
   DURA_CHECK(logits.shape().rank() == 2, "softmax: the logits have shape ", logits.shape(), ", expected (N,K)");
-  const OpTrace trace("forward", "softmax");
+  OpTrace trace("forward", "softmax");
   const Tensor p = Tensor::empty(logits.shape(), stat_dtype(logits.dtype()), logits.device(), "probabilities");
   backend(p.device()).softmax(logits, p);
   trace.done(p);
@@ -24,7 +24,7 @@ CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor
   DURA_CHECK(options.label_smoothing >= 0 && options.label_smoothing < 1, "cross_entropy: label smoothing ", options.label_smoothing,
              ", expected a share in [0,1)");
   const Tensor p = softmax(logits.value());
-  const OpTrace trace("forward", "cross_entropy");
+  OpTrace trace("forward", "cross_entropy");
   const Tensor loss = Tensor::empty({1}, p.dtype(), p.device(), "loss");
   backend(p.device()).cross_entropy_forward(logits.value(), labels, class_weights, options, p, loss);
   trace.done(loss);

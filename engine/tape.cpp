@@ -116,7 +116,7 @@ void Tape::backward(const Var& from, const Tensor& gradient) {
     const Tensor dy = node.output->take();
     if (!dy.defined()) continue;  // no path from here to the loss
     const Label label(node.label);
-    const OpTrace trace("backward", node.op);
+    OpTrace trace("backward", node.op);
     node.rule(dy);
     for (const auto& input : node.inputs) trace.done(input->value());
   }

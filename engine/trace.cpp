@@ -55,7 +55,7 @@ const std::string& Label::current() { return current_label ? *current_label : no
 void set_trace_sink(TraceSink s) { sink() = std::move(s); }
 bool tracing() { return static_cast<bool>(sink()); }
 
-void OpTrace::write(const Tensor& result) const {
+void OpTrace::write(const Tensor& result) {
   if (!result.defined() || !result.raw()) return;  // on `meta` there are no bytes to report
   if (DryRun::active(result.device())) return;     // while planning only what outlives the step has bytes
   if (result.device() != Device::cpu && result.numel() > 0) {
@@ -63,13 +63,13 @@ void OpTrace::write(const Tensor& result) const {
     double element = 0;
     backend(result.device()).download(result.slice(0, {1}), &element);
   }
-  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  if (milliseconds_ < 0) milliseconds_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
   std::vector<char> bytes(result.bytes());
   backend(result.device()).download(result, bytes.data());
   uint64_t hash = 0xcbf29ce484222325ull;
   for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
   char numbers[96];
-  std::snprintf(numbers, sizeof numbers, " ms=%.3f mean=%.9e checksum=%016llx", ms, mean_of(bytes, result.dtype()),
+  std::snprintf(numbers, sizeof numbers, " ms=%.3f mean=%.9e checksum=%016llx", milliseconds_, mean_of(bytes, result.dtype()),
                 static_cast<unsigned long long>(hash));
   const std::string& label = Label::current();
   sink()(concat(direction_, " ", op_, " ", label.empty() ? "-" : label, " ", dtype_name(result.dtype()), " ", result.shape(), numbers));

@@ -1,5 +1,5 @@
 // What runs now, and a line about each op that ran. A trace line is
-//   forward conv_bn_act layer1.0.conv1 f32 (16,56,56,64) ms=1.234 mean=1.234567e-01 checksum=0123456789abcdef
+//   forward conv_bn_act layer1.0.conv1 f32 (16,56,56,64) ms=1.234 mean=1.234567890e-01 checksum=0123456789abcdef
 // (direction, op, label, dtype, shape, time, mean, FNV-1a hash of the bytes). `dura-inspect diff` compares two files of such lines.
 #pragma once
 #include <chrono>
@@ -29,21 +29,22 @@ using TraceSink = std::function<void(const std::string& line)>;
 void set_trace_sink(TraceSink sink);
 bool tracing();
 
-// Times one op and writes its line.
+// Times one op and writes a line for each of its results, all with the time until the first was there.
 class OpTrace {
  public:
   OpTrace(const char* direction, const char* op) : direction_(direction), op_(op) {
     if (tracing()) start_ = std::chrono::steady_clock::now();
   }
-  void done(const Tensor& result) const {
+  void done(const Tensor& result) {
     if (tracing()) write(result);
   }
 
  private:
-  void write(const Tensor& result) const;
+  void write(const Tensor& result);
   const char* direction_;
   const char* op_;
   std::chrono::steady_clock::time_point start_;
+  double milliseconds_ = -1;  // not known yet
 };
 
 }  // namespace dura

@@ -3,11 +3,13 @@
 # headers and CMake files of the packages, and, asked for, real slices shrunk for the trip and weights. Run it where the packages are, take the
 # tree with .gpu there, and run tests/gpu_check.sh: it finds .gpu by itself.
 set -euo pipefail
+export LC_ALL=C  # a point in every number, whatever the locale
 
 usage() {
   cat <<'TEXT'
-usage: tests/gpu_carry.sh [--data DIR --weights FILE] [--size PIXELS]
-  --data      a folder with manifest.csv; its slices of train, val and test travel as grey JPEG of --size pixels (needs ImageMagick's mogrify)
+usage: tests/gpu_carry.sh [--data DIR --weights FILE] [--manifest FILE] [--size PIXELS]
+  --data      a folder with pictures; its slices of train, val and test travel grey and shrunk, in their own format (needs ImageMagick's mogrify)
+  --manifest  the table with file, label, split and patient (default: manifest.csv in --data)
   --weights   ImageNet weights of ResNet-50, as dura reads them
   --size      height and width of the shrunk slices (default 256)
 TEXT
@@ -16,10 +18,10 @@ TEXT
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/build.sh
 source "$root/scripts/build.sh"
-data='' weights='' size=256
+data='' weights='' manifest='' size=256
 while (($# > 0)); do
   case $1 in
-    --data | --weights | --size)
+    --data | --weights | --manifest | --size)
       (($# > 1)) || { usage >&2; exit 2; }
       printf -v "${1#--}" '%s' "$2"
       shift
@@ -30,7 +32,13 @@ while (($# > 0)); do
   shift
 done
 if [[ -n $data && -z $weights || -z $data && -n $weights ]]; then die "--data and --weights go together"; fi
-[[ -z $data || -f $data/manifest.csv ]] || die "$data has no manifest.csv"
+manifest=${manifest:-$data/manifest.csv}
+if [[ -n $data ]]; then
+  [[ -f $manifest ]] || die "$manifest does not exist; dura-prepare --split new --out FILE makes such a table"
+  for column in file label split patient; do
+    head -1 "$manifest" | tr -d '\r' | tr ',' '\n' | grep -qx "$column" || die "$manifest has no column $column; dura-prepare --split new adds a split"
+  done
+fi
 [[ -z $data ]] || command -v mogrify >/dev/null || die "--data needs mogrify: install the package imagemagick"
 
 ensure_packages
@@ -56,7 +64,7 @@ if [[ -n $data ]]; then
   # What a study needs of the manifest; sizes in millimetres would be wrong for shrunk slices.
   awk -F, 'NR == 1 { for (i = 1; i <= NF; ++i) at[$i] = i; print "file,label,split,patient"; next }
     $at["split"] ~ /^(train|val|test)$/ { print $at["file"] "," $at["label"] "," $at["split"] "," $at["patient"] }' \
-    "$data/manifest.csv" >"$carry/data/manifest.csv"
+    "$manifest" >"$carry/data/manifest.csv"
   tail -n +2 "$carry/data/manifest.csv" | cut -d, -f1 | while read -r file; do
     install -D -m 644 "$data/$file" "$carry/data/$file"
   done
