@@ -23,6 +23,7 @@ struct TestDevice {
   T* tensor(const std::vector<T>& values, const char* what) {
     T* p = tensor<T>(static_cast<int64_t>(values.size()), what);
     driver.copy_to_device(p, values.data(), values.size() * sizeof(T), stream);
+    driver.synchronize(stream);
     return p;
   }
   template <class T>
@@ -32,6 +33,18 @@ struct TestDevice {
     driver.synchronize(stream);
     return host;
   }
+};
+
+// The process's simulated device has so many bytes while this lives.
+class SmallMemory {
+ public:
+  explicit SmallMemory(size_t bytes) { sim::sim_driver().set_memory_bytes(bytes); }
+  ~SmallMemory() { sim::sim_driver().set_memory_bytes(before_); }
+  SmallMemory(const SmallMemory&) = delete;
+  SmallMemory& operator=(const SmallMemory&) = delete;
+
+ private:
+  size_t before_ = sim::sim_driver().memory_bytes();
 };
 
 }  // namespace dura::cuda::test

@@ -3,9 +3,13 @@
 // simulated device pretends to have no engine.
 #include "tests/catch.h"
 
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <set>
 
 #include "engine/cuda/sim/sim_driver.h"
+#include "tests/cuda_under_test.h"
 #include "tests/op_harness.h"
 #include "tests/resnet50_passes.h"
 
@@ -13,6 +17,7 @@ using namespace dura;
 using namespace dura::optest;
 using cuda::Graph;
 using cuda::Operation;
+using test::cuda_under_test;
 
 namespace {
 
@@ -137,6 +142,32 @@ TEST_CASE(
                                  << wrong);
           CHECK(wrong.empty());
         }
+}
+
+TEST_CASE("what is not a number stays so through convolution, BatchNorm and ReLU on the CUDA backend, fused or not", "[cuda-sim][graph]") {
+  // An overflow of f16 must reach the loss, where it is noticed; a ReLU that made zero of it would hide it.
+  const auto more_than_bare = [](const Graph& g) { return g.nodes.size() > 1; };
+  const bool may_pretend = cuda_under_test() == Device::cuda_sim;
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const BatchNormMode mode : {BatchNormMode::stored_statistics, BatchNormMode::batch_statistics})
+      for (const bool fused : {true, false}) {
+        if (!fused && !may_pretend) continue;
+        CAPTURE(dtype_name(dtype), mode == BatchNormMode::batch_statistics, fused);
+        const Column column{.device = cuda_under_test(), .dtype = dtype};
+        const auto values = [&](uint64_t key, double offset) { return column.stat_tensor(random_array({16}, key, offset)); };
+        Array image = random_array({1, 4, 4, 8}, 1);
+        image.v[0] = std::numeric_limits<double>::quiet_NaN();  // of the first pixel, which a 1x1 convolution keeps apart from others
+        const std::optional<Watch> composed = fused ? std::nullopt : std::make_optional<Watch>(more_than_bare);
+        const Var y = conv_bn_act(Var(column.tensor(image)), Var(column.tensor(random_array({16, 1, 1, 8}, 2))), {},
+                                  {.gamma = Var(values(4, 1)),
+                                   .beta = Var(values(5, 0)),
+                                   .running_mean = values(6, 0),
+                                   .running_variance = values(7, 3),
+                                   .mode = mode});
+        const Array found = to_array(y.value());
+        const size_t reached = mode == BatchNormMode::stored_statistics ? 16 : found.v.size();
+        CHECK(std::all_of(found.v.begin(), found.v.begin() + static_cast<int64_t>(reached), [](double v) { return std::isnan(v); }));
+      }
 }
 
 TEST_CASE("where only the backward graph is missing, forward leaves no mask that nobody could read", "[cuda-sim][graph]") {

@@ -68,21 +68,21 @@ TEST_CASE("an event that was never recorded holds nobody up", "[cuda-sim]") {
   CHECK_THROWS_WITH(d.driver.synchronize(Stream{99}), Catch::Contains("no stream 99"));
 }
 
-TEST_CASE("an asynchronous copy from pinned memory reads it when it runs, one from unpinned memory when it is asked for", "[cuda-sim]") {
+TEST_CASE("an asynchronous copy to the device reads the host's memory when it runs", "[cuda-sim]") {
   TestDevice d;
   int* x = d.tensor<int>(1, "x");
   int unpinned = 1;
   int* pinned = static_cast<int*>(d.driver.allocate_pinned(sizeof(int)));
-  *pinned = 1;
+  *pinned = 3;
   d.driver.copy_to_device(x, &unpinned, sizeof(int), d.stream);
-  unpinned = 2;
-  CHECK(d.read(x, 1)[0] == 1);
-  d.driver.copy_to_device(x, pinned, sizeof(int), d.stream);
-  *pinned = 2;  // too early: the copy has not run
+  unpinned = 2;  // too early: the copy has not run
   CHECK(d.read(x, 1)[0] == 2);
+  d.driver.copy_to_device(x, pinned, sizeof(int), d.stream);
+  *pinned = 4;
+  CHECK(d.read(x, 1)[0] == 4);
   d.driver.copy_to_host(pinned, x, sizeof(int), d.stream);
   d.driver.synchronize(d.stream);
-  CHECK(*pinned == 2);
+  CHECK(*pinned == 4);
   d.driver.release_pinned(pinned);
 }
 

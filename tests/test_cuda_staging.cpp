@@ -44,14 +44,34 @@ TEST_CASE("batches uploaded while earlier ones are computed on are each used onc
   simulator().set_seed(0);
 }
 
-TEST_CASE("an upload that is larger than a staging slot arrives too", "[cuda-sim]") {
-  const auto count = static_cast<int64_t>(Staging::slot_bytes / sizeof(int32_t)) + 3;
-  std::vector<int32_t> host(static_cast<size_t>(count)), found(host.size());
-  std::iota(host.begin(), host.end(), 5);
+TEST_CASE("uploads of growing sizes, and one larger than a staging slot can be, arrive whole", "[cuda-sim]") {
+  Backend& b = backend(Device::cuda_sim);
+  for (const size_t bytes : {size_t{12}, size_t{3} << 20, size_t{5} << 20, size_t{12}, Staging::largest_slot + 12}) {
+    CAPTURE(bytes);
+    const auto count = static_cast<int64_t>(bytes / sizeof(int32_t));
+    std::vector<int32_t> host(static_cast<size_t>(count)), found(host.size());
+    std::iota(host.begin(), host.end(), 5);
+    const Tensor x = Tensor::empty({count}, DType::i32, Device::cuda_sim);
+    b.upload(host.data(), x);
+    b.download(x, found.data());
+    CHECK(found == host);
+  }
+}
+
+TEST_CASE("an upload arrives where the device has no memory for a larger staging slot", "[cuda-sim]") {
+  const auto count = static_cast<int64_t>(Staging::largest_slot / sizeof(int32_t)) / 4;
+  Backend& b = backend(Device::cuda_sim);
+  device_pool(Device::cuda_sim)->reset_peak();  // no freed block may help
   const Tensor x = Tensor::empty({count}, DType::i32, Device::cuda_sim);
-  backend(Device::cuda_sim).upload(host.data(), x);
-  backend(Device::cuda_sim).download(x, found.data());
-  CHECK(found == host);
+  const test::SmallMemory memory(device_pool(Device::cuda_sim)->statistics().reserved + (size_t{1} << 20));
+  std::vector<int32_t> host(static_cast<size_t>(count), 1), found(host.size());
+  for (int32_t round = 0; round < 3; ++round) {
+    std::fill(host.begin(), host.end(), round);
+    b.upload(host.data(), x);
+    std::fill(host.begin(), host.end(), -1);  // the caller may use its memory again
+    b.download(x, found.data());
+    CHECK(std::all_of(found.begin(), found.end(), [&](int32_t v) { return v == round; }));
+  }
 }
 
 TEST_CASE("an upload inside of a capture is refused, and staging works on after it", "[cuda-sim]") {

@@ -3,11 +3,12 @@
 
 #include <regex>
 
-#include "engine/cuda/sim/sim_driver.h"
 #include "engine/ops.h"
 #include "engine/optim/captured_step.h"
+#include "tests/simulated_device.h"
 
 using namespace dura;
+using cuda::test::SmallMemory;
 
 namespace {
 
@@ -28,15 +29,6 @@ void pass(int64_t batch) {
 CapturedStep step_of(int64_t batch) {
   return CapturedStep(device, [batch] { pass(batch); }, {.batch = batch, .body_of_batch = pass});
 }
-
-class SmallMemory {
- public:
-  explicit SmallMemory(size_t bytes) { cuda::sim::sim_driver().set_memory_bytes(bytes); }
-  ~SmallMemory() { cuda::sim::sim_driver().set_memory_bytes(before_); }
-
- private:
-  size_t before_ = cuda::sim::sim_driver().memory_bytes();
-};
 
 std::string message_of(int64_t batch) {
   CapturedStep step = step_of(batch);

@@ -60,8 +60,9 @@ void TrainStep::load_common(const Batch& batch) {
 void TrainStep::run(const Batch& batch) {
   DURA_CHECK(first_stage_ == 0 && batch.images.shape() == in_.input.shape(), "train step: images ", describe(batch.images),
              " for an input ", describe(in_.input));
-  load_common(batch);
+  // Images first: they can travel while the step before this one runs, and what comes after waits for the same slots.
   backend(in_.input.device()).upload(batch.images.raw(), in_.input);
+  load_common(batch);
   step_->run();
 }
 

@@ -2,8 +2,8 @@
 // graphs, matrix products. Two implementations: the card's (CUDA runtime, cuDNN, cublasLt) and the simulated one (sim/), which executes
 // everything on the CPU and is stricter than a card. Nothing above this line knows which one it has.
 //
-// Order: work is asynchronous and runs in the order of its stream; between streams only events order it. Host memory given to a copy must
-// stay until the copy is done, unless it is unpinned: then the copy has taken it when the call returns.
+// Order: work is asynchronous and runs in the order of its stream; between streams only events order it. Host memory given to a copy to the
+// device must stay as it is until the copy is done, pinned or not: CUDA may read either late.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,7 +16,7 @@
 
 namespace dura::cuda {
 
-// The CUDA runtime's numbers, of which the simulated device uses these.
+// The CUDA runtime's numbers: those that the simulated device uses.
 enum class Status : int {
   memory_allocation = 2,
   launch_failure = 719,

@@ -95,7 +95,7 @@ Graph conv_forward_graph(const ConvGeometry& g, DType dtype, const ConvEpilogueK
 // dy, w, dx
 Graph conv_backward_data_graph(const ConvGeometry& g, DType dtype, bool accumulate);
 // x, dy, dw
-// dw is stored as `dtype`: engines that write it as f32 beside 16-bit images do not exist.
+// dw is stored as `dtype`: cuDNN 9.19 has no engine that writes it as f32 beside 16-bit images.
 Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumulate);
 
 // x, gamma, beta, [residual], y, [mask], mean, invstd

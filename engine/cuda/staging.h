@@ -16,18 +16,23 @@ class Staging {
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  // `host` may change when this returns. In the order of the compute stream, `device` has the new bytes. What is larger than a slot goes
-  // the direct way, through the compute stream.
+  // `host` may change when this returns. In the order of the compute stream, `device` has the new bytes. Where there is no memory for a
+  // slot, the bytes go the direct way and the host waits for them.
   void upload(void* device, const void* host, size_t bytes);
 
-  static constexpr size_t slot_bytes = size_t{5} << 20;  // 32 images of 224x224 pixels have 4.8 MB
+  // Slots grow to the largest upload, up to this; what is larger travels in parts. 256 images of 224x224 pixels have 39 MB.
+  static constexpr size_t largest_slot = size_t{64} << 20;
 
  private:
   struct Slot {
+    size_t bytes = 0;
     void* pinned = nullptr;
     std::unique_ptr<Buffer> device;
     Event arrived, taken;  // on the device, and from there into place
   };
+  void upload_part(void* device, const void* host, size_t bytes);
+  bool make_room(Slot& slot, size_t bytes);
+
   Driver& driver_;
   Stream compute_, copies_;
   std::array<Slot, 2> slots_;

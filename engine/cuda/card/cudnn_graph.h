@@ -1,5 +1,5 @@
 // The first reader of a graph's description: cuDNN's own descriptors. A tensor's unique number is its index in Graph::tensors plus one; the
-// numbers behind them belong to constants (epsilon, momentum, zero), which are passed by value from host memory.
+// numbers behind them belong to constants (epsilon, zero), which are passed by value from host memory.
 #pragma once
 #include <deque>
 #include <vector>

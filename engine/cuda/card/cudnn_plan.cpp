@@ -40,10 +40,6 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
     if (notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS || notes[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
       offer.reduced_precision = true;
   }
-  std::array<cudnnBackendBehaviorNote_t, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT> behaviour{};
-  const int64_t behaviour_count = engine.get(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, behaviour.size(), behaviour.data());
-  for (size_t i = 0; i < std::min(behaviour.size(), static_cast<size_t>(behaviour_count)); ++i)
-    if (behaviour[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) offer.runtime_compiled = true;
 
   // Asked for the number of knobs, cuDNN 9.19 says 0: room for all there can be is given instead.
   std::vector<CudnnDescriptor> knobs;
@@ -63,10 +59,14 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
   return offer;
 }
 
-// cuDNN's way to say "not this engine": an unsupported combination, or code that could not be compiled. Anything else is a real failure.
-bool is_refusal(cudnnStatus_t status) {
+// cuDNN's way to say "not this engine": an unsupported combination, or code that could not be compiled or, for a card, loaded. Anything
+// else is a real failure, of which another engine would know no better: full memory above all.
+bool is_refusal(cudnnStatus_t status, const PlanTarget& target) {
+  if (status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+    return false;
   const int category = CUDNN_STATUS_CATEGORY(static_cast<int>(status));
-  return category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM || category == CUDNN_STATUS_INTERNAL_ERROR;
+  return category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM || category == CUDNN_STATUS_INTERNAL_ERROR ||
+         (category == CUDNN_STATUS_EXECUTION_FAILED && target.handle());
 }
 
 }  // namespace
@@ -135,7 +135,7 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
   try {
     offers = offered_engines(graph, target);
   } catch (const CudnnError& e) {
-    if (!is_refusal(e.status())) throw;
+    if (!is_refusal(e.status(), target)) throw;
     story = concat("\n  ", e.what());
   }
   for (const EngineOffer& offer : offers) {
@@ -146,7 +146,7 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
         if (plan.workspace_bytes() <= workspace_cap) return plan;
         why = concat("it needs ", plan.workspace_bytes(), " bytes of workspace");
       } catch (const CudnnError& e) {
-        if (!is_refusal(e.status())) throw;
+        if (!is_refusal(e.status(), target)) throw;
         why = e.what();
       }
     }

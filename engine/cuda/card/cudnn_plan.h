@@ -54,7 +54,6 @@ struct EngineOffer {
   bool nondeterministic = false;
   bool reduced_precision = false;  // rounds inputs or partial sums to less than the graph says
   bool tensor_core = false;        // for f32: factors are rounded to TF32
-  bool runtime_compiled = false;   // its code is made when the plan is
   size_t workspace = 0;            // bytes
 };
 std::vector<EngineOffer> offered_engines(const Graph& graph, const PlanTarget& target);

@@ -38,7 +38,7 @@ SharedLibrary::SharedLibrary(const std::string& name, const std::vector<std::str
 
 void* SharedLibrary::address(const char* name) const {
   void* found = dlsym(handle_, name);
-  DURA_CHECK(found, path_, " has no function ", name, ": it is too old. Use the version in docs/architecture.md or a newer one.");
+  DURA_CHECK(found, path_, " has no function ", name, ": it is too old. README.md says which versions of CUDA and cuDNN dura needs.");
   return found;
 }
 

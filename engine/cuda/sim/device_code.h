@@ -11,8 +11,6 @@
 #define __global__
 #define __device__
 #define __host__
-#define __forceinline__ inline
-#define __launch_bounds__(...)
 #define __shared__ static thread_local
 
 namespace dura::cuda::sim {

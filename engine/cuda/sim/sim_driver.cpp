@@ -1,17 +1,35 @@
 #include "engine/cuda/sim/sim_driver.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "engine/cuda/sim/block_runner.h"
 #include "engine/cuda/sim/interpreter.h"
 
 namespace dura::cuda::sim {
+namespace {
+
+// The whole number up to `most` in an environment variable; `otherwise` where it is not set.
+uint64_t whole_number(const char* variable, uint64_t most, uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  if (!text) return otherwise;
+  uint64_t value = 0;
+  const char* end = text + std::strlen(text);
+  const std::from_chars_result read = std::from_chars(text, end, value);
+  if (text == end || read.ec != std::errc() || read.ptr != end || value > most)
+    fail_usage(variable, " is '", text, "'. It must be a whole number up to ", most, ".");
+  return value;
+}
+
+}  // namespace
 
 SimDriver::SimDriver() : work_([this] { memory_.open(); }, [this] { memory_.close(); }) {
-  if (const char* seed = std::getenv("DURA_SIM_SEED")) work_.set_seed(std::strtoull(seed, nullptr, 10));
-  if (const char* mebibytes = std::getenv("DURA_SIM_MEMORY")) memory_.set_limit(std::strtoull(mebibytes, nullptr, 10) << 20);
+  work_.set_seed(whole_number("DURA_SIM_SEED", UINT64_MAX, 0));
+  memory_.set_limit(whole_number("DURA_SIM_MEMORY", memory_.limit() >> 20, memory_.limit() >> 20) << 20);
 }
 
 void* SimDriver::allocate(size_t bytes) {
@@ -84,14 +102,8 @@ void SimDriver::push(const std::string& name, const std::vector<Given>& given, S
 
 void SimDriver::copy_to_device(void* device, const void* host, size_t bytes, Stream stream) {
   if (bytes == 0) return;
-  if (pinned(host, bytes)) {
-    push("copy to the device", {{device, bytes}}, stream, [=] { std::memcpy(device, host, bytes); });
-    return;
-  }
-  if (work_.capturing(stream)) work_.forbid_while_capturing("a copy from unpinned memory");
-  const char* from = static_cast<const char*>(host);
-  push("copy to the device", {{device, bytes}}, stream,
-       [device, kept = std::vector<char>(from, from + bytes)] { std::memcpy(device, kept.data(), kept.size()); });
+  if (!pinned(host, bytes) && work_.capturing(stream)) work_.forbid_while_capturing("a copy from unpinned memory");
+  push("copy to the device", {{device, bytes}}, stream, [=] { std::memcpy(device, host, bytes); });
 }
 
 void SimDriver::copy_to_host(void* host, const void* device, size_t bytes, Stream stream) {
