@@ -145,7 +145,7 @@ int main(int argc, char** argv) {
   program.text("--model", o.model, "Model written by dura-train", {.required = true});
   program.text("--out", o.out, "Folder for overlays, raw maps and index.html", {.required = true});
   program.text("--method", o.method, "How maps are made", {.choices = cam_method_names()});
-  program.text("--stage", o.stage, "Where in the network: layer1, layer2, layer3 or layer4");
+  program.text("--stage", o.stage, "Where in the network: stem, layer1, layer2, layer3 or layer4");
   program.text("--cells", o.cells,
                "Where a map's cells lie in the picture: in the middles of equal shares, as other tools have it, or where their receptive "
                "fields are centred",

@@ -87,7 +87,7 @@ inline DType parse_dtype(const char* name) {
     while (*a && *a == *b) ++a, ++b;
     if (*a == *b) return t;
   }
-  fail_usage("unknown element type '", name, "'. Use one of f32, f64, f16, bf16.");
+  fail_usage("unknown element type '", name, "'. Use one of f32, f64, f16, bf16, i32, u8.");
 }
 
 }  // namespace dura

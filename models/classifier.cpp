@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iomanip>
-#include <sstream>
 
 #include "engine/trace.h"
 
@@ -93,15 +91,6 @@ void Classifier::unfreeze(const std::string& policy) {
       fail_usage("unfreeze: no layer is called '", policy, "'. Use keras50, layer3+, layer3.3+, layer4, 50%convs, all or none.");
   }
   for (size_t i = first; i < units.size(); ++i) set_free(*units[i], true);
-}
-
-std::string Classifier::freezing_table() {
-  std::ostringstream out;
-  for (ConvBn* u : backbone_.units())
-    out << std::left << std::setw(26) << u->conv.name() << (u->conv.weight.trainable() ? "free    " : "frozen  ")
-        << (u->bn.uses_batch_statistics() ? "batch statistics" : "stored statistics") << '\n';
-  out << std::left << std::setw(26) << "fc" << (head_.weight.trainable() ? "free" : "frozen") << '\n';
-  return out.str();
 }
 
 int64_t Classifier::trainable_numel() {

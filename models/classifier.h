@@ -45,8 +45,6 @@ class Classifier : public Module {
   // convolutions of other depths), "layer3+" (a block or stage and what follows: also "layer3.3+", "layer4"), "50%convs", "all", "none".
   // BatchNorm's gamma and beta are freed with their convolution; its statistics stay as they are set.
   void unfreeze(const std::string& policy);
-  // One line for each convolution: name, free or frozen, BatchNorm's mode.
-  std::string freezing_table();
   int64_t trainable_numel();
 
  private:

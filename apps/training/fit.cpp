@@ -258,7 +258,6 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
                             .schedule = schedule.state(),
                             .arrays = {}});
       log_epoch(record, plan, model.classes(), improved);
-      ++outcome.epochs_run;
     }
     phase.log_memory();
     if (phase.stopping.should_stop())

@@ -51,7 +51,6 @@ struct FitOptions {
 struct FitOutcome {
   bool interrupted = false;         // by the stop request: go on with resume
   bool best_restored = false;       // interrupted, and the model holds the best weights so far
-  int64_t epochs_run = 0;           // in this process
   std::vector<int64_t> best_epoch;  // of each finished phase
 };
 
