@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
                {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--exact-conv", exact, "No Winograd convolutions");
   program.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
-  program.flag("--compare-capture", compare_capture, "CUDA: measure each training step with and then without capture");
+  program.flag("--compare-capture", compare_capture, "CUDA: measure each with and then without capture");
   return program.run(argc, argv, [&] {
     options.depth = static_cast<int>(depth);
     options.tensors = dura::tensors_of_precision(precision, program.device());
@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
         std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
       };
       measure(!no_capture);
-      if (compare_capture && !no_capture && mode != "inf") measure(false);
+      if (compare_capture && !no_capture) measure(false);
     }
     return 0;
   });

@@ -21,7 +21,7 @@ struct EvaluateOptions {
   DataOptions data;
   std::string model, split = "test", out, rare, threshold = "argmax", temperature = "off", precision = "f32";
   int64_t batch = 16, seed = 0, views = 0;
-  bool balanced = false;
+  bool balanced = false, no_capture = false;
 };
 
 // The class that --rare-class names, else the one with the fewest pictures in training, or in the evaluated split where the manifest has no
@@ -40,7 +40,7 @@ int64_t rare_class(const EvaluateOptions& o, const DataSplits& data, Split split
 
 Predictions predict_untouched(Classifier& model, const Dataset& dataset, const EvaluateOptions& o) {
   Loader loader(dataset, {.batch_size = o.batch, .policies = {}, .items = {}});
-  return predict(model, loader);
+  return predict(model, loader, !o.no_capture);
 }
 
 // The smaller classes brought up to the size of the largest by augmented copies.
@@ -48,7 +48,7 @@ Predictions predict_balanced(Classifier& model, const Dataset& dataset, int64_t 
   std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
   policies[static_cast<size_t>(rare)] = strong_augmentation();
   Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = balanced_items(dataset)});
-  return predict(model, loader);
+  return predict(model, loader, !o.no_capture);
 }
 
 // Otherwise copies of another class would be told as copies of the rare one.
@@ -163,7 +163,8 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   }
   if (o.views > 0) {
     const AveragedPredictions averaged =
-        predict_views(*file.model, *dataset, {.views = o.views, .of_class = s.rare, .temperature = temperature, .batch = o.batch});
+        predict_views(*file.model, *dataset,
+                      {.views = o.views, .of_class = s.rare, .temperature = temperature, .batch = o.batch, .capture = !o.no_capture});
     score(averaged.mean, concat("mean of ", o.views, " views"));
     s.views = disagreement(averaged, predictions, s.decision, o.views);
   }
@@ -193,6 +194,7 @@ int main(int argc, char** argv) {
   program.text("--precision", options.precision, "Type that activations and weights are stored in",
                {.choices = {"f32", "tf32", "f16", "bf16"}});
   program.flag("--balanced", options.balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
+  program.flag("--no-capture", options.no_capture, "CUDA: start the kernels of each batch one by one instead of replaying captured work");
   program.text("--rare-class", options.rare,
                "The class that thresholds and errors are about (default: the one with the fewest training images)");
   program.text(

@@ -89,6 +89,10 @@ struct BatchNormSpace {
   size_t mask = 0, forward_workspace = 0, backward_workspace = 0;
 };
 
+// Room for a mask of bits over x (N,H,W,C) in which each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide
+// the channels.
+inline size_t relu_mask_bytes(const Shape& x) { return static_cast<size_t>(x[0] * x[1] * x[2] * ((x[3] + 7) / 8)); }
+
 struct BatchNormParameters {
   Tensor gamma, beta, running_mean, running_variance;  // (K) [stat]; see update_running_statistics
   double momentum = 0.1;

@@ -77,7 +77,7 @@ void CachingPool::release(const Block& block) {
   free_.emplace(block.bytes, block.data);
   statistics_.in_use -= block.bytes;
   // Blocks of the past must not pile up: a run changes shapes between phases, and between training and evaluation.
-  if (statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
+  if (!raw_.release_waits && statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
 }
 
 MemoryStatistics CachingPool::statistics() const {

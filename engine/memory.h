@@ -64,6 +64,8 @@ class BlockWatcher {
 struct RawMemory {
   std::function<void*(size_t bytes)> allocate;
   std::function<void(void*)> release;
+  // A release stops the device until all of its work is done, so that freed blocks are kept until memory runs out.
+  bool release_waits = false;
 };
 
 // Keeps freed blocks for the next that asks: fresh pages from the system cost a page fault per 4 KiB, which is slower than many of our

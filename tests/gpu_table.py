@@ -26,8 +26,7 @@ def peers(folder):
 def speed(folder):
     ours = {}
     for r in lines(folder, "bench.jsonl"):
-        # Inference is never captured; it stands in the first column.
-        ours.setdefault((r["mode"], r["precision"], r["bs"]), {})["captured" if r["captured"] or r["mode"] == "inf" else "eager"] = r
+        ours.setdefault((r["mode"], r["precision"], r["bs"]), {})["captured" if r["captured"] else "eager"] = r
     others, names = peers(folder), ["PyTorch", "PyTorch compiled", "LibTorch"]
     print("images/s; MiB of device memory at most, of tensors (dura) and of the allocator (PyTorch, LibTorch)\n")
     print("| | type | batch | dura | without capture | " + " | ".join(names) + " | dura / PyTorch | MiB: dura | " + " | ".join(names) + " |")

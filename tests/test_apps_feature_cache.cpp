@@ -128,7 +128,7 @@ TEST_CASE("predictions with and without cached features have the same bits and t
   Loader loader(dataset, {.batch_size = 3});  // the last batch is padded
   const Predictions plain = predict(model, loader);
   FeatureCache cache(model, size_t{1} << 30);
-  const Predictions filled = predict(model, loader, &cache), cached = predict(model, loader, &cache);
+  const Predictions filled = predict(model, loader, cache), cached = predict(model, loader, cache);
   CHECK(model.training());
   CHECK(plain.samples == std::vector<int64_t>{0, 1, 2, 3, 4});
   CHECK(plain.labels == std::vector<int32_t>{1, 1, 0, 1, 0});

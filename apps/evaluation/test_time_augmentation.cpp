@@ -15,7 +15,7 @@ AveragedPredictions predict_views(Classifier& model, const Dataset& dataset, con
   // The same policy for every class: a stronger one for the rare class would tell the model which pictures are rare.
   const std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
   Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = items});
-  const Predictions all = with_temperature(predict(model, loader), o.temperature);
+  const Predictions all = with_temperature(predict(model, loader, o.capture), o.temperature);
 
   AveragedPredictions result;
   result.mean.classes = all.classes;

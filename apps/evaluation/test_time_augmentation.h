@@ -19,6 +19,7 @@ struct TestTimeAugmentation {
   int64_t of_class = 0;
   double temperature = 1;  // of each view's logits
   int64_t batch = 16;
+  bool capture = true;  // CapturedStepOptions
 };
 
 AveragedPredictions predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& options);

@@ -66,35 +66,31 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   BenchmarkResult result;
   result.base_bytes = static_cast<size_t>(peak_resident_bytes());
   std::unique_ptr<Adam> adam;
-  std::unique_ptr<CapturedStep> step;
-  std::function<void()> run;
-  if (o.mode == "inf") {
-    run = [&] { model(x); };
-  } else {
-    const bool scaled = o.tensors.compute == DType::f16;
-    adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = scaled});
-    const auto body = [&, scaled](const Tensor& images, const Tensor& targets) {
-      adam->begin_step();
-      Tape tape;
-      const Var loss = cross_entropy(model(images), targets).loss;
-      tape.backward(scaled ? scale_loss(loss, adam->state()) : loss);
-      adam->step();
-    };
-    const auto body_of_batch = [&, body](int64_t batch) {
-      body(Tensor::empty({batch, o.size, o.size, 3}, o.tensors.compute, device), Tensor::empty({batch}, DType::i32, device));
-    };
-    step = std::make_unique<CapturedStep>(
-        device, [&, body] { body(x, labels); },
-        CapturedStepOptions{.capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
-    run = [&] { step->run(); };
-  }
+  const bool scaled = o.tensors.compute == DType::f16;
+  if (o.mode != "inf") adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = scaled});
+  const auto body = [&, scaled](const Tensor& images, const Tensor& targets) {
+    if (!adam) {
+      model(images);
+      return;
+    }
+    adam->begin_step();
+    Tape tape;
+    const Var loss = cross_entropy(model(images), targets).loss;
+    tape.backward(scaled ? scale_loss(loss, adam->state()) : loss);
+    adam->step();
+  };
+  const auto body_of_batch = [&, body](int64_t batch) {
+    body(Tensor::empty({batch, o.size, o.size, 3}, o.tensors.compute, device), Tensor::empty({batch}, DType::i32, device));
+  };
+  CapturedStep step(device, [&, body] { body(x, labels); },
+                    {.name = adam ? "a step" : "inference", .capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
   // A CUDA device works on behind the caller's back; reading one value waits for it.
   const auto run_to_the_end = [&, first = labels.slice(0, {1})] {
-    run();
+    step.run();
     int32_t label = 0;
     backend(device).download(first, &label);
   };
-  const int unmeasured = o.mode == "inf" ? 2 : device == Device::cpu ? 1 : 3;
+  const int unmeasured = device != Device::cpu ? 3 : adam ? 1 : 2;
   for (int i = 0; i < unmeasured; ++i) run_to_the_end();
   std::vector<double> utilisation;
   for (int64_t i = 0; i < o.repetitions; ++i) {
@@ -107,9 +103,9 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   std::sort(utilisation.begin(), utilisation.end());
   result.utilisation = utilisation[utilisation.size() / 2];
   result.peak_bytes = static_cast<size_t>(peak_resident_bytes());
-  result.planned_bytes = step ? step->predicted_peak() : 0;
-  result.used_bytes = step ? step->measured_peak() : 0;
-  result.captured = step && step->replays();
+  result.planned_bytes = step.predicted_peak();
+  result.used_bytes = step.measured_peak();
+  result.captured = step.replays();
   result.device_peak_bytes = device_pool(device)->statistics().peak;
   return result;
 }

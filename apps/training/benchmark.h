@@ -20,7 +20,7 @@ struct BenchmarkResult {
   double utilisation = 0;        // processor time / (wall time * threads), median
   size_t base_bytes = 0;         // peak resident memory of the process before the first step
   size_t peak_bytes = 0;         // and after the last
-  size_t planned_bytes = 0;      // of the step's arena, by its dry run; 0 for inference
+  size_t planned_bytes = 0;      // of the step's arena, by its dry run
   size_t used_bytes = 0;         // of it
   size_t device_peak_bytes = 0;  // most that tensors on the device held at once
   bool captured = false;         // the measured steps were replays of a captured one

@@ -77,10 +77,16 @@ class Phase {
     if (o.feature_budget > 0) {
       val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
       if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
-      if (train_cache_ && train_cache_->stage() < 0) train_cache_.reset();
+      for (auto* cache : {&train_cache_, &val_cache_})
+        if (*cache && (*cache)->stage() < 0) cache->reset();
     }
     if (train_cache_) fill_cache(train);
     make_step(train);
+    if (!val_cache_) {
+      // Before the first epoch: a validation for which there is no memory should not be found out after it.
+      validation_ = std::make_unique<InferenceStep>(model, Shape{o.batch, val.height(), val.width(), 3}, o.capture);
+      validation_->prepare();
+    }
   }
 
   const std::string& name() const { return plan_.name; }
@@ -122,8 +128,8 @@ class Phase {
 
   void validate(EpochRecord& record) {
     const Progress clock("", 1);
-    describe_validation(record, predict(model_, *val_loader_, val_cache_.get()), options_.loss.class_weights);
-    model_.set_training(true);
+    describe_validation(record, validation_ ? predict(*validation_, *val_loader_) : predict(model_, *val_loader_, *val_cache_),
+                        options_.loss.class_weights);
     record.seconds += clock.seconds();
     const Device device = model_.options().backbone.tensors.device;
     const auto peak =
@@ -172,7 +178,8 @@ class Phase {
   const PhasePlan& plan_;
   const FitOptions& options_;
   std::unique_ptr<Loader> train_loader_, val_loader_;
-  std::unique_ptr<FeatureCache> train_cache_, val_cache_;
+  std::unique_ptr<FeatureCache> train_cache_, val_cache_;  // null: nothing is kept
+  std::unique_ptr<InferenceStep> validation_;              // without a cache
   std::unique_ptr<TrainStep> step_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 
 namespace dura {
 
@@ -24,31 +26,47 @@ std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t clas
   return p;
 }
 
-Predictions predict(Classifier& model, Loader& loader, FeatureCache* cache) {
-  const bool was_training = model.training();
-  model.set_training(false);
-  Predictions result{
-      .classes = static_cast<int64_t>(model.classes().size()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
+namespace {
+
+Predictions predict_batches(int64_t classes, Loader& loader, const std::function<Tensor(const Batch&)>& logits_of) {
+  Predictions result{.classes = classes, .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
   for (loader.start_epoch(0); loader.next();) {
     const Batch& batch = loader.batch();
-    Tensor logits;
-    if (cache && cache->stage() >= 0) {
-      const Tensor features = cache->features(batch.images, batch.samples);
-      const int next = cache->stage() + 1;
-      logits = model.classify(next < ResNet::stages ? model.backbone().run(features, next) : Var(features)).value();
-    } else {
-      const Tensor images = Tensor::empty(batch.images.shape(), DType::u8, model.options().backbone.tensors.device, "images");
-      backend(images.device()).upload(batch.images.raw(), images);
-      logits = model(model.normalize(images)).value();
-    }
-    const std::vector<double> values = download_as_double(logits);
+    const std::vector<double> values = download_as_double(logits_of(batch));
     for (int64_t n = 0; n < batch.rows; ++n) {
       result.samples.push_back(batch.samples[static_cast<size_t>(n)]);
       result.labels.push_back(batch.labels.data<int32_t>()[n]);
     }
-    result.logits.insert(result.logits.end(), values.begin(), values.begin() + batch.rows * result.classes);
+    result.logits.insert(result.logits.end(), values.begin(), values.begin() + batch.rows * classes);
   }
-  result.probabilities = softmax_rows(result.logits, result.classes);
+  result.probabilities = softmax_rows(result.logits, classes);
+  return result;
+}
+
+int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model.classes().size()); }
+
+}  // namespace
+
+Predictions predict(InferenceStep& step, Loader& loader) {
+  return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) { return step.run(batch.images); });
+}
+
+Predictions predict(Classifier& model, Loader& loader, bool capture) {
+  std::optional<InferenceStep> step;
+  return predict_batches(class_count(model), loader, [&](const Batch& batch) {
+    if (!step) step.emplace(model, batch.images.shape(), capture);
+    return step->run(batch.images);
+  });
+}
+
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache) {
+  const bool was_training = model.training();
+  model.set_training(false);
+  const int next = cache.stage() + 1;
+  Predictions result = predict_batches(class_count(model), loader, [&](const Batch& batch) {
+    const Tensor features = cache.features(batch.images, batch.samples);
+    return model.classify(next < ResNet::stages ? model.backbone().run(features, next) : Var(features)).value();
+  });
   model.set_training(was_training);
   return result;
 }

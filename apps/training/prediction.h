@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "apps/training/feature_cache.h"
+#include "apps/training/inference_step.h"
 #include "data/loader.h"
 #include "models/classifier.h"
 
@@ -22,8 +23,12 @@ std::vector<double> download_as_double(const Tensor& t);
 // Softmax of each row of `classes` logits.
 std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
 
-// Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out.
-// With a cache, the frozen part is computed once for each image. The model's training mode is as before afterwards.
-Predictions predict(Classifier& model, Loader& loader, FeatureCache* cache = nullptr);
+// Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
+// model's training mode is as before afterwards.
+Predictions predict(InferenceStep& step, Loader& loader);
+// With a step of its own.
+Predictions predict(Classifier& model, Loader& loader, bool capture = true);
+// The frozen part, of which the cache must have a stage, is computed once for each image.
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache);
 
 }  // namespace dura

@@ -29,8 +29,7 @@ bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormForm& for
 
 BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
   if (!fuses(driver_, x, dtype, form)) return {};
-  // Room for a mask in which each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
-  return {.mask = form.relu ? static_cast<size_t>(x.numel() / x[3] * ((x[3] + 7) / 8)) : 0,
+  return {.mask = form.relu ? relu_mask_bytes(x) : 0,
           .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, form)),
           .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, form))};
 }

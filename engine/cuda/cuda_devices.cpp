@@ -43,7 +43,7 @@ struct CudaDevice {
         stream(d.create_stream()),
         watcher(d),
         memory(std::make_shared<CachingPool>(
-            RawMemory{[&d](size_t bytes) { return d.allocate(bytes); }, [&d](void* block) { d.release(block); }}, &watcher)),
+            RawMemory{[&d](size_t bytes) { return d.allocate(bytes); }, [&d](void* block) { d.release(block); }, true}, &watcher)),
         backend(make(d, stream)) {}
 };
 

@@ -19,7 +19,7 @@ size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const Con
 
 BatchNormSpace MetaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
   if (!workspace_) return device_backend(target_).batch_norm_space(x, dtype, form);
-  return {.mask = form.relu ? (static_cast<size_t>(x.numel()) + 7) / 8 : 0,
+  return {.mask = form.relu ? relu_mask_bytes(x) : 0,
           .forward_workspace = *workspace_,
           .backward_workspace = *workspace_};
 }

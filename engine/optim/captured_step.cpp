@@ -55,9 +55,10 @@ void CapturedStep::fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory
     });
     advice = batch > 0 ? concat("The largest batch that fits is ", batch, ".") : "Not even one image fits.";
   }
-  throw OutOfMemory(concat("out of memory: a step", options_.batch > 0 ? concat(" of batch ", options_.batch) : "", " would need ",
+  throw OutOfMemory(concat("out of memory: ", options_.name, options_.batch > 0 ? concat(" of batch ", options_.batch) : "", " would need ",
                            mebibytes(plan.bytes), " MiB at its peak beside ", mebibytes(held_besides_),
-                           " MiB of weights, optimizer and inputs; ", device_name(device_), " has ", mebibytes(memory), " MiB. ", advice));
+                           " MiB that are in use (weights, optimizer, inputs); ", device_name(device_), " has ", mebibytes(memory),
+                           " MiB. ", advice));
 }
 
 void CapturedStep::run_body() {

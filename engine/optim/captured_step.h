@@ -1,8 +1,9 @@
-// One step of training with fixed shapes in a fixed arena: planned by a dry run, then run (CPU) or replayed (CUDA). Inside, memory may not
-// grow beyond the plan and every run must do the same work; a deviation is an error that names the tensor.
+// One step of training or inference with fixed shapes in a fixed arena: planned by a dry run, then run (CPU) or replayed (CUDA). Inside,
+// memory may not grow beyond the plan and every run must do the same work; a deviation is an error that names the tensor.
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "engine/memory.h"
 #include "engine/meta/meta_backend.h"
@@ -14,7 +15,8 @@ class Replayable;
 }
 
 struct CapturedStepOptions {
-  bool capture = true;  // CUDA; where it is off, every run calls the body
+  std::string name = "a step";  // for messages
+  bool capture = true;          // CUDA; where it is off, every run calls the body
   // The body with inputs for another number of images than `batch`, only called in dry runs: with it, an error for lack of memory says
   // which batch would fit.
   int64_t batch = 0;
