@@ -178,7 +178,7 @@ struct FilterPass {
   FilterPass(const ConvGeometry& g, DType dtype)
       : parts(g, dtype),
         part(with_images(g, parts.images)),
-        winograd(!exact_conv() && winograd_filter_gradient_pays(part)),
+        winograd(!exact_conv() && winograd_pays(forward_grid(part))),
         scratch(scratch_floats(part)),
         copies(part, dtype, scratch, g.H * g.W * g.C, g.P * g.Q * g.K) {}
 

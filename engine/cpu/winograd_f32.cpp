@@ -44,8 +44,9 @@ TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
 bool winograd_pays(const GatherGrid& grid) {
   if (grid.taps_u != 3 || grid.taps_v != 3 || grid.in_stride != 1 || grid.out_stride != 1) return false;
   const int64_t tiles = WinogradTiles(grid).count();
-  // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications.
-  return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= 16 && 2 * frequencies * tiles <= 9 * grid.cells();
+  // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications; and the transformed filter, four
+  // times as large, is read once for all tiles.
+  return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= 32 && 2 * frequencies * tiles <= 9 * grid.cells();
 }
 
 int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {

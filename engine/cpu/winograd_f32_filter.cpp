@@ -51,11 +51,6 @@ FilterTileCut cut_filter_tiles(const KernelSet& set, const ConvGeometry& g) {
 
 }  // namespace
 
-bool winograd_filter_gradient_pays(const ConvGeometry& g) {
-  const GatherGrid grid = forward_grid(g);
-  return winograd_pays(grid) && WinogradTiles(grid).count() >= 32;  // the tiles are the depth of the products
-}
-
 int64_t winograd_filter_gradient_floats(const KernelSet& set, const ConvGeometry& g) { return cut_filter_tiles(set, g).floats; }
 
 void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x, const float* dy, float* workspace,
