@@ -69,7 +69,8 @@ int main(int argc, char** argv) {
        .summary = "Is one evaluated run better than another on the same test set? Or, of cross-validation: mean and spread over folds.",
        .examples = {"dura-compare run_a run_b", "dura-compare run_a/predictions_test.csv run_b/predictions_test.csv --out comparison.json",
                     "dura-compare --folds fold_1 fold_2 fold_3"},
-       .results_on_standard_output = true});
+       .results_on_standard_output = true,
+       .computes = false});
   program.list("runs", options.runs, "Folders that dura-evaluate wrote to, or its predictions (with --folds: its evaluations)",
                {.required = true});
   program.flag("--folds", options.folds, "The runs are folds of one design: sum them up instead");

@@ -66,7 +66,8 @@ int main(int argc, char** argv) {
   Program program({.name = "dura-convert",
                    .summary = "Turns a weight file (.pth, .pt, .safetensors) into safetensors and checks the result bit by bit.",
                    .examples = {"dura-convert resnet50-0676ba61.pth resnet50.safetensors",
-                                "dura-convert caffe_resnet50.pth resnet50.safetensors --input caffe --variant v1 --stem-pool ceil"}});
+                                "dura-convert caffe_resnet50.pth resnet50.safetensors --input caffe --variant v1 --stem-pool ceil"},
+                   .computes = false});
   program.text("in", options.in, "Weight file to read", {.required = true});
   program.text("out", options.out, "Safetensors file to write", {.required = true});
   program.heading("Conventions (auto: from what is known of the file)");

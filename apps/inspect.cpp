@@ -105,7 +105,8 @@ int main(int argc, char** argv) {
                    .summary = "Shows what is in a weight file or a network, or where two traces part (exit code 1 if they do).",
                    .examples = {"dura-inspect model.safetensors", "dura-inspect resnet50 --size 224",
                                 "dura-inspect diff cpu.trace cuda.trace --relative 1e-2"},
-                   .results_on_standard_output = true});
+                   .results_on_standard_output = true,
+                   .computes = false});
   program.list("what", options.what, "A weight file; resnet18, 34, 50 or 101; or: diff FIRST SECOND", {.required = true});
   program.integer("--size", options.size, "Height and width of the images of a network", {.min = 32, .max = 4096});
   program.integer("--classes", options.classes, "Classes of a network", {.min = 2, .max = 100000});

@@ -77,7 +77,8 @@ int main(int argc, char** argv) {
   Program program({.name = "dura-phantom",
                    .summary = "Writes a synthetic data set: brain slices with a tumour, or the pretext task.",
                    .examples = {"dura-phantom --out phantoms --patients 300 --seed 1 --sheet phantoms/sheet.png",
-                                "dura-phantom --out pretext --task pretext --images 4000 --size 64 --seed 2"}});
+                                "dura-phantom --out pretext --task pretext --images 4000 --size 64 --seed 2"},
+                   .computes = false});
   program.text("--out", job.out, "Folder to write: images/, masks/, brains/ and manifest.csv", {.required = true});
   program.text("--task", job.task, "tumour: slices of the classes Menin and Glioma; pretext: kinds and numbers of bright objects",
                {.choices = {"tumour", "pretext"}});

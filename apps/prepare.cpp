@@ -129,7 +129,8 @@ int main(int argc, char** argv) {
                    .summary = "Checks a data set, splits it by patient, and reports what is in it.",
                    .examples = {"dura-prepare DIR --out DIR/manifest.csv",
                                 "dura-prepare DIR --classes Menin=meningioma Glioma --split new --balance plane --seed 7 --out split.csv",
-                                "dura-prepare DIR --manifest table.csv --column label=class file=path --json survey.json"}});
+                                "dura-prepare DIR --manifest table.csv --column label=class file=path --json survey.json"},
+                   .computes = false});
   program.text("folder", options.folder, "Data folder: one folder of PNG or JPEG files per class, or files named by a manifest",
                {.required = true});
   program.text("--manifest", options.manifest,

@@ -108,11 +108,15 @@ Device named_device(const std::string& name) {
   return device;
 }
 
-// The card where there is one that computes what the CPU does, else the CPU; said in one line in builds that know cards.
+// The card where there is one that computes what the CPU does, else the CPU; said in one line in builds that know cards. Of a card that
+// fails everybody hears.
 Device automatic_device(bool say) {
   if (!cuda::in_this_build(Device::cuda)) return Device::cpu;
   std::string reason = cuda::why_not(Device::cuda);
-  if (reason.empty()) reason = cuda::self_test(Device::cuda);
+  if (reason.empty()) {
+    reason = cuda::self_test(Device::cuda);
+    if (!reason.empty()) log_warning(reason);
+  }
   if (say) log_info("computing on ", reason.empty() ? "the CUDA card; --device cpu leaves it alone" : "the CPU: " + reason);
   return reason.empty() ? Device::cuda : Device::cpu;
 }
@@ -248,9 +252,11 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
   State& s = *state_;
   s.add_common_options();
   integer("--threads", s.threads, "Threads for arithmetic; 0: DURA_THREADS, else every processor", {.min = 0, .max = 1024});
-  text("--device", s.device, "Where to compute; auto: on a CUDA card that passes a small test, else on the CPU",
-       {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
-  text("--trace", s.trace, "Write a line about every operation that runs to this file; - is standard output");
+  if (s.description.computes) {
+    text("--device", s.device, "Where to compute; auto: on a CUDA card that passes a small test, else on the CPU",
+         {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
+    text("--trace", s.trace, "Write a line about every operation that runs to this file; - is standard output");
+  }
   s.app.set_version_flag("--version", s.description.name + " " + dura_version());
   s.app.set_help_flag("-h,--help", "Show this text");
   s.app.footer(s.footer());
@@ -315,6 +321,8 @@ Device Program::device() const {
 }
 
 std::vector<std::string> Program::child_arguments() const {
+  if (!state_->trace.empty())
+    fail_usage("--trace: each of the programs that this starts would write over the file. Trace one of them by itself.");
   return {"--device", device_name(device()), "--threads", std::to_string(state_->threads)};
 }
 

@@ -30,6 +30,7 @@ struct ProgramDescription {
   std::vector<std::string> examples;  // whole command lines, for --help
   // Where standard output carries a result that another program reads, the log's lines go to standard error.
   bool results_on_standard_output = false;
+  bool computes = true;  // with tensors: --device and --trace mean something
 };
 
 struct TextRules {
@@ -68,13 +69,14 @@ class Program {
   void heading(const std::string& title);
 
   // Reads the command line, then calls `job` with log, threads and trace set up, and returns the exit code of the process: the job's own,
-  // or that of the exception it threw. Adds --config, --threads, --device, --trace, --help and --version.
+  // or that of the exception it threw. Adds --config, --threads, --help and --version, and where it computes --device and --trace.
   int run(int argc, const char* const* argv, const std::function<int()>& job);
 
   // ---- for the job ----
   const std::string& name() const;
   Device device() const;  // --device; auto is decided, and said in the log, when this is first called
-  // --device and --threads as this program was given them, for another dura program that it starts.
+  // --device and --threads as this program was given them, for other dura programs that it starts. Refuses --trace, over which each of them
+  // would write.
   std::vector<std::string> child_arguments() const;
   // Every option's value as TOML (of --device auto what was chosen, once device() was called), defaults included, one `key = value` line
   // each.

@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   std::string run, preparation, out;
   Program program({.name = "dura-report",
                    .summary = "Makes one page about a run: data, training, scores, heat maps, limits, and how to run it again.",
-                   .examples = {"dura-report --run run --prepare prepared/prepare.json"}});
+                   .examples = {"dura-report --run run --prepare prepared/prepare.json"},
+                   .computes = false});
   program.text("--run", run, "Run directory of dura-train; evaluation_<split>.json and heat_maps/ in it go in where they are there",
                {.required = true});
   program.text("--prepare", preparation, "prepare.json of dura-prepare (default: the one in the run directory)");

@@ -137,7 +137,8 @@ std::vector<PlannedRun> plan(size_t rows, int64_t seeds) {
 int study(const Program& program, StudyOptions o) {
   if (o.full) o.size = 224, o.phase1_epochs = 5, o.phase2_epochs = 15;
   const StopRequest stop;
-  const DataSplits data = open_splits(o.data);  // refuses bad data before the first run does
+  const DataSplits data = open_splits(o.data);
+  for (const Split split : {Split::train, Split::val, Split::test}) data.require(split, o.data);  // before the first run finds it out
   const std::vector<StudyRow> rows = chosen_rows(o, data.classes.names());
   const std::string rare = o.rare.empty() ? data.classes[0] : o.rare;
   const std::vector<PlannedRun> runs = plan(rows.size(), o.seeds);

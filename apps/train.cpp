@@ -68,7 +68,7 @@ void declare(Program& program, TrainOptions& o) {
   program.integer("--phase2-epochs", o.phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
   program.number("--phase2-lr", o.phase2_lr, "Learning rate of phase 2", {.min = 0});
   program.text("--unfreeze", o.unfreeze,
-               "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all");
+               "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all, none");
   program.integer("--patience", o.patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
   program.text("--monitor", o.monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
   program.text("--restore", o.restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last",
@@ -170,9 +170,11 @@ void check_resumed_settings(const Program& program, const TrainOptions& o) {
 int cross_validate(const Program& program, const TrainOptions& o) {
   if (o.run.empty()) fail_usage("--out is required.");
   const StopRequest stop;
+  const std::vector<std::string> common = program.child_arguments();
   const RunDirectory run(o.run, o.resume);
   check_resumed_settings(program, o);
   const DataSplits data = open_splits(o.data);
+  data.require(Split::train, o.data);
   std::vector<int64_t> rows = data.rows[Split::train];
   rows.insert(rows.end(), data.rows[Split::val].begin(), data.rows[Split::val].end());
   const std::vector<Manifest> manifests = fold_manifests(data.manifest, rows, data.classes, o.folds, static_cast<uint64_t>(o.seed));
@@ -198,7 +200,7 @@ int cross_validate(const Program& program, const TrainOptions& o) {
     std::vector<std::string> evaluate = {
         "--data", o.data.folder,   "--manifest",  (folder / "manifest.csv").string(), "--model",     model.string(),
         "--out",  folder.string(), "--allow-bad", concat(o.data.allowed_bad_share),   "--precision", o.precision};
-    for (const std::string& argument : program.child_arguments()) evaluate.push_back(argument);
+    evaluate.insert(evaluate.end(), common.begin(), common.end());
     if (o.data.allow_leak) evaluate.push_back("--allow-leak");
     for (const auto& [option, values] : {std::pair{"--column", o.data.columns}, {"--classes", o.data.classes}}) {
       if (values.empty()) continue;

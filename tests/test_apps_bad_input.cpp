@@ -104,6 +104,27 @@ TEST_CASE("train stops on nonsense options before any work", "[apps][train]") {
   check_stops("dura-train", {"--out", t.out / "other"}, {{{}, 2, "--data"}});
 }
 
+TEST_CASE("programs that need splits say what makes them where a folder has none", "[apps]") {
+  const Training t;
+  const TemporaryFolder folder;  // a folder per class, no manifest
+  for (const char* name : {"rare/1.png", "usual/1.png"}) write_picture(folder, name, texture(1, true, 32, 32));
+  const std::vector<std::string> data = {"--data", folder.path(), "--out", t.out / "run"};
+  const std::string message = "has no rows in the split 'train'. dura-prepare " + folder.path() + " --split new";
+  check_stops("dura-train", data, {{{}, 1, message}, {{"--folds", "3"}, 1, message}});
+  check_stops("dura-study", data, {{{}, 1, message}});
+  CHECK(!std::filesystem::exists(t.out.path() + "/run/fold1"));
+}
+
+TEST_CASE("options of computing are refused where nothing is computed, and traces where others compute", "[apps]") {
+  const Training t;
+  for (const char* program : {"dura-report", "dura-compare", "dura-prepare", "dura-convert", "dura-inspect", "dura-phantom"})
+    for (const char* option : {"--device", "--trace"}) check_stops(program, {}, {{{option, "cpu"}, 2, option}});
+  check_stops("dura-study", {"--data", t.data.path(), "--out", t.out / "study"},
+              {{{"--trace", t.out / "trace"}, 2, "would write over the file"}});
+  check_stops("dura-train", {"--data", t.data.path(), "--out", t.out / "run", "--folds", "3"},
+              {{{"--trace", t.out / "trace"}, 2, "would write over the file"}});
+}
+
 TEST_CASE("train stops on run directories that it cannot use", "[apps][train]") {
   const Training t;
   t.out.write("file", "x");

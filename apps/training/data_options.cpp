@@ -62,10 +62,14 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
   return data;
 }
 
+void DataSplits::require(Split split, const DataOptions& options) const {
+  DURA_CHECK(!rows[split].empty(), manifest.name, " has no rows in the split '", split_name(split), "'. dura-prepare ", options.folder,
+             " --split new --out manifest.csv divides the pictures into train, val and test.");
+}
+
 std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
                                           bool require_all_classes) const {
-  DURA_CHECK(!rows[split].empty(), manifest.name, " has no rows in the split '", split_name(split), "'. dura-prepare ", options.folder,
-             " --out manifest.csv divides the pictures into train, val and test.");
+  require(split, options);
   return std::make_unique<Dataset>(
       manifest, rows[split], classes, preprocessing.steps(),
       DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});

@@ -30,6 +30,7 @@ struct DataSplits {
   std::vector<std::string> allowed_leaks;  // sentences; only with --allow-leak
 
   // Throws where the split is empty, naming dura-prepare.
+  void require(Split split, const DataOptions& options) const;
   std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
                                 bool require_all_classes) const;
 };

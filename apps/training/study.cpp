@@ -77,8 +77,8 @@ Interval f1_interval(const fs::path& file, const std::string& rare) {
 }  // namespace
 
 std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare) {
-  DURA_CHECK(std::find(classes.begin(), classes.end(), rare) != classes.end(), "the study's rare class '", rare,
-             "' is not one of the data's");
+  if (std::find(classes.begin(), classes.end(), rare) == classes.end())
+    fail_usage("the study's rare class '", rare, "' is not one of the data's");
   std::vector<std::string> weights;
   for (const std::string& c : classes) weights.push_back(c + (c == rare ? "=4" : "=1"));
 
