@@ -102,6 +102,14 @@ TEST_CASE("several elements at once are read and written where a card can, and e
   CHECK(copy(x, y) == std::vector<float>{1, 2, 3, 4, 0});
   CHECK_THROWS_WITH(copy(x + 1, y), Catch::Contains("kernel wide: 16 bytes") && Catch::Contains("716"));
   CHECK_THROWS_WITH(copy(x, y + 1), Catch::Contains("kernel wide: 16 bytes") && Catch::Contains("cudaErrorMisalignedAddress"));
+  // What was queued behind the error never runs; what comes after it does.
+  const Event behind = d.driver.create_event();
+  launch(d.driver, d.stream, "wide", wide_kernel, {.blocks = 1, .threads = 1}, static_cast<const float*>(x + 1), y);
+  launch(d.driver, d.stream, "wide", wide_kernel, {.blocks = 1, .threads = 1}, static_cast<const float*>(y), x);
+  d.driver.record(behind, d.stream);
+  CHECK_THROWS_WITH(d.driver.synchronize(behind), Catch::Contains("716"));
+  d.driver.synchronize(behind);
+  CHECK(d.read(x, 5) == std::vector<float>{1, 2, 3, 4, 5});
 }
 
 TEST_CASE("blocks that depend on each other's order give different results on different seeds", "[cuda-sim]") {

@@ -3,6 +3,7 @@
 
 #include "apps/training/inference_step.h"
 #include "apps/training/prediction.h"
+#include "tests/cuda_under_test.h"
 #include "tests/simulated_device.h"
 
 using namespace dura;
@@ -37,8 +38,8 @@ TEST_CASE("inference in planned memory, captured or not, has the bits of the mod
     bool capture;
   };
   for (const Form form :
-       {Form{Device::cpu, DType::f32, true}, Form{Device::cpu, DType::f16, true}, Form{Device::cuda_sim, DType::f32, true},
-        Form{Device::cuda_sim, DType::f16, true}, Form{Device::cuda_sim, DType::f32, false}}) {
+       {Form{Device::cpu, DType::f32, true}, Form{Device::cpu, DType::f16, true}, Form{test::cuda_under_test(), DType::f32, true},
+        Form{test::cuda_under_test(), DType::f16, true}, Form{test::cuda_under_test(), DType::f32, false}}) {
     CAPTURE(device_name(form.device), dtype_name(form.compute), form.capture);
     Classifier model(small_network(form.device, form.compute));
     std::vector<std::vector<double>> expected;
@@ -56,13 +57,13 @@ TEST_CASE("inference in planned memory, captured or not, has the bits of the mod
 }
 
 TEST_CASE("inference sees weights that have changed since it was captured", "[training][step][cuda-sim]") {
-  Classifier model(small_network(Device::cuda_sim));
+  Classifier model(small_network(test::cuda_under_test()));
   InferenceStep step(model, {1, size, size, 3});
   std::vector<double> before;
   for (int round = 0; round < 4; ++round) before = download_as_double(step.run(pictures(1, 0)));
   REQUIRE(step.captured().replays());
   Tensor doubled = Tensor::empty(model.head().weight.shape(), DType::f32, Device::cpu);
-  backend(Device::cuda_sim).download(model.head().weight.master(), doubled.raw());
+  backend(test::cuda_under_test()).download(model.head().weight.master(), doubled.raw());
   for (int64_t i = 0; i < doubled.numel(); ++i) doubled.data<float>()[i] *= 2;
   model.head().weight.assign(doubled);
   const std::vector<double> after = download_as_double(step.run(pictures(1, 0)));

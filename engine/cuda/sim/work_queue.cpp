@@ -135,11 +135,27 @@ void WorkQueue::drain(const std::function<bool()>& reached, const char* what) {
     last_stream_ = stay && possible ? last_stream_ : candidates[draw % candidates.size()];
     Item item = std::move(streams_[last_stream_].front());
     streams_[last_stream_].pop_front();
-    if (item.kind == Item::Kind::work) item.work.run();
-    if (item.kind == Item::Kind::record) {
-      EventState& e = events_[static_cast<size_t>(item.event)];
-      e.done = std::max(e.done, item.generation);
+    if (item.kind == Item::Kind::record) happen(item);
+    if (item.kind != Item::Kind::work) continue;
+    try {
+      item.work.run();
+    } catch (...) {
+      drop_queued();
+      throw;
     }
+  }
+}
+
+void WorkQueue::happen(const Item& record) {
+  EventState& e = events_[static_cast<size_t>(record.event)];
+  e.done = std::max(e.done, record.generation);
+}
+
+void WorkQueue::drop_queued() {
+  for (std::deque<Item>& q : streams_) {
+    for (const Item& item : q)
+      if (item.kind == Item::Kind::record) happen(item);
+    q.clear();
   }
 }
 

@@ -73,6 +73,9 @@ class WorkQueue {
   int add_node(Stream stream, std::shared_ptr<const Work> work);
   void drain(const std::function<bool()>& reached, const char* what);
   bool ready(const std::deque<Item>& queue) const;
+  void happen(const Item& record);
+  // After an error nothing that was queued runs any more, as on a card: its memory may be gone by the time that somebody waits again.
+  void drop_queued();
   void run_captured(const std::vector<Node>& nodes);
 
   std::function<void()> open_, close_;
