@@ -296,6 +296,20 @@ TEST_CASE("pictures are put together without losing a pixel", "[report]") {
   CHECK(page.at(6, 9, 0) == 255);
   const Image titled = with_caption(a, "x");
   CHECK(titled.height == a.height + pixel_text_height + 6);
+  // Two lines, with a word in each; one that is wider than the picture stands alone.
+  const Image wide(4, pixel_text_width("two words") + 5, 1, 10), whole = with_whole_caption(wide, "two words");
+  CHECK(whole.height == wide.height + 2 * (pixel_text_height + 3) + 3);
+  CHECK(whole.at(whole.height - 1, 0, 0) == 10);
+  const auto ink = [&](int64_t line) {
+    int64_t dark = 0;
+    for (int64_t y = 0; y < pixel_text_height; ++y)
+      for (int64_t x = 0; x < whole.width; ++x) dark += whole.at(3 + line * (pixel_text_height + 3) + y, x, 0) == 0;
+    return dark;
+  };
+  CHECK(ink(0) > 10);
+  CHECK(ink(1) > 10);
+  CHECK(with_whole_caption(a, "wider than that").height == a.height + 3 * (pixel_text_height + 3) + 3);
+  CHECK(with_whole_caption(Image(4, pixel_text_width("two words") + 6, 1, 10), "two words").height == with_caption(wide, "x").height);
   CHECK_THROWS(sheet({}, 2));
 }
 

@@ -47,7 +47,7 @@ Image draw(const HeatMapPicture& p, int64_t height, Device device) {
     draw_cross(hot, peak_of(p.map, hot.height, hot.width));
     caption += ", cross: highest";
   }
-  return with_caption(beside({slice, hot, color_bar(slice.height)}), caption);
+  return with_whole_caption(beside({slice, hot, color_bar(slice.height)}), caption);
 }
 
 HeatMapPage::HeatMapPage(std::filesystem::path folder, Device device)

@@ -1,7 +1,9 @@
 #include "apps/report/overlay.h"
 
 #include <algorithm>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "apps/report/pixel_text.h"
 #include "engine/check.h"
@@ -78,12 +80,35 @@ Image beside(const std::vector<Image>& images, int64_t gap) {
   return out;
 }
 
-Image with_caption(const Image& image, const std::string& text) {
-  constexpr int64_t margin = 3;
-  Image out(image.height + pixel_text_height + 2 * margin, image.width, 3, 255);
-  draw_text(out, margin, margin, text, {});
-  paste(to_rgb(image), out, pixel_text_height + 2 * margin, 0);
+namespace {
+
+constexpr int64_t caption_margin = 3;
+
+Image below_lines(const Image& image, const std::vector<std::string>& lines) {
+  constexpr int64_t line_height = pixel_text_height + caption_margin;
+  const int64_t top = static_cast<int64_t>(lines.size()) * line_height + caption_margin;
+  Image out(image.height + top, image.width, 3, 255);
+  for (size_t i = 0; i < lines.size(); ++i)
+    draw_text(out, caption_margin + static_cast<int64_t>(i) * line_height, caption_margin, lines[i], {});
+  paste(to_rgb(image), out, top, 0);
   return out;
+}
+
+}  // namespace
+
+Image with_caption(const Image& image, const std::string& text) { return below_lines(image, {text}); }
+
+Image with_whole_caption(const Image& image, const std::string& text) {
+  std::vector<std::string> lines = {""};
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const std::string longer = lines.back().empty() ? word : lines.back() + " " + word;
+    if (lines.back().empty() || pixel_text_width(longer) <= image.width - 2 * caption_margin)
+      lines.back() = longer;
+    else
+      lines.push_back(word);
+  }
+  return below_lines(image, lines);
 }
 
 Image sheet(const std::vector<Image>& images, int64_t columns, int64_t gap) {

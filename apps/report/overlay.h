@@ -26,8 +26,10 @@ void draw_cross(Image& image, const Pixel& at);
 
 // Pictures beside each other, aligned at the top, `gap` pixels apart, on white; gray ones become RGB.
 Image beside(const std::vector<Image>& images, int64_t gap = 4);
-// The picture below a white line of text.
+// The picture below a line of text on white; what is wider than the picture is cut off.
 Image with_caption(const Image& image, const std::string& text);
+// Below as many lines as the text needs, broken at spaces.
+Image with_whole_caption(const Image& image, const std::string& text);
 // Pictures in rows of `columns`, all given the extent of the largest, on white.
 Image sheet(const std::vector<Image>& images, int64_t columns, int64_t gap = 6);
 
