@@ -32,8 +32,9 @@ struct MaskedData {
     }
     data.folder.write("manifest.csv", manifest);
   }
-  std::vector<std::string> arguments(const std::string& model, const std::string& maps, const std::vector<std::string>& more = {}) const {
-    return joined({"--model", model, "--data", data.path(), "--out", maps, "--random-networks", "1"}, more);
+  std::vector<std::string> arguments(const std::string& model, const std::string& maps, const std::vector<std::string>& more = {},
+                                     const char* random_networks = "1") const {
+    return joined({"--model", model, "--data", data.path(), "--out", maps, "--random-networks", random_networks}, more);
   }
 };
 
@@ -64,6 +65,21 @@ TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradca
   CHECK(json["groups"][1]["group"] == "rare");
   CHECK(json["groups"][1]["pictures"] == 2);
   CHECK_THAT(read_text_file(maps + "/heat_maps.csv", 1 << 20), Contains("p0.png,rare,") && !Contains("p5.png"));
+}
+
+TEST_CASE("networks with random weights that nobody asked for have no scores", "[apps][gradcam]") {
+  const MaskedData masked(5);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  const ProgramRun run = must_run("dura-gradcam", masked.arguments(model, maps, {}, "0"));
+  CHECK_THAT(run.output, Contains("brightest point") && !Contains("random weights"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("brightest point") && !Contains("random weights"));
+  const nlohmann::json scores = scores_of(maps)["groups"][0]["scores"];
+  CHECK(scores["random_weights"]["pointing"].is_null());
+  CHECK(scores["brightest"]["pointing"].is_number());
+  const CsvTable table = table_of(maps + "/heat_maps.csv");
+  CHECK(cell(table, 0, "random_weights_energy").empty());
+  CHECK(!cell(table, 0, "network_energy").empty());
 }
 
 TEST_CASE("without masks gradcam's tables of scores are there and empty", "[apps][gradcam]") {

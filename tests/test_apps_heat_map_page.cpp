@@ -67,8 +67,11 @@ TEST_CASE("a picture is drawn beside its overlay with outline, cross, scale and 
   CHECK(drawn.at(top + 20, left + 55, 2) == 255);  // the cross
   CHECK(drawn.at(top + 20, 55, 0) == 90);          // nothing is drawn into the slice itself
   CHECK(drawn.width > 2 * 80 + 20);                // the scale
-  CHECK(draw(p, 32).height == drawn.height - 32);
-  CHECK(draw(p, 32).width < drawn.width - 60);
+  const Image small = draw(p, 32);
+  CHECK(small.width < drawn.width - 60);
+  CHECK(small.at(small.height - 32, 0, 0) == 90);  // the slice begins below lines of caption, more than before: no word is lost
+  CHECK((small.height - 32) % 10 == 3);
+  CHECK(small.height - 32 > drawn.height - 64);
 }
 
 TEST_CASE("captions say what is not there, and what cannot be drawn is left out", "[apps][heat_maps]") {
@@ -102,7 +105,7 @@ TEST_CASE("the page's folder holds raw maps, overlays, a sheet and sections in o
   const StateDict raw = read_safetensors(folder + "/maps.safetensors");
   CHECK(raw.at("a/slice.png").value(2 * 8 + 5) == 0.25);
   CHECK(raw.at("b.png").dimensions() == Dimensions{8, 8});
-  CHECK(read_image(folder + "/a_slice.png.png").height == 300 + 13);  // in the picture's own extent, below a caption
+  CHECK(read_image(folder + "/a_slice.png.png").height == 300 + 23);  // in the picture's own extent, below two lines of caption
   CHECK(std::filesystem::exists(folder + "/b.png.png"));
   CHECK(std::filesystem::exists(folder + "/sheet.png"));
   const std::string text = read_text_file(folder + "/index.html", 1 << 22);

@@ -1,5 +1,6 @@
 #include "apps/report/heat_map_files.h"
 
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +35,7 @@ Json json_of(const DeletionCurves& c) {
 }
 
 std::string number(double v) {
+  if (std::isnan(v)) return "";
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", v);
   return text;

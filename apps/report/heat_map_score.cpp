@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "apps/report/brain_region.h"
 
@@ -113,7 +114,11 @@ PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const s
   PictureScore score;
   score.evidence = map.has_evidence();
   score[Guess::network] = score_map(map, mask, near);
-  if (!random_maps.empty()) {
+  if (random_maps.empty()) {
+    constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+    score[Guess::random_weights] = {unknown, unknown, unknown, unknown};
+    score.random_maps_with_evidence = unknown;
+  } else {
     const auto n = static_cast<double>(random_maps.size());
     MapScore sum;
     for (const HeatMap& r : random_maps) {

@@ -59,7 +59,7 @@ struct ScoredSlice {
   PixelPitch pitch = {};
 };
 // Throws Error where extents differ or the mask is empty: a picture without a lesion cannot be scored. A lesion that sticks out of the
-// region widens it.
+// region widens it. Without random maps what they would score is NaN.
 PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const std::vector<HeatMap>& random_maps);
 
 }  // namespace dura

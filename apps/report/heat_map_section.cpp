@@ -44,6 +44,7 @@ void add_scores(HtmlPage& page, const Json& maps) {
     std::vector<std::vector<std::string>> cells;
     for (const auto& [key, name] : rows) {
       const Json& s = group.at("scores").at(key);
+      if (s.at("pointing").is_null()) continue;  // nobody measured it
       cells.push_back({name, percent(s.at("pointing")), percent(s.at("energy")), percent(s.at("iou_half")), percent(s.at("iou_otsu"))});
     }
     page.table({"what points", "peak in the lesion", "energy in the lesion", "overlap above half", "overlap above Otsu"}, cells,

@@ -65,6 +65,7 @@ std::vector<std::vector<std::string>> score_table(const std::vector<ScoreGroup>&
   for (const ScoreGroup& g : groups)
     for (Guess guess : all_guesses) {
       const MapScore& m = g[guess];
+      if (std::isnan(m.pointing)) continue;  // nobody measured it
       rows.push_back({guess == Guess::network ? concat(g.name, ": ", g.pictures) : "", guess_name(guess), formatted("%.3f", m.pointing),
                       formatted("%.3f", m.energy), formatted("%.3f", m.iou_half), formatted("%.3f", m.iou_otsu)});
     }
