@@ -30,6 +30,7 @@ int predict_files(const Program& program, const std::string& model, const std::v
   std::cout << format_csv_row(header);
   // Not captured: with one picture at a time, reading the file takes longer than starting the kernels.
   InferenceStep step(*file.model, {1, size, size, 3}, false);
+  step.prepare();  // a lack of memory is no fault of a picture
   int64_t bad = 0;
   for (const std::string& name : files) {
     try {

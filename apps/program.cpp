@@ -108,14 +108,14 @@ Device named_device(const std::string& name) {
   return device;
 }
 
-// The card where there is one that computes what the CPU does, else the CPU; said in one line in builds that know cards. Of a card that
-// fails everybody hears.
+// The card where there is one that computes what the CPU does, else the CPU; said in one line in builds that know cards. A program that is
+// silent about it still warns of a card that fails.
 Device automatic_device(bool say) {
   if (!cuda::in_this_build(Device::cuda)) return Device::cpu;
   std::string reason = cuda::why_not(Device::cuda);
   if (reason.empty()) {
     reason = cuda::self_test(Device::cuda);
-    if (!reason.empty()) log_warning(reason);
+    if (!reason.empty() && !say) log_warning(reason);
   }
   if (say) log_info("computing on ", reason.empty() ? "the CUDA card; --device cpu leaves it alone" : "the CPU: " + reason);
   return reason.empty() ? Device::cuda : Device::cpu;
