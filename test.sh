@@ -48,7 +48,7 @@ status=0
 ctest --preset "$preset" --parallel 2 --no-tests=error --output-junit "$root/$build/tests.xml" "${selection[@]}" "$@" || status=$?
 # By kind: what ran, and what was skipped with the reason.
 say "counts"
-tests/count_tests.sh "$build/tests.xml"
+tests/scripts/count_tests.sh "$build/tests.xml"
 if [[ $slow != true ]]; then echo "slow tests: $(ctest --preset "$preset" --show-only --label-regex slow | tail -1 | tr -dc 0-9) not asked for (./test.sh --slow)"; fi
 # What the table of operations covered.
 "$build/tests/dura_tests" '[ops]' | grep '^ops:'

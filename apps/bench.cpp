@@ -1,9 +1,9 @@
 // dura-bench: how fast, and with how much memory.
 #include <iostream>
 
-#include "apps/program.h"
-#include "apps/training/benchmark.h"
-#include "apps/training/precision.h"
+#include "apps/program/program.h"
+#include "apps/study/benchmark.h"
+#include "apps/program/precision.h"
 #include "engine/cpu/cpu_features.h"
 
 int main(int argc, char** argv) {

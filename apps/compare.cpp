@@ -4,10 +4,10 @@
 
 #include "apps/evaluation/comparison.h"
 #include "apps/evaluation/fold_summary.h"
-#include "apps/program.h"
-#include "engine/check.h"
-#include "engine/file.h"
-#include "engine/log.h"
+#include "apps/program/program.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 
 namespace {
 

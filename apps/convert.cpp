@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program.h"
-#include "engine/log.h"
-#include "engine/sha256.h"
+#include "apps/program/program.h"
+#include "engine/base/log.h"
+#include "engine/base/sha256.h"
 #include "weights/conventions.h"
 #include "weights/pth.h"
 

@@ -6,12 +6,12 @@
 #include "apps/evaluation/analysed_picture.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/evaluation/test_time_augmentation.h"
-#include "apps/program.h"
-#include "apps/training/data_options.h"
-#include "apps/training/precision.h"
-#include "apps/training/run_directory.h"
-#include "engine/file.h"
-#include "engine/log.h"
+#include "apps/program/program.h"
+#include "apps/program/data_options.h"
+#include "apps/program/precision.h"
+#include "apps/program/run_directory.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 
 namespace {
 

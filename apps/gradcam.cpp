@@ -3,14 +3,14 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program.h"
-#include "apps/report/heat_map_files.h"
+#include "apps/program/program.h"
+#include "apps/evaluation/heat_map_files.h"
 #include "apps/report/heat_map_page.h"
 #include "apps/report/map_checks.h"
-#include "apps/training/split_maps.h"
-#include "data/image_codec.h"
-#include "engine/file.h"
-#include "engine/log.h"
+#include "apps/evaluation/split_maps.h"
+#include "data/image/codec.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 
 namespace {
 

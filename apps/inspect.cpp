@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program.h"
+#include "apps/program/program.h"
 #include "apps/report/trace_diff.h"
-#include "engine/file.h"
-#include "engine/sha256.h"
-#include "models/summary.h"
+#include "engine/base/file.h"
+#include "engine/base/sha256.h"
+#include "models/network/summary.h"
 #include "weights/conventions.h"
 #include "weights/pth.h"
 

@@ -3,12 +3,12 @@
 #include <array>
 #include <map>
 
-#include "apps/program.h"
-#include "data/contact_sheet.h"
-#include "data/image_codec.h"
-#include "data/phantom.h"
-#include "data/pretext.h"
-#include "engine/log.h"
+#include "apps/program/program.h"
+#include "data/image/contact_sheet.h"
+#include "data/image/codec.h"
+#include "data/phantom/phantom.h"
+#include "data/phantom/pretext.h"
+#include "engine/base/log.h"
 
 namespace {
 

@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <iostream>
 
-#include "apps/program.h"
-#include "apps/training/model_file.h"
+#include "apps/program/program.h"
+#include "models/network/model_file.h"
 #include "apps/training/prediction.h"
-#include "data/csv.h"
-#include "data/image_codec.h"
-#include "engine/log.h"
+#include "data/set/csv.h"
+#include "data/image/codec.h"
+#include "engine/base/log.h"
 
 namespace {
 

@@ -5,12 +5,12 @@
 #include <iostream>
 #include <set>
 
-#include "apps/program.h"
+#include "apps/program/program.h"
 #include "apps/report/prepare_report.h"
 #include "apps/report/survey_report.h"
-#include "data/folder_scan.h"
-#include "engine/file.h"
-#include "engine/log.h"
+#include "data/set/folder_scan.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 
 namespace {
 

@@ -1,9 +1,9 @@
 // dura-report: one page about a run, from what its programs left in its folder.
 #include "apps/report/run_report.h"
 
-#include "apps/program.h"
-#include "engine/check.h"
-#include "engine/log.h"
+#include "apps/program/program.h"
+#include "engine/base/check.h"
+#include "engine/base/log.h"
 
 int main(int argc, char** argv) {
   using namespace dura;

@@ -5,13 +5,13 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program.h"
-#include "apps/report/study_report.h"
-#include "apps/training/child_program.h"
-#include "apps/training/data_options.h"
-#include "apps/training/study.h"
-#include "engine/file.h"
-#include "engine/log.h"
+#include "apps/program/program.h"
+#include "apps/study/study_report.h"
+#include "apps/program/child_program.h"
+#include "apps/program/data_options.h"
+#include "apps/study/study.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 
 namespace {
 

@@ -2,26 +2,26 @@
 // weights), phase 2 the last part of the backbone too, with a small learning rate and early stopping.
 #include <filesystem>
 
-#include "apps/program.h"
+#include "apps/program/program.h"
 #include "apps/report/input_sheet.h"
-#include "apps/report/lr_finder_report.h"
-#include "apps/training/augment_options.h"
+#include "apps/study/lr_finder_report.h"
+#include "apps/program/augment_options.h"
 #include "apps/evaluation/fold_summary.h"
-#include "apps/training/child_program.h"
-#include "apps/training/cross_validation.h"
-#include "apps/training/data_options.h"
+#include "apps/program/child_program.h"
+#include "apps/study/cross_validation.h"
+#include "apps/program/data_options.h"
 #include "apps/training/fit.h"
 #include "apps/training/history.h"
 #include "apps/training/optimizer_options.h"
-#include "apps/training/precision.h"
-#include "apps/training/resume_settings.h"
-#include "apps/training/run_directory.h"
-#include "data/image_codec.h"
+#include "apps/program/precision.h"
+#include "apps/program/resume_settings.h"
+#include "apps/program/run_directory.h"
+#include "data/image/codec.h"
 #include "engine/cpu/cpu_features.h"
-#include "engine/file.h"
-#include "engine/log.h"
-#include "engine/random.h"
-#include "engine/sha256.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/random.h"
+#include "engine/base/sha256.h"
 #include "weights/conventions.h"
 #include "weights/pth.h"
 
@@ -44,7 +44,7 @@ struct TrainOptions {
 
 void declare(Program& program, TrainOptions& o) {
   o.data.declare(program);
-  o.preprocessing.declare(program);
+  declare(program, o.preprocessing);
   program.heading("Network");
   program.text("--weights", o.weights,
                "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained "

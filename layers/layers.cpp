@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "engine/parallel.h"
-#include "engine/random.h"
-#include "engine/trace.h"
+#include "engine/base/parallel.h"
+#include "engine/base/random.h"
+#include "engine/core/trace.h"
 
 namespace dura {
 

@@ -1,6 +1,6 @@
 // The layers of a convolutional classifier.
 #pragma once
-#include "engine/ops.h"
+#include "engine/core/ops.h"
 #include "layers/module.h"
 
 namespace dura {

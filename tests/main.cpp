@@ -1,2 +1,2 @@
 #define CATCH_CONFIG_MAIN
-#include "tests/catch.h"
+#include "tests/support/catch.h"

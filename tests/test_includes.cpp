@@ -1,7 +1,8 @@
-// The architecture, kept by a test: which folder may include what (the table in docs/architecture.md). A layer that reaches upwards, a
+// The architecture, kept by a test: which room may include what (the table in docs/architecture.md). A layer that reaches upwards, a
 // dependency that spreads beyond its folder, a thread outside of the two places that may have one: each is an #include line before it is
 // anything else.
-#include "tests/catch.h"
+#include "tests/support/catch.h"
+#include "tests/support/folders.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -20,20 +21,70 @@ bool ends_with(const std::string& s, const std::string& end) {
   return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
 }
 std::string folder_of(const std::string& path) { return path.substr(0, path.find('/')); }
+// The folder that a file lies in: "apps/report", "engine/cuda/sim". Test files have one room.
+std::string room_of(const std::string& path) {
+  if (folder_of(path) == "tests") return "tests";
+  const size_t end = path.rfind('/');
+  return end == std::string::npos ? path : path.substr(0, end);
+}
 bool is_one_of(const std::string& s, const std::set<std::string>& all) { return all.count(s) != 0; }
 
-// What a folder may include of the project itself: prefixes of paths.
-const std::map<std::string, std::vector<std::string>> project_includes = {
-    {"engine", {"engine/"}},
-    {"layers", {"engine/", "layers/"}},
-    {"models", {"engine/", "layers/", "models/"}},
-    {"data",
-     {"engine/backend.h", "engine/check.h", "engine/crc32.h", "engine/dtype.h", "engine/file.h", "engine/formula.h", "engine/log.h",
-      "engine/parallel.h", "engine/random.h", "engine/sha256.h", "engine/shape.h", "engine/tensor.h", "data/"}},
-    {"weights", {"engine/", "layers/module.h", "weights/"}},
-    {"apps", {"engine/", "layers/", "models/", "data/", "weights/", "apps/"}},
-    {"tests", {"engine/", "layers/", "models/", "data/", "weights/", "apps/", "tests/"}},
+// What a room may include besides itself: rooms, or single files. A room may include nothing of a room that stands below it, so the list is
+// the order of reading, too.
+struct Room {
+  std::string name;
+  std::vector<std::string> may_include;
 };
+const std::vector<Room>& rooms() {
+  static const std::vector<Room> all = [] {
+    const std::vector<std::string> core = {"engine/base", "engine/core"};
+    const auto with = [](std::vector<std::string> some, const std::vector<std::string>& more) {
+      some.insert(some.end(), more.begin(), more.end());
+      return some;
+    };
+    const std::vector<std::string> network = with(core, {"engine/plan", "engine/optim", "layers"});
+    const std::vector<std::string> picture = with({"engine/base"}, {"engine/core/backend.h", "engine/core/dtype.h", "engine/core/formula.h",
+                                                                    "engine/core/shape.h", "engine/core/tensor.h"});
+    const std::vector<std::string> data = {"data/image", "data/set", "data/audit", "data/phantom"};
+    const std::vector<std::string> library = with(network, with(data, {"weights", "models/network", "models/explain", "models"}));
+    const std::vector<std::string> program = with(library, {"engine/devices", "engine/cpu/cpu_features.h", "apps/program"});
+    const std::vector<std::string> evaluation = with(program, {"apps/metrics", "apps/training", "apps/evaluation"});
+    return std::vector<Room>{
+        {"engine/base", {}},
+        {"engine/core", {"engine/base"}},
+        {"engine/plan", core},
+        {"engine/optim", core},
+        {"engine/cpu", core},
+        {"engine/cuda", with(core, {"engine/plan"})},
+        {"engine/cuda/sim", with(core, {"engine/cuda"})},
+        {"engine/cuda/card", with(core, {"engine/cuda"})},
+        {"engine/devices", with(core, {"engine/plan", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
+        {"layers", with(core, {"engine/optim"})},
+        {"data/image", picture},
+        {"data/set", with(picture, {"data/image"})},
+        {"data/audit", with(picture, {"data/image", "data/set"})},
+        {"data/phantom", with(picture, {"data/image", "data/set"})},
+        {"weights", with(core, {"layers/module.h"})},
+        {"models/network", with(network, {"data/image", "weights"})},
+        {"models/explain", with(network, with(data, {"weights", "models/network"}))},
+        {"models", with(network, with(data, {"weights", "models/network", "models/explain"}))},
+        {"apps/program", program},
+        {"apps/metrics", {"engine/base", "models/network/answer.h"}},
+        {"apps/training", with(program, {"apps/metrics"})},
+        {"apps/evaluation", with(program, {"apps/metrics", "apps/training"})},
+        {"apps/report", with(program, {"apps/metrics", "apps/evaluation"})},
+        {"apps/study", with(evaluation, {"apps/report"})},
+        {"apps", with(evaluation, {"apps/report", "apps/study"})},
+        {"tests", with(evaluation, {"apps/report", "apps/study", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
+    };
+  }();
+  return all;
+}
+const Room* find_room(const std::string& name) {
+  for (const Room& r : rooms())
+    if (r.name == name) return &r;
+  return nullptr;
+}
 
 // Where a dependency, or a part of the standard library that we keep in few hands, may appear. `file` is the including file.
 std::string forbidden_system_include(const std::string& file, const std::string& header) {
@@ -42,23 +93,23 @@ std::string forbidden_system_include(const std::string& file, const std::string&
   const bool cpu = starts_with(file, "engine/cpu/"), cuda = starts_with(file, "engine/cuda/");
   if (starts_with(header, "Eigen/")) return cpu && source ? "" : "Eigen belongs to the .cpp files of engine/cpu";
   if (header == "immintrin.h") return starts_with(file, "engine/cpu/simd_") ? "" : "SIMD intrinsics belong to engine/cpu/simd_*";
-  if (starts_with(header, "stb_")) return folder == "data" && source ? "" : "stb belongs to the image codec in data";
+  if (starts_with(header, "stb_")) return file == "data/image/codec.cpp" ? "" : "stb belongs to data/image/codec.cpp";
   if (starts_with(header, "nlohmann/"))
-    return (source && is_one_of(folder, {"weights", "apps", "tests"})) || file == "apps/json_values.h"
+    return (source && is_one_of(folder, {"weights", "apps", "tests"})) || file == "apps/program/json_values.h"
                ? ""
                : "JSON belongs to .cpp files of weights and apps";
   if (starts_with(header, "CLI/")) return source && folder == "apps" ? "" : "CLI11 belongs to .cpp files of apps";
   if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
-    return starts_with(file, "tests/bench_libtorch/") ? "" : "LibTorch belongs to tests/bench_libtorch, a project of its own";
+    return starts_with(file, "tests/bench/libtorch/") ? "" : "LibTorch belongs to tests/bench/libtorch, a project of its own";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";
   if (starts_with(header, "cuda") || starts_with(header, "cudnn") || starts_with(header, "cublas"))
     return cuda ? "" : "CUDA belongs to engine/cuda";
   if (is_one_of(header, {"thread", "future", "omp.h", "pthread.h"}))
-    return is_one_of(file, {"engine/parallel.cpp", "data/loader.cpp"}) || test
+    return is_one_of(file, {"engine/base/parallel.cpp", "data/set/loader.cpp"}) || test
                ? ""
-               : "threads belong to engine/parallel.cpp and data/loader.cpp";
-  if (header == "random") return "random numbers come from engine/random.h, by counter";
-  if (header == "iostream") return is_one_of(folder, {"apps", "tests"}) ? "" : "the library never prints; it has engine/log.h";
+               : "threads belong to engine/base/parallel.cpp and data/set/loader.cpp";
+  if (header == "random") return "random numbers come from engine/base/random.h, by counter";
+  if (header == "iostream") return is_one_of(folder, {"apps", "tests"}) ? "" : "the library never prints; it has engine/base/log.h";
   if (header.find('/') != std::string::npos && !starts_with(header, "sys/")) return "an unknown dependency";
   return "";
 }
@@ -66,11 +117,13 @@ std::string forbidden_system_include(const std::string& file, const std::string&
 // Why `file` may not have this #include line; empty where it may.
 std::string violation(const std::string& file, const std::string& header, bool quoted) {
   if (!quoted) return forbidden_system_include(file, header);
-  const auto allowed = project_includes.find(folder_of(file));
-  if (allowed == project_includes.end()) return "a folder that the table does not know";
-  for (const std::string& prefix : allowed->second)
-    if (starts_with(header, prefix)) return "";
-  return folder_of(file) + " may not include this";
+  const Room* room = find_room(room_of(file));
+  if (!room) return "a folder that the table does not know";
+  const std::string from = room_of(header);
+  if (from == room->name || is_one_of(from, {room->may_include.begin(), room->may_include.end()}) ||
+      is_one_of(header, {room->may_include.begin(), room->may_include.end()}))
+    return "";
+  return room->name + " may not include this";
 }
 
 struct Include {
@@ -93,8 +146,8 @@ bool parse_include(const std::string& line, std::string& header, bool& quoted) {
 
 std::vector<Include> all_includes() {
   std::vector<Include> all;
-  const fs::path root(DURA_SOURCE_DIR);
-  for (const auto& [folder, unused] : project_includes)
+  const fs::path root(source_folder());
+  for (const std::string folder : {"engine", "layers", "data", "weights", "models", "apps", "tests"})
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension().string();
       if (!is_one_of(extension, {".h", ".cpp", ".cu", ".c"})) continue;
@@ -115,8 +168,30 @@ TEST_CASE("every #include keeps to the table of folders and dependencies", "[inc
   for (const Include& i : all) {
     const std::string why = violation(i.file, i.header, i.quoted);
     if (!why.empty()) FAIL_CHECK(i.file << " includes " << i.header << ": " << why);
-    if (i.quoted && !fs::exists(fs::path(DURA_SOURCE_DIR) / i.header))
+    if (i.quoted && !fs::exists(fs::path(source_folder()) / i.header))
       FAIL_CHECK(i.file << " includes " << i.header << ", which is not a path from the project's root");
+  }
+}
+
+TEST_CASE("the rooms include each other in one direction only", "[includes]") {
+  // The table: a room's own place is above all that may include it.
+  for (size_t i = 0; i < rooms().size(); ++i)
+    for (const std::string& used : rooms()[i].may_include) {
+      const std::string name = find_room(used) ? used : room_of(used);
+      const auto above = std::find_if(rooms().begin(), rooms().end(), [&](const Room& r) { return r.name == name; });
+      INFO(rooms()[i].name << " may include " << used);
+      CHECK((above - rooms().begin() < static_cast<std::ptrdiff_t>(i) || name == rooms()[i].name));
+    }
+  // The tree: every room with code is in the table, and a room of the table has code.
+  std::set<std::string> seen;
+  for (const Include& i : all_includes()) seen.insert(room_of(i.file));
+  for (const std::string& room : seen) {
+    INFO(room);
+    CHECK(find_room(room) != nullptr);
+  }
+  for (const Room& r : rooms()) {
+    INFO(r.name);
+    CHECK((seen.count(r.name) == 1 || r.name == "models"));
   }
 }
 
@@ -156,28 +231,32 @@ TEST_CASE("stb is compiled in one file", "[includes]") {
 
 TEST_CASE("the include rules notice what they are there for", "[includes]") {
   const std::vector<Include> wrong = {
-      {"engine/tape.cpp", "layers/module.h", true},
-      {"layers/conv.h", "models/resnet.h", true},
-      {"models/resnet.cpp", "data/image.h", true},
-      {"data/loader.cpp", "engine/tape.h", true},
-      {"data/loader.cpp", "engine/ops.h", true},
+      {"engine/core/tape.cpp", "layers/module.h", true},
+      {"layers/conv.h", "models/network/resnet.h", true},
+      {"models/network/resnet.cpp", "data/set/loader.h", true},
+      {"models/network/resnet.cpp", "models/explain/grad_cam.h", true},
+      {"apps/report/html.h", "apps/training/fit.h", true},
+      {"apps/report/html.h", "apps/study/study.h", true},
+      {"apps/metrics/metrics.h", "data/set/dataset.h", true},
+      {"data/set/loader.cpp", "engine/core/tape.h", true},
+      {"data/set/loader.cpp", "engine/core/ops.h", true},
       {"weights/pth.cpp", "layers/layers.h", true},
-      {"engine/tape.cpp", "apps/fit.h", true},
-      {"engine/tape.cpp", "Eigen/Core", false},
+      {"engine/core/tape.cpp", "apps/fit.h", true},
+      {"engine/core/tape.cpp", "Eigen/Core", false},
       {"engine/cpu/cpu_backend.h", "Eigen/Core", false},
       {"engine/cpu/pool.cpp", "immintrin.h", false},
       {"weights/map.h", "nlohmann/json.hpp", false},
-      {"data/manifest.cpp", "nlohmann/json.hpp", false},
+      {"data/set/manifest.cpp", "nlohmann/json.hpp", false},
       {"weights/convert.cpp", "CLI/CLI.hpp", false},
-      {"engine/backend.cpp", "cuda_runtime.h", false},
-      {"engine/memory.cpp", "thread", false},
+      {"engine/core/backend.cpp", "cuda_runtime.h", false},
+      {"engine/core/memory.cpp", "thread", false},
       {"engine/cpu/pool.cpp", "omp.h", false},
-      {"data/split.cpp", "random", false},
+      {"data/audit/split.cpp", "random", false},
       {"weights/pth.cpp", "iostream", false},
-      {"engine/tape.cpp", "boost/format.hpp", false},
-      {"tests/op_harness.h", "torch/torch.h", false},
-      {"apps/train.cpp", "tests/reference.h", true},
-      {"tools/x.cpp", "engine/tape.h", true},
+      {"engine/core/tape.cpp", "boost/format.hpp", false},
+      {"tests/engine/op_harness.h", "torch/torch.h", false},
+      {"apps/train.cpp", "tests/engine/reference.h", true},
+      {"tools/x.cpp", "engine/core/tape.h", true},
   };
   for (const Include& i : wrong) {
     INFO(i.file << " " << i.header);

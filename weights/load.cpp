@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura {
 

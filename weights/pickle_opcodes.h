@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura::pickle {
 

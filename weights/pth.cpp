@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "engine/file.h"
-#include "engine/log.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
 #include "weights/torch_container.h"
 
 namespace dura {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "engine/file.h"
+#include "engine/base/file.h"
 
 namespace dura {
 

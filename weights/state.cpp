@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/formula.h"
+#include "engine/core/formula.h"
 
 namespace dura {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/crc32.h"
+#include "engine/base/crc32.h"
 #include "weights/state.h"
 
 namespace dura {

@@ -1,8 +1,8 @@
 #include "apps/evaluation/analysed_picture.h"
 
-#include "engine/check.h"
-#include "engine/log.h"
-#include "engine/parallel.h"
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/base/parallel.h"
 
 namespace dura {
 namespace {

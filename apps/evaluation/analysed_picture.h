@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluation/decision.h"
+#include "apps/metrics/decision.h"
 #include "apps/evaluation/picture_features.h"
 #include "apps/training/prediction.h"
-#include "data/dataset.h"
+#include "data/set/dataset.h"
 
 namespace dura {
 

@@ -4,11 +4,11 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "apps/decimals.h"
-#include "apps/evaluation/text_table.h"
-#include "apps/json_values.h"
-#include "apps/training/score_curve.h"
-#include "engine/check.h"
+#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
+#include "apps/program/json_values.h"
+#include "apps/metrics/score_curve.h"
+#include "engine/base/check.h"
 
 namespace dura {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluation/bootstrap.h"
-#include "apps/evaluation/mcnemar.h"
+#include "apps/metrics/bootstrap.h"
+#include "apps/metrics/mcnemar.h"
 #include "apps/evaluation/prediction_table.h"
 
 namespace dura {

@@ -6,8 +6,8 @@
 #include <limits>
 #include <set>
 
-#include "apps/decimals.h"
-#include "engine/check.h"
+#include "apps/program/decimals.h"
+#include "engine/base/check.h"
 
 namespace dura {
 namespace {

@@ -4,8 +4,8 @@
 #include <limits>
 #include <set>
 
-#include "apps/decimals.h"
-#include "data/csv.h"
+#include "apps/program/decimals.h"
+#include "data/set/csv.h"
 
 namespace dura {
 namespace {

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluation/bootstrap.h"
-#include "apps/evaluation/calibration.h"
-#include "apps/evaluation/decision.h"
-#include "apps/training/metrics.h"
+#include "apps/metrics/bootstrap.h"
+#include "apps/metrics/calibration.h"
+#include "apps/metrics/decision.h"
+#include "apps/metrics/metrics.h"
 #include "apps/training/prediction.h"
-#include "data/dataset.h"
+#include "data/set/dataset.h"
 
 namespace dura {
 

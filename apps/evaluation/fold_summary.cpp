@@ -5,10 +5,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "apps/decimals.h"
-#include "apps/evaluation/text_table.h"
-#include "apps/json_values.h"
-#include "engine/check.h"
+#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
+#include "apps/program/json_values.h"
+#include "engine/base/check.h"
 
 namespace dura {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/training/metrics.h"
+#include "apps/metrics/metrics.h"
 
 namespace dura {
 

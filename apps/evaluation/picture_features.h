@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "data/image.h"
+#include "data/image/image.h"
 
 namespace dura {
 

@@ -5,9 +5,9 @@
 #include <map>
 #include <optional>
 
-#include "data/csv.h"
-#include "engine/check.h"
-#include "engine/file.h"
+#include "data/set/csv.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/json_values.h"
+#include "apps/program/json_values.h"
 
 namespace dura {
 namespace {

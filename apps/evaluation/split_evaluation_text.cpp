@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "apps/decimals.h"
+#include "apps/program/decimals.h"
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/evaluation/text_table.h"
-#include "engine/check.h"
+#include "apps/program/text_table.h"
+#include "engine/base/check.h"
 
 namespace dura {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/survey.h"
+#include "data/audit/survey.h"
 
 namespace dura {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "data/survey.h"
+#include "data/audit/survey.h"
 
 namespace dura {
 

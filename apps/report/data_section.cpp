@@ -1,11 +1,11 @@
 // What the network was fed, from prepare.json: the classes in each split, copies, columns that give the class away, and what simple
 // statistics of the pictures reach without a network.
-#include "apps/decimals.h"
-#include "apps/json_values.h"
+#include "apps/program/decimals.h"
+#include "apps/program/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
-#include "data/image_codec.h"
-#include "engine/file.h"
+#include "data/image/codec.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

@@ -1,10 +1,10 @@
 // How good the model is, from evaluation_<split>.json: every table says whether the set is untouched, and every figure has its interval.
 
-#include "apps/decimals.h"
-#include "apps/json_values.h"
+#include "apps/program/decimals.h"
+#include "apps/program/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
-#include "engine/file.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

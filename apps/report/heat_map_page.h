@@ -4,26 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/report/heat_map_summary.h"
+#include "models/explain/heat_map_picture.h"
+#include "models/explain/heat_map_summary.h"
 #include "apps/report/html.h"
-#include "apps/report/overlay.h"
 #include "weights/state.h"
 
 namespace dura {
-
-struct HeatMapPicture {
-  std::string file, label, predicted, explained;  // class names; label is empty where it is not known
-  double probability = 0;                         // of the predicted class
-  Image original, mask;                           // as they are stored; mask is empty where there is none
-  HeatMap map;
-
-  bool right() const { return label == predicted; }
-  std::string caption() const;  // "Glioma 0.93, wrong: is Menin, no positive evidence"
-};
-// The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
-// below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
-// keeping its aspect; 0: as it is. `device` computes the colours.
-Image draw(const HeatMapPicture& picture, int64_t height = 0, Device device = Device::cpu);
 
 class HeatMapPage {
  public:

@@ -6,13 +6,13 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "apps/decimals.h"
-#include "apps/json_values.h"
+#include "apps/program/decimals.h"
+#include "apps/program/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
-#include "data/csv.h"
-#include "data/image_codec.h"
-#include "engine/file.h"
+#include "data/set/csv.h"
+#include "data/image/codec.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

@@ -1,9 +1,9 @@
 #include "apps/report/html.h"
 
 #include "apps/report/svg.h"
-#include "data/image_codec.h"
-#include "engine/check.h"
-#include "engine/file.h"
+#include "data/image/codec.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace dura {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "apps/report/overlay.h"
-#include "data/image_codec.h"
-#include "data/resize.h"
+#include "data/image/drawing.h"
+#include "data/image/codec.h"
+#include "data/image/resize.h"
 
 namespace dura {
 namespace {

@@ -2,10 +2,11 @@
 
 #include <cstdio>
 
-#include "apps/decimals.h"
-#include "apps/report/overlay.h"
+#include "apps/program/decimals.h"
+#include "data/image/drawing.h"
+#include "models/explain/overlay.h"
 #include "apps/report/svg.h"
-#include "data/resize.h"
+#include "data/image/resize.h"
 
 namespace dura {
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "apps/report/html.h"
-#include "apps/training/deletion_curve.h"
-#include "apps/training/sanity_check.h"
+#include "models/explain/deletion_curve.h"
+#include "models/explain/sanity_check.h"
 
 namespace dura {
 

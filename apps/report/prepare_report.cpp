@@ -7,8 +7,8 @@
 #include "apps/report/copy_sheet.h"
 #include "apps/report/survey_plots.h"
 #include "apps/report/survey_report.h"
-#include "data/image_codec.h"
-#include "engine/file.h"
+#include "data/image/codec.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

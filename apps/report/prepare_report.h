@@ -7,9 +7,9 @@
 
 #include "apps/report/class_balance.h"
 #include "apps/report/shortcut_report.h"
-#include "apps/training/control_classifier.h"
-#include "data/split.h"
-#include "data/survey.h"
+#include "apps/evaluation/control_classifier.h"
+#include "data/audit/split.h"
+#include "data/audit/survey.h"
 
 namespace dura {
 

@@ -1,9 +1,9 @@
 #include "apps/report/run_report.h"
 
-#include "apps/json_values.h"
+#include "apps/program/json_values.h"
 #include "apps/report/html.h"
 #include "apps/report/sections.h"
-#include "engine/file.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

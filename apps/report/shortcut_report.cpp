@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <set>
 
-#include "apps/decimals.h"
-#include "data/column_bins.h"
+#include "apps/program/decimals.h"
+#include "data/audit/column_bins.h"
 
 namespace dura {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "data/shortcut.h"
-#include "data/survey.h"
+#include "data/audit/shortcut.h"
+#include "data/audit/survey.h"
 
 namespace dura {
 

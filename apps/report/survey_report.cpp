@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "data/csv.h"
+#include "data/set/csv.h"
 
 namespace dura {
 namespace {

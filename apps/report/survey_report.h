@@ -3,8 +3,8 @@
 #include <map>
 #include <string>
 
-#include "data/split.h"
-#include "data/survey.h"
+#include "data/audit/split.h"
+#include "data/audit/survey.h"
 
 namespace dura {
 

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <limits>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura {
 

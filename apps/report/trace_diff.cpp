@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura {
 

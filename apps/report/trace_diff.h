@@ -1,5 +1,5 @@
 // Two runs of the same work, compared op by op: the first op whose result is beyond tolerance is where to look. Traces are files of the
-// lines that engine/trace.h writes (--trace FILE).
+// lines that engine/core/trace.h writes (--trace FILE).
 #pragma once
 #include <cstdint>
 #include <string>

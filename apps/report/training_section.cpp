@@ -7,8 +7,8 @@
 
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
-#include "data/csv.h"
-#include "engine/file.h"
+#include "data/set/csv.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <limits>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura {
 namespace {

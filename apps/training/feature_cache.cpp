@@ -1,7 +1,7 @@
 #include "apps/training/feature_cache.h"
 
-#include "engine/log.h"
-#include "engine/meta/meta_backend.h"
+#include "engine/base/log.h"
+#include "engine/plan/meta_backend.h"
 
 namespace dura {
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "models/classifier.h"
+#include "models/network/classifier.h"
 
 namespace dura {
 

@@ -7,11 +7,11 @@
 
 #include "apps/training/history.h"
 #include "apps/training/prediction.h"
-#include "apps/training/process_memory.h"
+#include "apps/program/process_memory.h"
 #include "apps/training/progress.h"
 #include "apps/training/training_state.h"
-#include "apps/training/score_curve.h"
-#include "engine/log.h"
+#include "apps/metrics/score_curve.h"
+#include "engine/base/log.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
 

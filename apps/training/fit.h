@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/stop_request.h"
+#include "apps/program/stop_request.h"
 #include "apps/training/early_stopping.h"
 #include "apps/training/feature_cache.h"
 #include "apps/training/schedule.h"
 #include "apps/training/train_step.h"
-#include "data/loader.h"
+#include "data/set/loader.h"
 
 namespace dura {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "engine/check.h"
-#include "engine/file.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {

@@ -1,6 +1,6 @@
 #include "apps/training/optimizer_options.h"
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura {
 

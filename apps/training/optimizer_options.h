@@ -2,9 +2,9 @@
 #pragma once
 #include <string>
 
-#include "apps/program.h"
+#include "apps/program/program.h"
 #include "apps/training/schedule.h"
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura {
 

@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "apps/training/feature_cache.h"
-#include "apps/training/inference_step.h"
-#include "data/loader.h"
-#include "models/classifier.h"
+#include "models/network/inference_step.h"
+#include "data/set/loader.h"
+#include "models/network/answer.h"
+#include "models/network/classifier.h"
 
 namespace dura {
 
@@ -17,11 +18,6 @@ struct Predictions {
   std::vector<double> logits;         // samples x classes
   std::vector<double> probabilities;  // likewise, softmax in double
 };
-
-// Host copy of (N,classes) logits of any floating dtype.
-std::vector<double> download_as_double(const Tensor& t);
-// Softmax of each row of `classes` logits.
-std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
 
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
 // model's training mode is as before afterwards.

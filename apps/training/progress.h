@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "engine/log.h"
+#include "engine/base/log.h"
 
 namespace dura {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura {
 

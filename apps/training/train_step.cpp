@@ -1,6 +1,6 @@
 #include "apps/training/train_step.h"
 
-#include "engine/trace.h"
+#include "engine/core/trace.h"
 
 namespace dura {
 

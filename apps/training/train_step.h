@@ -4,10 +4,10 @@
 #include <memory>
 #include <vector>
 
-#include "data/loader.h"
+#include "data/set/loader.h"
 #include "engine/optim/adam.h"
-#include "engine/optim/captured_step.h"
-#include "models/classifier.h"
+#include "engine/plan/captured_step.h"
+#include "models/network/classifier.h"
 
 namespace dura {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/optim/adam.h"
-#include "models/classifier.h"
+#include "models/network/classifier.h"
 #include "weights/state.h"
 
 namespace dura {

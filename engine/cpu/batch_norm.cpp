@@ -5,7 +5,7 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura {
 

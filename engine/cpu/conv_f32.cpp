@@ -9,7 +9,7 @@
 #include "engine/cpu/element.h"
 #include "engine/cpu/winograd_f32.h"
 #include "engine/cpu/winograd_f32_filter.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

@@ -4,7 +4,7 @@
 //
 // In 16 bits, a few images at a time go through copies in f32: the arithmetic is that of f32, and each output is rounded once.
 #pragma once
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura::cpu {
 

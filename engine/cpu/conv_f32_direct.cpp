@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/cpu/conv_f32_gather.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

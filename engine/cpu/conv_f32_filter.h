@@ -1,7 +1,7 @@
 // The filter gradient of the f32 convolutions: a product whose depth is the pixels of the batch, cut into chunks by shape whose sums are
 // added in a fixed order.
 #pragma once
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 #include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {

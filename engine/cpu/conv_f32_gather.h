@@ -5,7 +5,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura::cpu {
 

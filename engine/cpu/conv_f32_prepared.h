@@ -2,7 +2,7 @@
 #pragma once
 #include <functional>
 
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 #include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {

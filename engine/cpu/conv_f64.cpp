@@ -3,7 +3,7 @@
 #include <Eigen/Core>
 
 #include "engine/cpu/element.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

@@ -1,7 +1,7 @@
 // Convolution in f64 through Eigen: explicit tiles of im2col. For gradient checks and golden values; f32 and 16-bit storage have
 // conv_f32.h.
 #pragma once
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura::cpu {
 

@@ -1,10 +1,30 @@
-// Chooses between the kernels with f32 arithmetic and those for f64.
+// Memory, and the choice between the kernels with f32 arithmetic and those for f64.
 #include "engine/cpu/cpu_backend.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
 
 #include "engine/cpu/conv_f32.h"
 #include "engine/cpu/conv_f64.h"
 
 namespace dura {
+
+std::shared_ptr<MemorySource> CpuBackend::memory() {
+  // Never destroyed: buffers with static lifetime may outlive main().
+  static auto* pool = new std::shared_ptr<MemorySource>(std::make_shared<CachingPool>(
+      RawMemory{[](size_t bytes) { return std::aligned_alloc(block_alignment, bytes); }, [](void* p) { std::free(p); }}));
+  return *pool;
+}
+
+size_t CpuBackend::memory_bytes() {
+  size_t bytes = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE)), limit = 0;
+  // A container's limit; the file says "max" where there is none.
+  if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) bytes = std::min(bytes, limit);
+  return bytes;
+}
 
 size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
   return dtype == DType::f64 ? cpu::conv_workspace_f64(g, form.pass) : cpu::conv_workspace_f32(g, dtype, form.pass);

@@ -1,13 +1,15 @@
 // The CPU's kernels. f32 convolutions have hand-written SIMD (conv_f32.h); everything else is plain loops over any storage type, cut by
 // shape. Partial sums of two-stage reductions (a few hundred KB at most) are on the heap, not in the workspace.
 #pragma once
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 
 namespace dura {
 
 class CpuBackend final : public Backend {
  public:
   Device device() const override { return Device::cpu; }
+  std::shared_ptr<MemorySource> memory() override;
+  size_t memory_bytes() override;
   void fill(const Tensor& x, double value) override;
   void copy(const Tensor& x, const Tensor& y) override;
   void upload(const void* host, const Tensor& y) override;

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura::cpu {
 namespace {

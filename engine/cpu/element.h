@@ -2,8 +2,8 @@
 #pragma once
 #include <type_traits>
 
-#include "engine/formula.h"
-#include "engine/tensor.h"
+#include "engine/core/formula.h"
+#include "engine/core/tensor.h"
 
 namespace dura::cpu {
 

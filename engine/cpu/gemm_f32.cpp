@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/cpu/cpu_features.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 

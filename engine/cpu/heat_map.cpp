@@ -1,8 +1,8 @@
 // Heat maps: Grad-CAM's weighted sum over channels, and maps in colours over the pictures that they explain.
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
-#include "engine/formula.h"
-#include "engine/parallel.h"
+#include "engine/core/formula.h"
+#include "engine/base/parallel.h"
 
 namespace dura {
 

@@ -5,8 +5,8 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
-#include "engine/formula.h"
-#include "engine/parallel.h"
+#include "engine/core/formula.h"
+#include "engine/base/parallel.h"
 
 namespace dura {
 namespace {

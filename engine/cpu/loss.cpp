@@ -3,7 +3,7 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
-#include "engine/formula.h"
+#include "engine/core/formula.h"
 
 namespace dura {
 

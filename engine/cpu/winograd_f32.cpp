@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/cpu/winograd_f32_tiles.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "engine/cpu/winograd_f32.h"
 #include "engine/cpu/winograd_f32_tiles.h"
-#include "engine/parallel.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {

@@ -1,7 +1,7 @@
 // The filter gradient of a 3x3 convolution with stride 1 in Winograd's form: the adjoint of the forward pass (winograd_f32.h), 36
 // multiplications for each tile, input and output channel instead of 144. It pays where winograd_pays() says so of the forward grid.
 #pragma once
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 #include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {

@@ -1,6 +1,8 @@
 // What all parts of the backend share: its scratch buffer, and how one is made.
 #include "engine/cuda/cuda_backend.h"
 
+#include "engine/cuda/replayable.h"
+
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 
@@ -11,7 +13,13 @@ void* CudaBackend::scratch_bytes(size_t bytes) {
   return scratch_->data();
 }
 
-std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream) { return std::make_unique<CudaBackend>(driver, stream); }
+std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& body) {
+  return std::make_unique<Replayable>(driver_, stream_, body);
+}
+
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher) {
+  return std::make_unique<CudaBackend>(driver, stream, std::move(memory), watcher);
+}
 
 }  // namespace DURA_CUDA_BUILD
 }  // namespace dura::cuda

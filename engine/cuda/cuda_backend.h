@@ -1,4 +1,4 @@
-// The CUDA backend: the kernels of engine/backend.h on one stream of a Driver. Convolutions are graphs (graph.h) for cuDNN, dense layers
+// The CUDA backend: the kernels of engine/core/backend.h on one stream of a Driver. Convolutions are graphs (graph.h) for cuDNN, dense layers
 // are cublasLt's, everything else is ours. It computes in f32, f16 and bf16 with f32 statistics; f64 exists for the step state and metric
 // sums.
 //
@@ -7,7 +7,7 @@
 #pragma once
 #include <memory>
 
-#include "engine/backend.h"
+#include "engine/core/backend.h"
 #include "engine/cuda/kernel.h"
 #include "engine/cuda/staging.h"
 
@@ -16,9 +16,18 @@ inline namespace DURA_CUDA_BUILD {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(Driver& driver, Stream stream) : driver_(driver), stream_(stream), staging_(driver, stream) {}
+  // `memory` and `watcher` are the device's and outlive the backend.
+  CudaBackend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher)
+      : driver_(driver), stream_(stream), memory_(std::move(memory)), watcher_(watcher), staging_(driver, stream) {}
 
   Device device() const override { return driver_.device(); }
+  std::shared_ptr<MemorySource> memory() override { return memory_; }
+  size_t memory_bytes() override { return driver_.memory_bytes(); }
+  BlockWatcher* watcher() override { return watcher_; }
+  bool workspace_is_slow() override { return device() == Device::cuda; }
+  bool captures() override { return true; }
+  std::unique_ptr<Replay> capture(const std::function<void()>& body) override;
+  void allow_tf32(bool allowed) override { driver_.allow_tf32(allowed); }
   void fill(const Tensor& x, double value) override;
   void copy(const Tensor& x, const Tensor& y) override;
   void upload(const void* host, const Tensor& y) override;
@@ -98,6 +107,8 @@ class CudaBackend final : public Backend {
 
   Driver& driver_;
   Stream stream_;
+  std::shared_ptr<MemorySource> memory_;
+  BlockWatcher* watcher_;
   Staging staging_;
   std::unique_ptr<Buffer> scratch_;
 };

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/cuda/graph.h"
-#include "engine/device.h"
+#include "engine/core/device.h"
 
 namespace dura::cuda {
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/backend.h"
-#include "engine/dtype.h"
+#include "engine/core/backend.h"
+#include "engine/core/dtype.h"
 
 namespace dura::cuda {
 

@@ -1,9 +1,9 @@
-// The graphs that a step needs, from the record of a dry run of it (engine/meta): no list of layers is kept by hand.
+// The graphs that a step needs, from the record of a dry run of it (engine/plan): no list of layers is kept by hand.
 #pragma once
 #include <vector>
 
 #include "engine/cuda/graph.h"
-#include "engine/meta/meta_backend.h"
+#include "engine/plan/meta_backend.h"
 
 namespace dura::cuda {
 

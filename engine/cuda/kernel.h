@@ -7,14 +7,14 @@
 #include <utility>
 
 #include "engine/cuda/driver.h"
-#include "engine/formula.h"
+#include "engine/core/formula.h"
 
 #if defined(__CUDACC__)
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #define DURA_CUDA_BUILD card
 #else
-#include "engine/cuda/sim/device_code.h"
+#include "engine/cuda/device_code.h"
 #define DURA_CUDA_BUILD simulated
 #endif
 

@@ -1,13 +1,8 @@
 #include "engine/cuda/replayable.h"
 
-#include "engine/cuda/cuda_devices.h"
-#include "engine/cuda/driver.h"
-
 namespace dura::cuda {
 
-Replayable::Replayable(Device device, const std::function<void()>& body) : device_(device) {
-  Driver& driver = driver_of(device);
-  const Stream stream = compute_stream(device);
+Replayable::Replayable(Driver& driver, Stream stream, const std::function<void()>& body) : driver_(driver), stream_(stream) {
   driver.begin_capture(stream);
   try {
     body();
@@ -19,11 +14,11 @@ Replayable::Replayable(Device device, const std::function<void()>& body) : devic
     }
     throw;
   }
-  work_ = driver.end_capture(stream).id;
+  work_ = driver.end_capture(stream);
 }
 
-Replayable::~Replayable() { driver_of(device_).release(CapturedWork{work_}); }
+Replayable::~Replayable() { driver_.release(work_); }
 
-void Replayable::run() { driver_of(device_).replay(CapturedWork{work_}, compute_stream(device_)); }
+void Replayable::run() { driver_.replay(work_, stream_); }
 
 }  // namespace dura::cuda

@@ -1,27 +1,27 @@
-// Work of the CUDA backend that is put together once and run again as a whole (a CUDA graph): the host's share of a step becomes one call.
+// Work of the CUDA backend that is put together once and run again as a whole (a CUDA graph).
 #pragma once
 #include <functional>
-#include <memory>
 
-#include "engine/device.h"
+#include "engine/core/backend.h"
+#include "engine/cuda/driver.h"
 
 namespace dura::cuda {
 
-class Replayable {
+class Replayable final : public Replay {
  public:
-  // Runs `body` on the host while the compute stream captures: what it puts into the stream is kept, nothing of it runs yet. Throws what
-  // body throws, and DriverError where body does what no capture allows; the stream is as before then.
-  Replayable(Device device, const std::function<void()>& body);
-  ~Replayable();
+  // Runs `body` while the stream captures. Throws what body throws, and DriverError where body does what no capture allows; the stream is
+  // as before then.
+  Replayable(Driver& driver, Stream stream, const std::function<void()>& body);
+  ~Replayable() override;
   Replayable(const Replayable&) = delete;
   Replayable& operator=(const Replayable&) = delete;
 
-  // Memory that the work uses must still be where it was.
-  void run();
+  void run() override;
 
  private:
-  Device device_;
-  int work_ = -1;
+  Driver& driver_;
+  Stream stream_;
+  CapturedWork work_;
 };
 
 }  // namespace dura::cuda

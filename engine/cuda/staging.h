@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "engine/cuda/driver.h"
-#include "engine/memory.h"
+#include "engine/core/memory.h"
 
 namespace dura::cuda {
 

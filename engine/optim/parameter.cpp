@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "engine/ops.h"
+#include "engine/core/ops.h"
 
 namespace dura {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/tape.h"
+#include "engine/core/tape.h"
 
 namespace dura {
 

@@ -1,4 +1,4 @@
-"""The integer-hash weights of tests/hash_weights.h in Python: same names, same formulas, same bits. Change both or neither."""
+"""The integer-hash weights of tests/support/hash_weights.h in Python: same names, same formulas, same bits. Change both or neither."""
 import math
 
 import numpy as np

@@ -131,7 +131,7 @@ def main():
     parser.add_argument('--out', default=os.path.join(here, 'golden.txt'))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    lines = [f'# Made by make_golden.py with torch {torch.__version__}, torchvision {torchvision.__version__}, float64. Read by tests/golden_file.h.']
+    lines = [f'# Made by make_golden.py with torch {torch.__version__}, torchvision {torchvision.__version__}, float64. Read by tests/support/golden_file.h.']
     for case in CASES:
         case = {**DEFAULTS, **case}
         model, weights_sum = build(case)

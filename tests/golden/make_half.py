@@ -1,4 +1,4 @@
-"""Prints the checksums that tests/test_engine_dtype.cpp asserts: numpy's float16, and bfloat16 by torch, of 2^20 hashed float32 bit patterns."""
+"""Prints the checksums that tests/engine/test_dtype.cpp asserts: numpy's float16, and bfloat16 by torch, of 2^20 hashed float32 bit patterns."""
 import numpy as np
 import torch
 

@@ -18,7 +18,7 @@ def line(name, values):
 
 
 def maps_of(a, g):
-    """The definitions of models/grad_cam.h on (N,C,h,w) arrays, with whole-array operations."""
+    """The definitions of models/explain/grad_cam.h on (N,C,h,w) arrays, with whole-array operations."""
     relu = lambda v: np.maximum(v, 0)
     with np.errstate(divide='ignore', invalid='ignore'):
         alpha = np.where(g != 0, g**2 / (2 * g**2 + a.sum((2, 3), keepdims=True) * g**3 + 1e-6), 0)

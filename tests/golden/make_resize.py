@@ -1,4 +1,4 @@
-"""Writes resize.txt: Pillow's bilinear and nearest resizes of pictures made from an integer hash (tests/picture_formula.h has the same one).
+"""Writes resize.txt: Pillow's bilinear and nearest resizes of pictures made from an integer hash (tests/support/picture_formula.h has the same one).
 Run: python make_resize.py    (made with Pillow 13.0.0)"""
 import os
 

@@ -10,7 +10,7 @@
 #include "engine/cuda/card/cublas_product.h"
 #include "engine/cuda/card/cudnn_library.h"
 #include "engine/cuda/card/cudnn_plan.h"
-#include "engine/log.h"
+#include "engine/base/log.h"
 
 namespace dura::cuda {
 namespace {

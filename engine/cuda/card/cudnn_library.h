@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura::cuda {
 

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace dura::cuda {
 

@@ -5,10 +5,10 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/cuda/sim/device_code.h"
+#include "engine/cuda/device_code.h"
 #include "engine/cuda/sim/fiber.h"
-#include "engine/formula.h"
-#include "engine/parallel.h"
+#include "engine/core/formula.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cuda::sim {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "engine/cuda/sim/dense_product.h"
-#include "engine/formula.h"
-#include "engine/parallel.h"
+#include "engine/core/formula.h"
+#include "engine/base/parallel.h"
 
 namespace dura::cuda::sim {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/formula.h"
+#include "engine/core/formula.h"
 
 namespace dura::cuda::sim {
 

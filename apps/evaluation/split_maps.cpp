@@ -1,0 +1,157 @@
+#include "apps/evaluation/split_maps.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "models/explain/brain_region.h"
+#include "models/explain/random_weights.h"
+#include "data/image/codec.h"
+#include "engine/base/log.h"
+
+namespace dura {
+
+SplitMaps::SplitMaps(Classifier& model, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
+                     const SplitMapOptions& options)
+    : model_(model),
+      dataset_(dataset),
+      data_(data),
+      data_options_(data_options),
+      options_(options),
+      samples_(spread(dataset.size(), options.limit)) {
+  for (int64_t s : samples_)
+    if (options.tolerance.millimetres && !dataset.sample(s).mask.empty() && dataset.sample(s).mm_per_pixel <= 0)
+      fail_usage("a tolerance in mm needs the size of pixels, and ", dataset.sample(s).file,
+                 " has none. Give the manifest a column mm_per_pixel, or the tolerance in px.");
+  explanations_ = explain(model, dataset, samples_, options.batch, options.explanation);
+}
+
+// The brain's mask where the manifest has a column for it, else the head's outline found in the picture.
+Image SplitMaps::region(size_t i, const Image& gray) const {
+  const std::vector<std::string> extra = data_.manifest.extra_columns();
+  if (std::find(extra.begin(), extra.end(), "brain") != extra.end()) {
+    const ManifestRow& row = data_.manifest.rows[static_cast<size_t>(dataset_.sample(samples_[i]).row)];
+    if (const std::string brain = data_.manifest.value(row, "brain"); !brain.empty())
+      return dataset_.preprocessing().mask(read_mask((std::filesystem::path(data_options_.folder) / brain).string()));
+  }
+  return head_region(gray);
+}
+
+std::vector<ScoredPicture> SplitMaps::score() {
+  std::vector<size_t> with_lesion;
+  std::vector<ScoredSlice> slices;
+  for (size_t i = 0; i < size(); ++i) {
+    const Sample& sample = dataset_.sample(samples_[i]);
+    if (sample.mask.empty()) continue;
+    try {
+      ScoredSlice s{.gray = to_gray(dataset_.image(samples_[i])), .mask = dataset_.mask(samples_[i]), .region = {}};
+      if (std::all_of(s.mask.pixels.begin(), s.mask.pixels.end(), [](uint8_t v) { return v == 0; })) continue;
+      s.region = region(i, s.gray);
+      s.tolerance = options_.tolerance;
+      s.pitch = {.row = sample.mm_per_pixel * static_cast<double>(sample.height) / static_cast<double>(dataset_.height()),
+                 .column = sample.mm_per_pixel * static_cast<double>(sample.width) / static_cast<double>(dataset_.width())};
+      slices.push_back(std::move(s));
+      with_lesion.push_back(i);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      log_warning(sample.file, " is not scored: ", e.what());
+    }
+  }
+  if (with_lesion.empty()) return {};
+
+  // A random network's own predictions are explained, as the model's are.
+  std::vector<int64_t> samples;
+  for (size_t i : with_lesion) samples.push_back(samples_[i]);
+  std::vector<std::vector<HeatMap>> random_maps(with_lesion.size());
+  if (options_.random_networks > 0) {
+    const Tensor images = images_of(dataset_, spread(dataset_.size(), options_.batch));
+    Classifier random(model_.options(), Initialise::no);
+    ExplainOptions own = options_.explanation;
+    own.explained = -1;
+    for (int64_t n = 0; n < options_.random_networks; ++n) {
+      randomise_weights(random, 0, static_cast<uint64_t>(n), images);
+      const std::vector<Explanation> explained = explain(random, dataset_, samples, options_.batch, own);
+      for (size_t k = 0; k < explained.size(); ++k) random_maps[k].push_back(explained[k].map);
+    }
+  }
+
+  std::vector<ScoredPicture> scored;
+  const std::vector<std::string>& classes = model_.classes();
+  for (size_t k = 0; k < with_lesion.size(); ++k) {
+    const Sample& sample = dataset_.sample(samples[k]);
+    const Explanation& e = explanations_[with_lesion[k]];
+    scored.push_back({.file = sample.file,
+                      .label = classes[static_cast<size_t>(sample.label)],
+                      .predicted = classes[static_cast<size_t>(e.predicted)],
+                      .explained = classes[static_cast<size_t>(e.explained)],
+                      .probability = e.probability,
+                      .score = score_picture(slices[k], e.map, random_maps[k])});
+  }
+  return scored;
+}
+
+SanityCheck SplitMaps::sanity(int64_t count) {
+  std::vector<int64_t> samples;
+  for (int64_t i : spread(std::ssize(samples_), count)) samples.push_back(samples_[static_cast<size_t>(i)]);
+  return sanity_check(model_, dataset_, samples, options_.batch, options_.explanation, std::max<int64_t>(1, options_.random_networks));
+}
+
+DeletionCurves SplitMaps::deletion(int64_t count) {
+  std::vector<int64_t> samples;
+  std::vector<Explanation> explanations;
+  for (int64_t i : spread(std::ssize(samples_), count)) {
+    samples.push_back(samples_[static_cast<size_t>(i)]);
+    explanations.push_back(explanations_[static_cast<size_t>(i)]);
+  }
+  return deletion_curves(model_, dataset_, samples, explanations, {.batch = options_.batch});
+}
+
+HeatMapPicture SplitMaps::picture(size_t i) const {
+  const Sample& sample = dataset_.sample(samples_.at(i));
+  const Explanation& e = explanation(i);
+  const std::vector<std::string>& classes = model_.classes();
+  const std::filesystem::path folder = data_options_.folder;
+  HeatMapPicture p{.file = sample.file,
+                   .label = classes[static_cast<size_t>(sample.label)],
+                   .predicted = classes[static_cast<size_t>(e.predicted)],
+                   .explained = classes[static_cast<size_t>(e.explained)],
+                   .probability = e.probability,
+                   .original = read_image((folder / sample.file).string()),
+                   .mask = {},
+                   .map = e.map};
+  if (sample.mask.empty()) return p;
+  try {
+    p.mask = read_mask((folder / sample.mask).string());
+  } catch (const Error& error) {
+    log_warning(sample.file, " is shown without its mask: ", error.what());
+  }
+  return p;
+}
+
+std::vector<size_t> SplitMaps::by_probability(bool right_ones, bool descending) const {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < size(); ++i)
+    if (right(i) == right_ones) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    const double x = explanation(a).probability, y = explanation(b).probability;
+    return descending ? x > y : x < y;
+  });
+  return order;
+}
+
+std::vector<size_t> SplitMaps::wrong(int64_t count) const {
+  std::vector<size_t> order = by_probability(false, true);
+  order.resize(std::min(order.size(), static_cast<size_t>(count)));
+  return order;
+}
+
+std::vector<size_t> SplitMaps::right_answers(int64_t count) const {
+  const std::vector<size_t> order = by_probability(true, false);
+  const size_t room = std::min(order.size(), static_cast<size_t>(count)), first = (room + 1) / 2;
+  std::vector<size_t> chosen(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(first));
+  for (int64_t k : spread(static_cast<int64_t>(order.size() - first), static_cast<int64_t>(room - first)))
+    if (chosen.size() < room) chosen.push_back(order[first + static_cast<size_t>(k)]);
+  return chosen;
+}
+
+}  // namespace dura

@@ -1,0 +1,42 @@
+// How good a classifier is, from true labels and probabilities. Everything in double, everything exact.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/network/answer.h"
+
+namespace dura {
+
+// Rows are true classes, columns predicted ones.
+class Confusion {
+ public:
+  explicit Confusion(int64_t classes) : classes_(classes), counts_(static_cast<size_t>(classes * classes)) {}
+  Confusion(int64_t classes, std::vector<int64_t> counts);
+
+  void add(int32_t label, int32_t predicted, int64_t count = 1) { counts_[index(label, predicted)] += count; }
+  int64_t classes() const { return classes_; }
+  int64_t count(int64_t label, int64_t predicted) const { return counts_[index(label, predicted)]; }
+  int64_t total() const;
+  int64_t support(int64_t label) const;  // rows of a true class
+
+  // 0 where the denominator is 0, as scikit-learn's zero_division=0.
+  double precision(int64_t c) const;
+  double recall(int64_t c) const;
+  double f1(int64_t c) const;
+  double accuracy() const;
+  double balanced_accuracy() const;  // mean recall of the classes that occur
+
+ private:
+  size_t index(int64_t label, int64_t predicted) const { return static_cast<size_t>(label * classes_ + predicted); }
+  int64_t classes_;
+  std::vector<int64_t> counts_;
+};
+
+Confusion confusion_of(const std::vector<int32_t>& labels, const std::vector<int32_t>& predicted, int64_t classes);
+
+// Mean of -log softmax(logits)[label], times weights[label] where weights are given (normalised by the number of rows).
+double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& logits, int64_t classes,
+                const std::vector<double>& weights = {});
+
+}  // namespace dura

@@ -1,0 +1,30 @@
+// How training images are varied, and how often a rare class is shown, as options of dura-train.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/program/program.h"
+#include "data/set/augment_policy.h"
+#include "data/set/class_names.h"
+#include "data/set/loader.h"
+
+namespace dura {
+
+struct AugmentOptions {
+  std::string preset = "none", rare = {};
+  std::vector<std::string> per_class = {};  // "Menin=strong,rotation=30"
+  double oversample = 0;                    // the rare class's share of an epoch; 0: every image once
+
+  void declare(Program& program);
+  // The class named by --rare-class, else the one with the fewest training images (the first of these).
+  int32_t rare_class(const std::vector<int64_t>& training_images, const ClassNames& classes) const;
+  // One per class: what --augment gives it, changed by its --augment-class. UsageError naming the option, what was found and expected.
+  std::vector<AugmentPolicy> policies(const std::vector<int64_t>& training_images, const ClassNames& classes) const;
+  // Of a training epoch.
+  std::vector<LoaderItem> items(const Dataset& training, const ClassNames& classes, uint64_t seed) const;
+};
+
+// "Menin rotation=20,hflip=0.5; Glioma none"
+std::string describe(const std::vector<AugmentPolicy>& policies, const ClassNames& classes);
+
+}  // namespace dura

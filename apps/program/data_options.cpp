@@ -1,0 +1,87 @@
+#include "apps/program/data_options.h"
+
+#include <filesystem>
+#include <set>
+
+#include "data/set/folder_scan.h"
+#include "engine/base/log.h"
+#include "engine/base/sha256.h"
+
+namespace dura {
+
+void DataOptions::declare(Program& program, bool required) {
+  program.heading("Data");
+  program.text("--data", folder, "Folder with the pictures; paths of the manifest are relative to it", {.required = required});
+  program.text("--manifest", manifest, "CSV with file, label, split and more (default: manifest.csv in the folder; see dura-prepare)");
+  program.list("--column", columns, "Other column names of the manifest: label=class");
+  program.list("--classes", classes, "Classes in order, with aliases: Menin=meningioma Glioma (default: the labels in alphabetical order)");
+  program.flag("--allow-leak", allow_leak, "Go on although a patient or group is in two splits");
+  program.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out",
+                 {.min = 0, .max = 1});
+}
+
+Manifest DataOptions::load() const {
+  const std::string beside = (std::filesystem::path(folder) / "manifest.csv").string();
+  if (!manifest.empty()) return read_manifest(manifest, columns);
+  if (std::filesystem::exists(beside)) return read_manifest(beside, columns);
+  FolderScan scan = scan_folder(folder);
+  log_info("found ", scan.manifest.rows.size(), " pictures in ", folder, ", ", scan.other_files, " other files");
+  return std::move(scan.manifest);
+}
+
+DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes) {
+  DataSplits data;
+  data.manifest = options.load();
+  data.rows = rows_by_split(data.manifest);
+  for (const auto& [value, count] : data.rows.left_out)
+    log_info(data.manifest.name, ": ", count, " rows with split '", value, "' are left out");
+  if (!options.classes.empty()) {
+    data.classes = ClassNames(options.classes);
+  } else if (!model_classes.empty()) {
+    data.classes = ClassNames(model_classes);
+  } else {
+    std::set<std::string> labels;
+    for (const auto& rows : data.rows.rows)
+      for (int64_t row : rows) labels.insert(data.manifest.rows[static_cast<size_t>(row)].label);
+    DURA_CHECK(labels.size() != 1, data.manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
+    if (labels.size() >= 2) data.classes = ClassNames({labels.begin(), labels.end()});
+  }
+  if (!model_classes.empty() && data.classes.names() != model_classes) {
+    std::string known;
+    for (const std::string& c : model_classes) known += (known.empty() ? "" : ", ") + c;
+    fail_usage("the model was trained for the classes ", known, " in this order, --classes says ", data.classes.list(),
+               ". Name the model's classes, with aliases where labels differ.");
+  }
+  if (options.allow_leak) {
+    data.allowed_leaks = find_leaks(data.manifest, data.rows);
+    for (const std::string& leak : data.allowed_leaks) log_warning("leak allowed: ", leak);
+  } else {
+    check_no_leak(data.manifest, data.rows);
+  }
+  data.manifest_sha256 = sha256_hex(format_manifest(data.manifest));
+  return data;
+}
+
+void DataSplits::require(Split split, const DataOptions& options) const {
+  DURA_CHECK(!rows[split].empty(), manifest.name, " has no rows in the split '", split_name(split), "'. dura-prepare ", options.folder,
+             " --split new --out manifest.csv divides the pictures into train, val and test.");
+}
+
+std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
+                                          bool require_all_classes) const {
+  require(split, options);
+  return std::make_unique<Dataset>(
+      manifest, rows[split], classes, preprocessing.steps(),
+      DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});
+}
+
+void declare(Program& program, PreprocessingOptions& o) {
+  program.integer("--size", o.size, "Height and width that pictures are resized to", {.min = 32, .max = 2048});
+  program.text("--denoise", o.denoise, "Noise removal: a median of 3x3 or 5x5 pixels, or only of pixels that are salt or pepper",
+               {.choices = PreprocessingOptions::denoisers()});
+  program.number("--clahe", o.clahe, "Clip limit of the adaptive histogram equalisation (CLAHE), 2 is usual; 0: none",
+                 {.min = 0, .max = 1000});
+  program.integer("--clahe-tiles", o.clahe_tiles, "Tiles of CLAHE in either direction", {.min = 1, .max = 256});
+}
+
+}  // namespace dura

@@ -1,0 +1,43 @@
+// The options by which programs name their data, and what they mean.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/program/program.h"
+#include "models/network/model_file.h"
+#include "data/set/dataset.h"
+
+namespace dura {
+
+struct DataOptions {
+  std::string folder, manifest;
+  std::vector<std::string> columns, classes;
+  bool allow_leak = false;
+  double allowed_bad_share = 0.01;
+
+  void declare(Program& program, bool required = true);
+  // manifest.csv of the folder, or the file named by --manifest; a folder per class where there is neither.
+  Manifest load() const;
+};
+
+// A manifest with its splits, checked: no patient or group in two splits unless allowed, every label among the classes.
+struct DataSplits {
+  Manifest manifest;
+  ClassNames classes;
+  SplitRows rows;
+  std::string manifest_sha256;
+  std::vector<std::string> allowed_leaks;  // sentences; only with --allow-leak
+
+  // Throws where the split is empty, naming dura-prepare.
+  void require(Split split, const DataOptions& options) const;
+  std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
+                                bool require_all_classes) const;
+};
+// `model_classes`: of a trained model; used where --classes is not given, and to be matched in number and order where it is.
+DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes = {});
+
+// --size, --denoise, --clahe, --clahe-tiles
+void declare(Program& program, PreprocessingOptions& options);
+
+}  // namespace dura

@@ -1,0 +1,36 @@
+// What gives the class away without the picture being understood: a plane of section, a hospital, an extent, a file type that goes with one
+// class. Each column is tabulated against the class in every split, and judged by how well it alone would classify.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/set/manifest.h"
+
+namespace dura {
+
+struct CrossRow {
+  std::string value;
+  std::array<std::vector<int64_t>, 3> slices;  // by Split and class
+};
+
+struct CrossTable {
+  std::string column;
+  std::vector<CrossRow> rows;  // by value
+  // Mean recall of the classes by the rule "the class that has the largest share of its training slices at this value", by Split; a value
+  // that training lacks counts as a guess. NaN where the split is empty.
+  std::array<double, 3> balanced_accuracy{};
+
+  bool gives_class_away(double limit) const { return balanced_accuracy[0] >= limit; }
+};
+
+// Chance is 1 / classes. At this much of two classes a network has no reason to look at the lesion.
+inline constexpr double shortcut_limit = 0.85;
+
+// `values`: of the column, one per manifest row, binned already (column_bins.h). `labels`: the class of every manifest row, -1 for rows
+// that do not count.
+CrossTable cross_table(const std::string& column, const std::vector<std::string>& values, const std::vector<int32_t>& labels,
+                       const SplitRows& splits, int64_t classes);
+
+}  // namespace dura

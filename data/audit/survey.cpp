@@ -1,0 +1,204 @@
+#include "data/audit/survey.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+#include <set>
+#include <unordered_map>
+
+#include "data/audit/disjoint_sets.h"
+#include "data/image/codec.h"
+#include "data/image/lesion.h"
+#include "engine/base/file.h"
+#include "engine/base/parallel.h"
+#include "engine/base/sha256.h"
+
+namespace dura {
+namespace {
+
+// What is kept of one row's files.
+struct RowSurvey {
+  SliceSurvey slice;
+  std::array<uint64_t, 256> histogram{};
+  std::string digest, slice_error, mask_error;
+  Fingerprint fingerprint;
+};
+
+RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder) {
+  RowSurvey found;
+  try {
+    const std::string path = (folder / row.file).string();
+    const std::vector<uint8_t> bytes = read_file(path, DecodeOptions{}.max_file_bytes);
+    found.digest = sha256_hex(bytes);
+    Image decoded = decode_image(bytes, path);
+    found.slice.height = decoded.height, found.slice.width = decoded.width, found.slice.channels = decoded.channels;
+    const Image image = to_gray(std::move(decoded));
+    found.slice.statistics = picture_statistics(image);
+    for (uint8_t v : image.pixels) ++found.histogram[v];
+    found.fingerprint = fingerprint_of(image);
+  } catch (const Error& e) {
+    found.slice_error = e.what();
+    return found;
+  }
+  if (row.mask.empty()) return found;
+  try {
+    const Image mask = read_mask((folder / row.mask).string());
+    DURA_CHECK(mask.height == found.slice.height && mask.width == found.slice.width, row.mask, ": the mask has ", mask.height, "x",
+               mask.width, " pixels, its slice ", row.file, " has ", found.slice.height, "x", found.slice.width);
+    found.slice.lesion = measure_lesion(mask, row.mm_per_pixel);
+  } catch (const Error& e) {
+    found.mask_error = e.what();
+  }
+  return found;
+}
+
+}  // namespace
+
+double ClassSurvey::mean_level() const {
+  double sum = 0, count = 0;
+  for (size_t v = 0; v < 256; ++v)
+    sum += static_cast<double>(v) * static_cast<double>(histogram[v]), count += static_cast<double>(histogram[v]);
+  return count > 0 ? sum / count : 0;
+}
+
+double ClassSurvey::level_deviation() const {
+  const double mean = mean_level();
+  double sum = 0, count = 0;
+  for (size_t v = 0; v < 256; ++v) {
+    const double d = static_cast<double>(v) - mean;
+    sum += d * d * static_cast<double>(histogram[v]), count += static_cast<double>(histogram[v]);
+  }
+  return count > 0 ? std::sqrt(sum / count) : 0;
+}
+
+int ClassSurvey::level_percentile(double share) const {
+  const double wanted = share * static_cast<double>(std::accumulate(histogram.begin(), histogram.end(), uint64_t{0}));
+  uint64_t below = 0;
+  for (int v = 0; v < 256; ++v)
+    if (static_cast<double>(below += histogram[static_cast<size_t>(v)]) >= wanted) return v;
+  return 255;
+}
+
+double quantile(const std::vector<double>& ascending, double share) {
+  if (ascending.empty()) return 0;
+  const double at = share * static_cast<double>(ascending.size() - 1);
+  const size_t low = static_cast<size_t>(at), high = std::min(low + 1, ascending.size() - 1);
+  return ascending[low] + (at - static_cast<double>(low)) * (ascending[high] - ascending[low]);
+}
+
+void DataSurvey::recount(const Manifest& manifest, const ClassNames& classes_of_manifest) {
+  std::vector<std::array<std::set<std::string>, 3>> patients(classes.size());
+  for (ClassSurvey& c : classes) c.slices = {}, c.left_out = 0;
+  left_out.clear();
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    const ManifestRow& row = manifest.rows[i];
+    const std::optional<int32_t> label = classes_of_manifest.find(row.label);
+    if (!label || std::binary_search(bad_rows.begin(), bad_rows.end(), static_cast<int64_t>(i))) continue;
+    ClassSurvey& c = classes[static_cast<size_t>(*label)];
+    if (const std::optional<Split> split = parse_split(row.split)) {
+      ++c.slices[static_cast<size_t>(*split)];
+      if (!row.patient.empty()) patients[static_cast<size_t>(*label)][static_cast<size_t>(*split)].insert(row.patient);
+    } else {
+      ++c.left_out;
+      ++left_out[row.split];
+    }
+  }
+  for (size_t c = 0; c < classes.size(); ++c)
+    for (size_t s = 0; s < 3; ++s) classes[c].patients[s] = static_cast<int64_t>(patients[c][s].size());
+}
+
+int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
+  DisjointSets sets(manifest.rows.size());
+  std::unordered_map<std::string, size_t> first_of_group;
+  for (size_t i = 0; i < manifest.rows.size(); ++i)
+    if (const std::string& group = manifest.rows[i].group; !group.empty()) sets.join(i, first_of_group.emplace(group, i).first->second);
+  for (const std::vector<int64_t>& same : survey.copies)
+    for (int64_t row : same) sets.join(static_cast<size_t>(row), static_cast<size_t>(same.front()));
+  for (const SimilarRows& pair : survey.similar) sets.join(static_cast<size_t>(pair.first), static_cast<size_t>(pair.second));
+
+  std::unordered_map<size_t, std::vector<size_t>> members;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) members[sets.find(i)].push_back(i);
+  int64_t changed = 0;
+  for (const auto& [root, rows] : members) {
+    if (rows.size() < 2) continue;
+    std::string name;
+    for (size_t row : rows)
+      if (const std::string& group = manifest.rows[row].group; !group.empty() && (name.empty() || group < name)) name = group;
+    if (name.empty()) name = concat("copies of ", manifest.rows[rows.front()].file);
+    for (size_t row : rows)
+      if (manifest.rows[row].group != name) manifest.rows[row].group = name, ++changed;
+  }
+  return changed;
+}
+
+namespace {
+// One row per file: what is byte for byte the same need not be compared.
+std::vector<SimilarRows> similar_rows(const std::vector<int64_t>& rows, std::vector<RowSurvey>& found) {
+  std::set<std::string> seen;
+  std::vector<int64_t> distinct;
+  std::vector<Fingerprint> fingerprints;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (found[i].slice_error.empty() && seen.insert(found[i].digest).second)
+      distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
+  std::vector<SimilarRows> similar;
+  for (const NearCopy& pair : find_near_copies(fingerprints))
+    similar.push_back(
+        {distinct[static_cast<size_t>(pair.first)], distinct[static_cast<size_t>(pair.second)], pair.placement, pair.likeness});
+  return similar;
+}
+}  // namespace
+
+DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder) {
+  DataSurvey survey;
+  for (const std::string& name : classes.names()) survey.classes.push_back({.name = name});
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    if (classes.find(manifest.rows[i].label))
+      rows.push_back(static_cast<int64_t>(i));
+    else
+      ++survey.other_labels[manifest.rows[i].label];
+  }
+  std::vector<RowSurvey> found(rows.size());
+  parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
+    found[static_cast<size_t>(i)] = survey_row(manifest.rows[static_cast<size_t>(rows[static_cast<size_t>(i)])], folder);
+  });
+
+  survey.slices = static_cast<int64_t>(rows.size());
+  std::map<std::string, std::vector<int64_t>> by_digest;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ManifestRow& row = manifest.rows[static_cast<size_t>(rows[i])];
+    const size_t label = static_cast<size_t>(*classes.find(row.label));
+    const RowSurvey& f = found[i];
+    if (!f.digest.empty()) by_digest[f.digest].push_back(rows[i]);
+    if (!f.mask_error.empty()) survey.bad.push_back({row.mask, f.mask_error});
+    if (!f.slice_error.empty()) {
+      survey.bad.push_back({row.file, f.slice_error});
+      survey.bad_rows.push_back(rows[i]);
+      continue;
+    }
+    ClassSurvey& c = survey.classes[label];
+    survey.readable.push_back(f.slice);
+    survey.readable.back().row = rows[i];
+    ++survey.extents[{f.slice.height, f.slice.width}];
+    for (size_t v = 0; v < 256; ++v) c.histogram[v] += f.histogram[v];
+    if (!f.slice.lesion) continue;
+    const LesionSize& lesion = *f.slice.lesion;
+    ++c.masks;
+    c.empty_masks += lesion.pixels == 0;
+    if (lesion.area_mm2 == 0) continue;
+    c.lesion_mm.push_back(lesion.diameter_mm);
+    c.lesion_extent_mm.push_back(lesion.extent_mm);
+    c.lesion_mm2.push_back(lesion.area_mm2);
+  }
+  for (ClassSurvey& c : survey.classes)
+    for (std::vector<double>* sizes : {&c.lesion_mm, &c.lesion_extent_mm, &c.lesion_mm2}) std::sort(sizes->begin(), sizes->end());
+  for (auto& [digest, same] : by_digest)
+    if (same.size() > 1) survey.copies.push_back(std::move(same));
+  std::sort(survey.copies.begin(), survey.copies.end());
+  survey.similar = similar_rows(rows, found);
+  survey.recount(manifest, classes);
+  return survey;
+}
+
+}  // namespace dura

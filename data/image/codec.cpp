@@ -1,0 +1,169 @@
+#include "data/image/codec.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "engine/base/file.h"
+
+namespace dura {
+namespace {
+
+// The decoder's memory. A file of a few bytes can ask for gigabytes; every block is charged to the picture being decoded on this thread.
+thread_local size_t decoder_budget = 0;
+
+struct alignas(16) DecoderBlock {
+  size_t bytes;
+};
+
+void* decoder_allocate(size_t bytes) {
+  if (bytes > decoder_budget) return nullptr;
+  // Zeroed: a damaged file can make the decoder use tables that it never read, and must give the same picture or error every time.
+  void* memory = std::calloc(1, sizeof(DecoderBlock) + bytes);
+  if (!memory) return nullptr;
+  decoder_budget -= bytes;
+  return new (memory) DecoderBlock{bytes} + 1;
+}
+
+void decoder_free(void* p) {
+  if (!p) return;
+  DecoderBlock* block = static_cast<DecoderBlock*>(p) - 1;
+  decoder_budget += block->bytes;
+  std::free(block);
+}
+
+void* decoder_reallocate(void* p, size_t bytes) {
+  void* grown = decoder_allocate(bytes);
+  if (!grown) return nullptr;  // as realloc: the old block stays
+  if (p) std::memcpy(grown, p, std::min(bytes, (static_cast<DecoderBlock*>(p) - 1)->bytes));
+  decoder_free(p);
+  return grown;
+}
+
+}  // namespace
+}  // namespace dura
+
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_MAX_DIMENSIONS 8192
+#define STBI_MALLOC(bytes) dura::decoder_allocate(bytes)
+#define STBI_REALLOC(p, bytes) dura::decoder_reallocate(p, bytes)
+#define STBI_FREE(p) dura::decoder_free(p)
+#include <stb_image.h>
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBI_WRITE_NO_STDIO
+#include <stb_image_write.h>
+
+namespace dura {
+namespace {
+
+template <class T>
+struct DecoderMemory {
+  void operator()(T* p) const { decoder_free(p); }
+};
+
+// Largest need: a 16-bit colour PNG with alpha takes 8 bytes per pixel filtered (in a block grown by doubling), unfiltered and converted.
+void grant_memory(const ImageInfo& info) { decoder_budget = (size_t{64} << 20) + 64 * static_cast<size_t>(info.width * info.height); }
+
+template <class T>
+std::unique_ptr<T[], DecoderMemory<T>> decode(std::span<const uint8_t> bytes, const std::string& name, const ImageInfo& info,
+                                              int channels) {
+  grant_memory(info);
+  const int length = static_cast<int>(bytes.size());
+  int width = 0, height = 0, stored = 0;
+  T* pixels = nullptr;
+  if constexpr (sizeof(T) == 2)
+    pixels = stbi_load_16_from_memory(bytes.data(), length, &width, &height, &stored, channels);
+  else
+    pixels = stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, channels);
+  DURA_CHECK(pixels, name, ": the ", info.format == ImageFormat::png ? "PNG" : "JPEG", " cannot be decoded (", stbi_failure_reason(),
+             "). It is damaged or of an unusual kind.");
+  std::unique_ptr<T[], DecoderMemory<T>> owner(pixels);
+  DURA_CHECK(width == info.width && height == info.height, name, ": the decoder found ", width, "x", height, " pixels, the header says ",
+             info.width, "x", info.height);
+  return owner;
+}
+
+ImageInfo check_limits(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
+  DURA_CHECK(bytes.size() <= options.max_file_bytes, name, ": the file has ", bytes.size(), " bytes, at most ", options.max_file_bytes,
+             " are read");
+  const ImageInfo info = probe_image(bytes, name);
+  const double megapixels = static_cast<double>(info.width) * static_cast<double>(info.height) * 1e-6;
+  DURA_CHECK(info.width <= options.max_side && info.height <= options.max_side && info.width * info.height <= options.max_pixels, name,
+             ": ", info.width, "x", info.height, " is ", megapixels, " megapixels, too large for a slice: at most ", options.max_side,
+             " a side and ", static_cast<double>(options.max_pixels) * 1e-6, " megapixels are read. Shrink it first.");
+  grant_memory(info);  // reading a JPEG's header allocates, too
+  int width = 0, height = 0, channels = 0;
+  DURA_CHECK(stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels) && width == info.width &&
+                 height == info.height,
+             name, ": the decoder does not agree with the header's ", info.width, "x", info.height, " pixels. The file is damaged.");
+  return info;
+}
+
+Image stretch_to_8_bits(const uint16_t* values, Image image) {
+  const auto [low, high] = std::minmax_element(values, values + image.pixels.size());
+  const uint32_t offset = *low, range = std::max(1u, static_cast<uint32_t>(*high) - offset);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<uint8_t>(((values[i] - offset) * 255u + range / 2) / range);
+  return image;
+}
+
+void append_bytes(void* context, void* data, int size) {
+  auto* out = static_cast<std::vector<uint8_t>*>(context);
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  out->insert(out->end(), bytes, bytes + size);
+}
+
+}  // namespace
+
+Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
+  const ImageInfo info = check_limits(bytes, name, options);
+  Image image(info.height, info.width, info.channels <= 2 ? 1 : 3);
+  const int channels = static_cast<int>(image.channels);
+  if (info.bits == 16) return stretch_to_8_bits(decode<uint16_t>(bytes, name, info, channels).get(), std::move(image));
+  const auto pixels = decode<uint8_t>(bytes, name, info, channels);
+  std::copy_n(pixels.get(), image.pixels.size(), image.pixels.begin());
+  return image;
+}
+
+Image decode_mask(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
+  const ImageInfo info = check_limits(bytes, name, options);
+  Image mask(info.height, info.width, 1);
+  const auto fill = [&](const auto* values, int channels, int threshold) {
+    for (size_t i = 0; i < mask.pixels.size(); ++i)
+      mask.pixels[i] = std::any_of(values + i * channels, values + (i + 1) * channels, [&](auto v) { return v >= threshold; }) ? 255 : 0;
+  };
+  const int channels = info.channels <= 2 ? 1 : 3;
+  if (info.bits == 16)
+    fill(decode<uint16_t>(bytes, name, info, channels).get(), channels, 1);
+  else
+    fill(decode<uint8_t>(bytes, name, info, channels).get(), channels, info.format == ImageFormat::png ? 1 : 128);
+  return mask;
+}
+
+Image read_image(const std::string& path, const DecodeOptions& options) {
+  return decode_image(read_file(path, options.max_file_bytes), path, options);
+}
+Image read_mask(const std::string& path, const DecodeOptions& options) {
+  return decode_mask(read_file(path, options.max_file_bytes), path, options);
+}
+
+std::vector<uint8_t> encode_png(const Image& image) {
+  DURA_CHECK(!image.empty(), "encode_png: the image is empty");
+  std::vector<uint8_t> out;
+  const int width = static_cast<int>(image.width), height = static_cast<int>(image.height), channels = static_cast<int>(image.channels);
+  DURA_CHECK(stbi_write_png_to_func(append_bytes, &out, width, height, channels, image.pixels.data(), width * channels), "encode_png: a ",
+             width, "x", height, " image could not be encoded: out of memory");
+  return out;
+}
+
+void write_png(const std::string& path, const Image& image) { write_file_atomically(path, encode_png(image)); }
+
+}  // namespace dura

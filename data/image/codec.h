@@ -1,0 +1,35 @@
+// Pictures from and to files: PNG and JPEG in, PNG out. The only door to stb_image, which trusts its input too much to be used alone:
+// bytes are probed first (probe.h), extents and pixels are limited, and the decoder's memory is capped in proportion to the picture.
+// All functions may be called from several threads at once. Errors name the file, what is wrong with it, and what to do.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/image/image.h"
+#include "data/image/probe.h"
+
+namespace dura {
+
+struct DecodeOptions {
+  int64_t max_side = 8192;                 // pixels
+  int64_t max_pixels = int64_t{40} << 20;  // 40 Mi: a slice has less than one
+  uint64_t max_file_bytes = uint64_t{256} << 20;
+};
+
+// One channel where the file is gray, else three; an alpha channel is dropped. A PNG with 16 bits per channel is stretched from its
+// smallest to its largest value over 0..255, because such slices seldom use the whole range and their high byte alone would leave few
+// levels.
+Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});
+Image read_image(const std::string& path, const DecodeOptions& options = {});
+
+// One channel, 255 inside and 0 outside. Inside is what is not zero in a PNG of any depth, and at least 128 in a JPEG, whose zeros are
+// noisy.
+Image decode_mask(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});
+Image read_mask(const std::string& path, const DecodeOptions& options = {});
+
+std::vector<uint8_t> encode_png(const Image& image);
+void write_png(const std::string& path, const Image& image);  // beside, synced, renamed
+
+}  // namespace dura

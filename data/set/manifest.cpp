@@ -1,0 +1,240 @@
+#include "data/set/manifest.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <unordered_map>
+
+#include "data/set/csv.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace dura {
+namespace {
+
+constexpr std::array<const char*, 7> known_columns = {"file", "label", "split", "group", "patient", "mask", "mm_per_pixel"};
+constexpr uint64_t max_manifest_bytes = uint64_t{256} << 20;  // a million rows; more is the wrong file
+
+bool is_known(const std::string& column) { return std::find(known_columns.begin(), known_columns.end(), column) != known_columns.end(); }
+
+std::string format_number(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+// The text fields by column name; null for mm_per_pixel and unknown columns.
+std::string ManifestRow::*text_field(const std::string& column) {
+  static const std::unordered_map<std::string, std::string ManifestRow::*> fields = {
+      {"file", &ManifestRow::file},   {"label", &ManifestRow::label},     {"split", &ManifestRow::split},
+      {"group", &ManifestRow::group}, {"patient", &ManifestRow::patient}, {"mask", &ManifestRow::mask}};
+  const auto it = fields.find(column);
+  return it == fields.end() ? nullptr : it->second;
+}
+
+// dura's name for each column of the file.
+std::vector<std::string> rename_columns(std::vector<std::string> header, const std::vector<std::string>& rename, const std::string& name) {
+  const std::vector<std::string> original = header;
+  for (const std::string& entry : rename) {
+    const size_t equals = entry.find('=');
+    if (equals == std::string::npos) fail_usage("column '", entry, "': write OURS=THEIRS, for example label=class");
+    const std::string ours = entry.substr(0, equals), theirs = entry.substr(equals + 1);
+    if (!is_known(ours))
+      fail_usage("column '", entry, "': dura has no column '", ours,
+                 "', it knows file, label, split, group, patient, mask and mm_per_pixel");
+    const auto it = std::find(original.begin(), original.end(), theirs);
+    DURA_CHECK(it != original.end(), name, ": there is no column '", theirs, "' to be used as ", ours);
+    header[static_cast<size_t>(it - original.begin())] = ours;
+  }
+  for (size_t i = 0; i < header.size(); ++i)
+    for (size_t k = 0; k < i; ++k) DURA_CHECK(header[i] != header[k], name, ": two columns are called '", header[i], "'");
+  for (const char* required : {"file", "label"})
+    DURA_CHECK(std::find(header.begin(), header.end(), required) != header.end(), name, ": there is no column '", required,
+               "' (found: ", format_csv_row(original).substr(0, 200),
+               "). Columns are separated by commas; another name is given with --column ", required, "=NAME.");
+  return header;
+}
+
+// The path in its shortest form, "a/b.png" for "./a//b.png". Lexical only: a link inside of the data folder is the user's own doing.
+std::string checked_path(const std::string& path, const std::string& where) {
+  const std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
+  DURA_CHECK(!normal.is_absolute(), where, ": '", path, "' is an absolute path. Paths are relative to the data folder.");
+  DURA_CHECK(normal.begin() == normal.end() || *normal.begin() != "..", where, ": '", path, "' leads outside of the data folder");
+  return normal.generic_string();
+}
+
+double parse_mm_per_pixel(const std::string& text, const std::string& where) {
+  if (text.empty()) return 0;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  DURA_CHECK(error == std::errc() && end == text.data() + text.size() && std::isfinite(value) && value > 0, where, ": mm_per_pixel is '",
+             text, "', expected a positive number or nothing");
+  return value;
+}
+
+// At most three: a message, not a listing.
+std::string describe_examples(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (size_t i = 0; i < std::min<size_t>(3, sentences.size()); ++i) text += (i ? "; " : "") + sentences[i];
+  return text + (sentences.size() > 3 ? "; ..." : "");
+}
+
+}  // namespace
+
+const char* split_name(Split split) {
+  constexpr std::array<const char*, 3> names = {"train", "val", "test"};
+  return names[static_cast<size_t>(split)];
+}
+
+std::optional<Split> parse_split(const std::string& name) {
+  for (Split split : all_splits)
+    if (name == split_name(split)) return split;
+  return std::nullopt;
+}
+
+std::vector<std::string> Manifest::extra_columns() const {
+  std::vector<std::string> extra;
+  std::copy_if(columns.begin(), columns.end(), std::back_inserter(extra), [](const std::string& c) { return !is_known(c); });
+  return extra;
+}
+
+std::string Manifest::value(const ManifestRow& row, const std::string& column) const {
+  if (const auto field = text_field(column)) return row.*field;
+  if (column == "mm_per_pixel") return row.mm_per_pixel > 0 ? format_number(row.mm_per_pixel) : "";
+  const std::vector<std::string> extra = extra_columns();
+  const auto it = std::find(extra.begin(), extra.end(), column);
+  if (it == extra.end()) fail_usage(name, " has no column '", column, "'");
+  return row.extra.at(static_cast<size_t>(it - extra.begin()));
+}
+
+void Manifest::set_extra_column(const std::string& column, const std::vector<std::string>& values) {
+  DURA_CHECK(!is_known(column) && values.size() == rows.size(), name, ": column '", column, "' cannot be set with ", values.size(),
+             " values for ", rows.size(), " rows");
+  const std::vector<std::string> extra = extra_columns();
+  const auto at = static_cast<size_t>(std::find(extra.begin(), extra.end(), column) - extra.begin());
+  if (at == extra.size()) columns.push_back(column);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].extra.resize(std::max(rows[i].extra.size(), at + 1));
+    rows[i].extra[at] = values[i];
+  }
+}
+
+Manifest read_manifest(const std::string& path, const std::vector<std::string>& rename) {
+  return parse_manifest(read_text_file(path, max_manifest_bytes), path, rename);
+}
+
+Manifest parse_manifest(const std::string& text, const std::string& name, const std::vector<std::string>& rename) {
+  const CsvTable table = parse_csv(text, name);
+  Manifest manifest{.name = name, .columns = rename_columns(table.header, rename, name), .rows = {}};
+  DURA_CHECK(!table.rows.empty(), name, ": there are no rows, only the names of the columns");
+  std::unordered_map<std::string, int64_t> line_of_file;
+  for (const CsvRow& fields : table.rows) {
+    const std::string where = concat(name, " line ", fields.line);
+    ManifestRow row;
+    row.line = fields.line;
+    for (size_t i = 0; i < fields.fields.size(); ++i) {
+      if (const auto field = text_field(manifest.columns[i]))
+        row.*field = fields.fields[i];
+      else if (manifest.columns[i] == "mm_per_pixel")
+        row.mm_per_pixel = parse_mm_per_pixel(fields.fields[i], where);
+      else
+        row.extra.push_back(fields.fields[i]);
+    }
+    DURA_CHECK(!row.file.empty(), where, ": the field `file` is empty");
+    DURA_CHECK(!row.label.empty(), where, ": the field `label` is empty");
+    row.file = checked_path(row.file, where);
+    if (!row.mask.empty()) row.mask = checked_path(row.mask, where);
+    const auto [first, is_new] = line_of_file.emplace(row.file, fields.line);
+    DURA_CHECK(is_new, where, ": '", row.file, "' is listed twice, first in line ", first->second);
+    manifest.rows.push_back(std::move(row));
+  }
+  return manifest;
+}
+
+std::string format_manifest(const Manifest& manifest) {
+  std::vector<std::string> columns = manifest.columns;
+  for (const char* column : known_columns) {
+    const auto has_value = [&](const ManifestRow& row) { return !manifest.value(row, column).empty(); };
+    if (std::find(columns.begin(), columns.end(), column) == columns.end() &&
+        std::any_of(manifest.rows.begin(), manifest.rows.end(), has_value))
+      columns.emplace_back(column);
+  }
+  std::string text = format_csv_row(columns);
+  std::vector<std::string> fields;
+  for (const ManifestRow& row : manifest.rows) {
+    fields.clear();
+    size_t extra = 0;
+    for (const std::string& column : columns) fields.push_back(is_known(column) ? manifest.value(row, column) : row.extra.at(extra++));
+    text += format_csv_row(fields);
+  }
+  return text;
+}
+
+void write_manifest(const std::string& path, const Manifest& manifest) { write_file_atomically(path, format_manifest(manifest)); }
+
+SplitRows rows_by_split(const Manifest& manifest) {
+  SplitRows splits;
+  for (size_t i = 0; i < manifest.rows.size(); ++i) {
+    const std::string& value = manifest.rows[i].split;
+    if (const std::optional<Split> split = parse_split(value))
+      splits.rows[static_cast<size_t>(*split)].push_back(static_cast<int64_t>(i));
+    else
+      ++splits.left_out[value];
+  }
+  return splits;
+}
+
+std::vector<int32_t> class_indices(const Manifest& manifest, const std::vector<int64_t>& rows, const ClassNames& classes,
+                                   bool require_all) {
+  std::vector<int32_t> indices;
+  std::vector<int64_t> counts(static_cast<size_t>(classes.size()), 0);
+  const ManifestRow* unknown = nullptr;
+  int64_t unknown_rows = 0;
+  for (int64_t i : rows) {
+    const ManifestRow& row = manifest.rows[static_cast<size_t>(i)];
+    if (const std::optional<int32_t> index = classes.find(row.label)) {
+      indices.push_back(*index);
+      ++counts[static_cast<size_t>(*index)];
+    } else {
+      if (!unknown) unknown = &row;
+      ++unknown_rows;
+    }
+  }
+  if (unknown)
+    fail(manifest.name, unknown->line ? concat(" line ", unknown->line) : "", ": label '", unknown->label, "' is not among the classes ",
+         classes.list(), " (", unknown_rows, " such rows). Name it as an alias (CLASS=", unknown->label,
+         "), or leave the rows out by another value in `split`.");
+  for (size_t c = 0; require_all && c < counts.size(); ++c)
+    DURA_CHECK(counts[c] > 0, manifest.name, ": no row of class ", classes[static_cast<int64_t>(c)], " among ", rows.size(),
+               " rows; every one of the classes ", classes.list(), " is needed. Is its label spelt differently, or its folder missing?");
+  return indices;
+}
+
+std::vector<std::string> find_leaks(const Manifest& manifest, const SplitRows& splits) {
+  std::vector<std::string> leaks;
+  for (const auto& [what, field] : {std::pair{"patient", &ManifestRow::patient}, std::pair{"group", &ManifestRow::group}}) {
+    std::map<std::string, std::array<int64_t, 3>> slices;
+    for (Split split : all_splits)
+      for (int64_t i : splits[split]) {
+        const std::string& who = manifest.rows[static_cast<size_t>(i)].*field;
+        if (!who.empty()) ++slices[who][static_cast<size_t>(split)];
+      }
+    for (const auto& [who, counts] : slices) {
+      if (std::count(counts.begin(), counts.end(), 0) >= 2) continue;
+      std::string places;
+      for (Split split : all_splits)
+        if (const int64_t n = counts[static_cast<size_t>(split)])
+          places += concat(places.empty() ? "" : ", ", split_name(split), " (", n, ")");
+      leaks.push_back(concat(what, " ", who, " is in ", places));
+    }
+  }
+  return leaks;
+}
+
+void check_no_leak(const Manifest& manifest, const SplitRows& splits) {
+  const std::vector<std::string> leaks = find_leaks(manifest, splits);
+  DURA_CHECK(leaks.empty(), manifest.name, ": ", leaks.size(), " patients or groups are in two splits: ", describe_examples(leaks),
+             ". Scores would be too good. Let dura-prepare split anew, or allow it explicitly with --allow-leak.");
+}
+
+}  // namespace dura

@@ -1,0 +1,228 @@
+#include "engine/base/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+namespace dura {
+
+namespace {
+
+std::string system_reason(int error) { return std::generic_category().message(error); }
+
+const char* reading_advice(int error) {
+  switch (error) {
+    case ENOENT:
+      return "Check the path.";
+    case ENOTDIR:
+      return "A part of the path is a file, not a directory. Check the path.";
+    case EACCES:
+    case EPERM:
+      return "You may not read it: change its permissions or run as its owner.";
+    case EMFILE:
+    case ENFILE:
+      return "Too many files are open: raise the limit (ulimit -n).";
+    default:
+      return "Copy the file again or check the disk.";
+  }
+}
+
+const char* writing_advice(int error) {
+  switch (error) {
+    case ENOENT:
+      return "Its directory does not exist: create it or choose another.";
+    case ENOTDIR:
+      return "A part of the path is a file, not a directory. Choose another path.";
+    case EISDIR:
+    case ENOTEMPTY:
+    case EEXIST:
+      return "A directory of this name is in the way. Choose another path.";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "You may not write there: choose a directory that is yours.";
+    case ENOSPC:
+    case EDQUOT:
+      return "The disk is full: free some space or choose another directory.";
+    case EFBIG:
+      return "The file may not grow further: raise the limit on file sizes (ulimit -f) or choose another file system.";
+    case ENAMETOOLONG:
+      return "The name is too long: choose a shorter one.";
+    case ELOOP:
+      return "A symbolic link is in the way of the temporary file: remove it.";
+    default:
+      return "Check the disk or choose another directory.";
+  }
+}
+
+int open_retrying(const char* path, int flags, mode_t mode = 0) {
+  int descriptor;
+  do descriptor = ::open(path, flags, mode);
+  while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+// Some file systems cannot sync a directory and say EINVAL: there the rename is as durable as it gets.
+int sync_directory(const std::filesystem::path& directory) {
+  const int descriptor = open_retrying(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return errno == EACCES ? 0 : errno;  // a directory may be writable and yet not readable
+  const int error = ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
+  ::close(descriptor);
+  return error;
+}
+
+}  // namespace
+
+InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
+  // O_NONBLOCK: opening a pipe without a writer would wait for ever. It has no effect on regular files.
+  descriptor_ = open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) {
+    const int error = errno;
+    fail(path.string(), ": cannot be opened: ", system_reason(error), ". ", reading_advice(error));
+  }
+  struct stat status {};
+  const bool known = ::fstat(descriptor_, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    ::close(descriptor_);
+    fail(path.string(), known && S_ISDIR(status.st_mode) ? ": is a directory" : ": is not a regular file",
+         ", a file was expected. Check the path.");
+  }
+  size_ = static_cast<uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+size_t InputFile::read(void* into, size_t bytes) {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = ::read(descriptor_, static_cast<char*>(into) + done, bytes - done);
+    if (got == 0) break;
+    if (got < 0) {
+      const int error = errno;
+      if (error == EINTR) continue;
+      fail(path_.string(), ": cannot be read: ", system_reason(error), ". ", reading_advice(error));
+    }
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+namespace {
+
+template <class Container>
+Container read_whole(const std::filesystem::path& path, uint64_t max_bytes) {
+  InputFile file(path);
+  DURA_CHECK(file.size() <= max_bytes, path.string(), ": has ", file.size(), " bytes, at most ", max_bytes,
+             " are accepted here. Is it the right file?");
+  Container contents;
+  try {
+    contents.resize(static_cast<size_t>(file.size()));
+  } catch (const std::bad_alloc&) {
+    fail(path.string(), ": has ", file.size(), " bytes, more than there is free memory. Close other programs or use a smaller file.");
+  }
+  const size_t got = file.read(contents.data(), contents.size());
+  char beyond;
+  DURA_CHECK(got == contents.size() && file.read(&beyond, 1) == 0, path.string(), ": changed while it was being read (", file.size(),
+             " bytes when opened). Wait until its writer is done and try again.");
+  return contents;
+}
+
+}  // namespace
+
+std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t max_bytes) {
+  return read_whole<std::vector<uint8_t>>(path, max_bytes);
+}
+
+std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes) { return read_whole<std::string>(path, max_bytes); }
+
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path), temporary_(path) {
+  DURA_CHECK(path.has_filename(), "'", path.string(), "': is not the path of a file. Give a file name.");
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail_writing("written", EISDIR);
+  temporary_ += ".tmp";
+  open_temporary();
+}
+
+void AtomicFile::open_temporary() {
+  // The lock tells a file that another process is writing from one that a killed process left behind. Between open and lock the other
+  // process may have renamed the file into place: then the lock is on the finished file, and the temporary one is opened anew.
+  for (;;) {
+    descriptor_ = open_retrying(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (descriptor_ < 0) fail_writing("created", errno);
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(descriptor_);
+      descriptor_ = -1;
+      fail(path_.string(), ": is being written by another process (", temporary_.string(),
+           " is locked). Wait for it or choose another path.");
+    }
+    struct stat opened {
+    }, named{};
+    const bool current = ::fstat(descriptor_, &opened) == 0 && ::stat(temporary_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+                         opened.st_dev == named.st_dev;
+    if (current) break;
+    ::close(descriptor_);
+  }
+  if (::ftruncate(descriptor_, 0) != 0) {
+    const int error = errno;
+    close_and_remove();
+    fail_writing("created", error);
+  }
+}
+
+AtomicFile::~AtomicFile() { close_and_remove(); }
+
+void AtomicFile::close_and_remove() noexcept {
+  if (descriptor_ < 0) return;
+  ::unlink(temporary_.c_str());
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+void AtomicFile::fail_writing(const char* step, int error) const {
+  fail(path_.string(), ": cannot be ", step, " (after ", written_, " bytes): ", system_reason(error), ". ", writing_advice(error));
+}
+
+void AtomicFile::write(std::span<const uint8_t> bytes) {
+  DURA_CHECK(descriptor_ >= 0, path_.string(), ": was written to after commit()");
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(descriptor_, bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      fail_writing("written", errno);
+    }
+    written_ += static_cast<uint64_t>(put);
+    bytes = bytes.subspan(static_cast<size_t>(put));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size())); }
+
+void AtomicFile::commit() {
+  DURA_CHECK(descriptor_ >= 0, path_.string(), ": was committed twice");
+  if (::fsync(descriptor_) != 0) fail_writing("written to the disk", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing("renamed into place", errno);
+  const int descriptor = descriptor_;
+  descriptor_ = -1;  // from here on there is no temporary file to remove
+  if (::close(descriptor) != 0 && errno != EINTR) fail_writing("closed", errno);
+  if (const int error = sync_directory(path_.parent_path())) fail_writing("made durable", error);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace dura

@@ -1,0 +1,182 @@
+#include "engine/base/parallel.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/base/check.h"
+
+namespace dura {
+namespace {
+
+// A hint to the processor that this thread only waits.
+inline void pause_a_moment() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
+// fewer. A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of
+// a worker, the loop ends without it.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { index = i, work(); });
+  }
+  ~ThreadPool() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+      job_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (std::thread& w : workers_) w.join();
+  }
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(int64_t tasks, const std::function<void(int64_t)>& task) {
+    {
+      std::lock_guard lock(mutex_);
+      task_ = &task;
+      tasks_ = tasks;
+      next_.store(0);
+      error_ = nullptr;
+      open_ = true;
+      job_.fetch_add(1);
+    }
+    wake_.notify_all();
+    take_tasks();
+    {
+      std::lock_guard lock(mutex_);
+      open_ = false;
+    }
+    // The last tasks end within microseconds of each other: spin a little before giving the core away.
+    for (int spin = 0; joined_.load(std::memory_order_acquire) != 0; ++spin) {
+      if (spin < 1000) {
+        pause_a_moment();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void take_tasks() {
+    inside = true;
+    for (int64_t i; (i = next_.fetch_add(1)) < tasks_;) {
+      try {
+        (*task_)(i);
+      } catch (...) {
+        std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+        next_.store(tasks_);
+      }
+    }
+    inside = false;
+  }
+  void work() {
+    for (uint64_t seen = 0;;) {
+      // The next job usually follows within some 10 us; sleeping and waking costs as much.
+      for (int spin = 0; spin < 1000 && job_.load(std::memory_order_acquire) == seen; ++spin) pause_a_moment();
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return job_.load() != seen; });
+        seen = job_.load();
+        if (stop_) return;
+        if (!open_) continue;  // came too late
+        joined_.fetch_add(1);
+      }
+      take_tasks();
+      joined_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+ public:
+  static thread_local bool inside;  // true while this thread runs a task: nested loops run in line
+  static thread_local int index;
+
+ private:
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> job_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> joined_{0};  // workers inside the job
+  const std::function<void(int64_t)>* task_ = nullptr;
+  int64_t tasks_ = 0;
+  std::exception_ptr error_;
+  bool open_ = false;
+  bool stop_ = false;
+};
+
+thread_local bool ThreadPool::inside = false;
+thread_local int ThreadPool::index = 0;  // only a pool's own threads have another
+
+int default_threads() {
+  if (const char* text = std::getenv("DURA_THREADS")) {
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || n < 1 || n > 1024) fail_usage("DURA_THREADS is '", text, "'. It must be a number from 1 to 1024.");
+    return static_cast<int>(n);
+  }
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::mutex pool_mutex;  // one parallel loop at a time: a second caller (a loader thread) runs its own loop in line
+
+std::atomic<int> pool_size{0};  // 0: no pool yet
+
+std::unique_ptr<ThreadPool>& pool() {
+  static std::unique_ptr<ThreadPool> p = std::make_unique<ThreadPool>(default_threads());
+  pool_size.store(p->size());
+  return p;
+}
+
+}  // namespace
+
+void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task) {
+  if (tasks <= 0) return;
+  if (tasks > 1 && !ThreadPool::inside) {
+    std::unique_lock lock(pool_mutex, std::try_to_lock);
+    if (lock.owns_lock() && pool()->size() > 1) return pool()->run(tasks, task);
+  }
+  for (int64_t i = 0; i < tasks; ++i) task(i);
+}
+
+void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  DURA_CHECK(grain > 0, "parallel_ranges: the grain must be positive, got ", grain);
+  parallel_for((count + grain - 1) / grain, [&](int64_t i) { body(i * grain, std::min(count, (i + 1) * grain)); });
+}
+
+int worker_index() { return ThreadPool::index; }
+
+InlineLoops::InlineLoops() : outer_(ThreadPool::inside) { ThreadPool::inside = true; }
+InlineLoops::~InlineLoops() { ThreadPool::inside = outer_; }
+
+int num_threads() {
+  // Without the lock where possible: a running loop holds it, and its tasks may ask.
+  if (const int size = pool_size.load()) return size;
+  std::lock_guard lock(pool_mutex);
+  return pool()->size();
+}
+
+void set_num_threads(int threads) {
+  if (threads < 1) fail_usage("the number of threads must be at least 1, got ", threads);
+  std::lock_guard lock(pool_mutex);
+  if (pool()->size() != threads) pool() = std::make_unique<ThreadPool>(threads);
+  pool_size.store(threads);
+}
+
+}  // namespace dura

@@ -1,0 +1,67 @@
+// Every differentiable operation. Each is one function in ops_*.cpp: shape check, forward, backward rule.
+// An op is recorded when a Tape is there and one of its inputs needs a gradient; otherwise it runs in inference form and keeps nothing.
+#pragma once
+#include "engine/core/backend.h"
+#include "engine/core/tape.h"
+
+namespace dura {
+
+// x (N,H,W,C), w (K,R,S,C) -> (N,P,Q,K) with P = (H + 2*padding - R)/stride + 1: the cross-correlation that the field calls convolution.
+Var conv2d(const Var& x, const Var& w, const ConvOptions& options = {});
+
+enum class BatchNormMode : uint8_t { batch_statistics, stored_statistics };
+
+// y = gamma*(x - mean)/sqrt(var + eps) + beta per channel (Ioffe and Szegedy 2015). With batch statistics the running ones are updated:
+// running = (1-momentum)*running + momentum*batch. With stored statistics they are constants: dx = dy*gamma/sqrt(var+eps).
+struct BatchNormArgs {
+  Var gamma, beta;                        // (K) [stat]
+  Tensor running_mean, running_variance;  // (K) [stat]
+  double eps = 1e-5, momentum = 0.1;
+  bool unbiased_running = true;  // PyTorch stores M/(M-1) of the batch variance, Keras the biased one
+  BatchNormMode mode = BatchNormMode::stored_statistics;
+  uint64_t version = 0;  // of everything that makes the folded scale; 0: never the same
+};
+Var batch_norm(const Var& x, const BatchNormArgs& bn);
+
+// relu(batch_norm(conv2d(x, w)) + residual): the unit of the model, one node. `residual` may be undefined, relu may be off.
+Var conv_bn_act(const Var& x, const Var& w, const ConvOptions& options, const BatchNormArgs& bn, const Var& residual = {},
+                bool relu = true);
+
+Var relu(const Var& x);
+Var add(const Var& a, const Var& b);  // same shape and dtype
+
+struct PoolOptions {
+  int64_t kernel = 3, stride = 2, padding = 1;
+  bool ceil_mode = false;  // the last window may begin inside and end outside
+};
+Var max_pool2d(const Var& x, const PoolOptions& options);
+Var global_mean(const Var& x);  // (N,H,W,C) -> (N,C)
+
+// x (N,C), w (K,C), b (K) -> (N,K); b may be undefined
+Var linear(const Var& x, const Var& w, const Var& b);
+
+// Inverted dropout: kept elements are divided by 1-p (Srivastava et al. 2014). Which are kept depends on (key, row_keys[n], element within
+// the row) alone: the same for any batch order, thread count and device. row_keys: i32 (N,2)
+Var dropout(const Var& x, double p, uint64_t key, const Tensor& row_keys);
+
+Tensor softmax(const Tensor& logits);  // (N,K), in [stat] precision; not recorded: the loss below has its own
+
+struct CrossEntropy {
+  Var loss;              // one element
+  Tensor probabilities;  // (N,K)
+};
+// Softmax and weighted cross-entropy in one: logits (N,K), labels i32 (N), class_weights (K) [stat] or undefined for 1.
+CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor& class_weights = {},
+                           const CrossEntropyOptions& options = {});
+
+Var cast(const Var& x, DType dtype);                // the gradient is cast back
+Var scale_loss(const Var& x, const Tensor& state);  // x * state[loss_scale]
+
+// [stat] of backend.h
+inline DType stat_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
+
+// The extents of a convolution or pooling; throws a message that names `op` when they do not fit.
+ConvGeometry conv_geometry(const char* op, const Shape& x, const Shape& w, const ConvOptions& options);
+ConvGeometry pool_geometry(const Shape& x, const PoolOptions& options);
+
+}  // namespace dura

@@ -1,0 +1,78 @@
+#include "engine/core/trace.h"
+
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "engine/core/backend.h"
+#include "engine/core/formula.h"
+
+namespace dura {
+namespace {
+
+thread_local const std::string* current_label = nullptr;
+const std::string no_label;
+
+TraceSink& sink() {
+  static TraceSink s;
+  return s;
+}
+
+template <class T>
+double mean_of(const std::vector<char>& bytes, double (*value)(T)) {
+  const T* data = reinterpret_cast<const T*>(bytes.data());
+  const size_t count = bytes.size() / sizeof(T);
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) sum += value(data[i]);
+  return count ? sum / static_cast<double>(count) : 0;
+}
+
+double mean_of(const std::vector<char>& bytes, DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return mean_of<float>(bytes, [](float v) { return double{v}; });
+    case DType::f64:
+      return mean_of<double>(bytes, [](double v) { return v; });
+    case DType::f16:
+      return mean_of<f16>(bytes, [](f16 v) { return double{formula::from_f16(v)}; });
+    case DType::bf16:
+      return mean_of<bf16>(bytes, [](bf16 v) { return double{formula::from_bf16(v)}; });
+    case DType::i32:
+      return mean_of<int32_t>(bytes, [](int32_t v) { return double(v); });
+    case DType::u8:
+      return mean_of<uint8_t>(bytes, [](uint8_t v) { return double(v); });
+  }
+  return 0;
+}
+
+}  // namespace
+
+Label::Label(std::string name) : name_(std::move(name)), outer_(current_label) { current_label = &name_; }
+Label::~Label() { current_label = outer_; }
+const std::string& Label::current() { return current_label ? *current_label : no_label; }
+
+void set_trace_sink(TraceSink s) { sink() = std::move(s); }
+bool tracing() { return static_cast<bool>(sink()); }
+
+void OpTrace::write(const Tensor& result) {
+  if (!result.defined() || !result.raw()) return;  // on `meta` there are no bytes to report
+  // While planning only what outlives the step has bytes.
+  if (&backend(result.device()) != &device_backend(result.device())) return;
+  if (result.device() != Device::cpu && result.numel() > 0) {
+    // A CUDA device works on behind the caller's back; reading one element waits for it.
+    double element = 0;
+    backend(result.device()).download(result.slice(0, {1}), &element);
+  }
+  if (milliseconds_ < 0) milliseconds_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  std::vector<char> bytes(result.bytes());
+  backend(result.device()).download(result, bytes.data());
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
+  char numbers[96];
+  std::snprintf(numbers, sizeof numbers, " ms=%.3f mean=%.9e checksum=%016llx", milliseconds_, mean_of(bytes, result.dtype()),
+                static_cast<unsigned long long>(hash));
+  const std::string& label = Label::current();
+  sink()(concat(direction_, " ", op_, " ", label.empty() ? "-" : label, " ", dtype_name(result.dtype()), " ", result.shape(), numbers));
+}
+
+}  // namespace dura

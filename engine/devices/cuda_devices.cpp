@@ -1,0 +1,88 @@
+#include "engine/devices/cuda_devices.h"
+
+#include "engine/cuda/card/card_driver.h"
+#include "engine/cuda/sim/sim_driver.h"
+
+namespace dura::cuda {
+
+// The backend (cuda_backend.cu) as compiled by the C++ compiler, and by nvcc.
+namespace simulated {
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher);
+}
+#if defined(DURA_HAS_CUDA)
+namespace card {
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher);
+}
+#endif
+
+namespace {
+
+// Tells the driver which tensors live where.
+class Watcher final : public BlockWatcher {
+ public:
+  explicit Watcher(Driver& driver) : driver_(driver) {}
+  void begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) override {
+    driver_.tensor_begins(data, bytes, capacity, what, container);
+  }
+  void ends(void* data) override { driver_.tensor_ends(data); }
+
+ private:
+  Driver& driver_;
+};
+
+// One CUDA device of this process, made when it is first used and never destroyed: tensors with static lifetime may outlive main().
+struct CudaDevice {
+  Driver& driver;
+  Stream stream;
+  Watcher watcher;
+  std::shared_ptr<MemorySource> memory;
+  std::unique_ptr<Backend> backend;
+
+  CudaDevice(Driver& d, decltype(&simulated::make_backend) make)
+      : driver(d),
+        stream(d.create_stream()),
+        watcher(d),
+        memory(std::make_shared<CachingPool>(
+            RawMemory{[&d](size_t bytes) { return d.allocate(bytes); }, [&d](void* block) { d.release(block); }, true}, &watcher)),
+        backend(make(d, stream, memory, &watcher)) {}
+};
+
+CudaDevice& cuda_device(Device device) {
+  if (const std::string reason = why_not(device); !reason.empty())
+    fail_usage("device ", device_name(device), ": ", reason, ". Use --device cpu.");
+#if defined(DURA_HAS_CUDA)
+  if (device == Device::cuda) {
+    static auto* card_device = new CudaDevice(*make_card_driver().release(), card::make_backend);
+    return *card_device;
+  }
+#endif
+  static auto* simulated_device = new CudaDevice(sim::sim_driver(), simulated::make_backend);
+  return *simulated_device;
+}
+
+}  // namespace
+
+bool in_this_build(Device device) {
+#if defined(DURA_HAS_CUDA)
+  return device == Device::cuda || device == Device::cuda_sim;
+#else
+  return device == Device::cuda_sim;
+#endif
+}
+
+std::string why_not(Device device) {
+  if (!in_this_build(device)) return "this build of dura has no CUDA";
+#if defined(DURA_HAS_CUDA)
+  if (device == Device::cuda) {
+    static const std::string reason = why_no_card();
+    return reason;
+  }
+#endif
+  return "";
+}
+
+Driver& driver_of(Device device) { return cuda_device(device).driver; }
+Stream compute_stream(Device device) { return cuda_device(device).stream; }
+Backend& backend_of(Device device) { return *cuda_device(device).backend; }
+
+}  // namespace dura::cuda

@@ -1,0 +1,100 @@
+#include "models/explain/deletion_curve.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "models/network/answer.h"
+#include "data/image/resize.h"
+#include "engine/base/random.h"
+
+namespace dura {
+
+namespace {
+
+HeatMap random_map(const HeatMap& like, uint64_t key) {
+  HeatMap map{like.height, like.width, {}};
+  Random random(key);
+  for (size_t i = 0; i < like.values.size(); ++i) map.values.push_back(static_cast<float>(random.uniform()));
+  return map;
+}
+
+Image blurred(const Image& image, int64_t by) {
+  const Image small = resize_bilinear(image, std::max<int64_t>(1, image.height / by), std::max<int64_t>(1, image.width / by));
+  return resize_bilinear(small, image.height, image.width);
+}
+
+// The probability of `c` for each of the images, which are RGB and of one extent.
+std::vector<double> probabilities(Classifier& model, const std::vector<Image>& images, int32_t c, int64_t batch) {
+  std::vector<double> result;
+  const auto K = static_cast<int64_t>(model.classes().size());
+  for (size_t first = 0; first < images.size(); first += static_cast<size_t>(batch)) {
+    const size_t end = std::min(images.size(), first + static_cast<size_t>(batch));
+    const Tensor pixels = Tensor::empty({static_cast<int64_t>(end - first), images[0].height, images[0].width, 3}, DType::u8,
+                                        model.options().backbone.tensors.device, "images");
+    std::vector<uint8_t> bytes;
+    for (size_t i = first; i < end; ++i) bytes.insert(bytes.end(), images[i].pixels.begin(), images[i].pixels.end());
+    backend(pixels.device()).upload(bytes.data(), pixels);
+    const std::vector<double> p = softmax_rows(download_as_double(model(model.normalize(pixels)).value()), K);
+    for (size_t i = 0; i < end - first; ++i) result.push_back(p[i * static_cast<size_t>(K) + static_cast<size_t>(c)]);
+  }
+  return result;
+}
+
+}  // namespace
+
+double ProbabilityLine::area() const {
+  double sum = 0;
+  for (size_t i = 1; i < probability.size(); ++i) sum += (probability[i - 1] + probability[i]) / 2;
+  return probability.size() > 1 ? sum / static_cast<double>(probability.size() - 1) : 0;
+}
+
+std::vector<int64_t> hottest_first(const HeatMap& map, const HeatMap& tie_break, int64_t height, int64_t width) {
+  const std::vector<float> heat = resize(map, height, width).values, other = resize(tie_break, height, width).values;
+  std::vector<int64_t> order(heat.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  const auto rank = [&](int64_t i) { return std::pair(heat[static_cast<size_t>(i)], other[static_cast<size_t>(i)]); };
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return rank(a) > rank(b); });
+  return order;
+}
+
+Image replaced(const Image& image, const Image& by, const std::vector<int64_t>& order, int64_t count) {
+  DURA_CHECK(image.height == by.height && image.width == by.width && image.channels == by.channels, "pixels of a ", by.height, "x",
+             by.width, " picture cannot replace those of a ", image.height, "x", image.width, " one");
+  Image out = image;
+  for (int64_t k = 0; k < count; ++k)
+    std::copy_n(&by.pixels[static_cast<size_t>(order[static_cast<size_t>(k)] * image.channels)], image.channels,
+                &out.pixels[static_cast<size_t>(order[static_cast<size_t>(k)] * image.channels)]);
+  return out;
+}
+
+DeletionCurves deletion_curves(Classifier& model, const Dataset& dataset, const std::vector<int64_t>& samples,
+                               const std::vector<Explanation>& explanations, const DeletionOptions& o) {
+  DURA_CHECK(samples.size() == explanations.size() && !samples.empty() && o.steps > 0, "deletion curves: ", samples.size(), " pictures, ",
+             explanations.size(), " maps, ", o.steps, " steps");
+  DeletionCurves curves{.pictures = static_cast<int64_t>(samples.size())};
+  const auto points = static_cast<size_t>(o.steps + 1);
+  for (size_t k = 0; k < points; ++k) curves.share.push_back(static_cast<double>(k) / static_cast<double>(o.steps));
+  for (ProbabilityLine* line : {&curves.deletion, &curves.insertion, &curves.random_deletion, &curves.random_insertion})
+    line->probability.assign(points, 0);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Image image = to_rgb(dataset.image(samples[i])), blur = blurred(image, o.blur);
+    const int64_t pixels = image.height * image.width;
+    const uint64_t key = random_key(o.seed, "random maps") + dataset.sample(samples[i]).key;
+    const HeatMap random = random_map(explanations[i].map, key);
+    const auto follow = [&](const Image& from, const Image& to, const std::vector<int64_t>& order, ProbabilityLine& line) {
+      std::vector<Image> images;
+      for (int64_t k = 0; k <= o.steps; ++k) images.push_back(replaced(from, to, order, pixels * k / o.steps));
+      const std::vector<double> p = probabilities(model, images, explanations[i].explained, o.batch);
+      for (size_t k = 0; k < points; ++k) line.probability[k] += p[k] / static_cast<double>(samples.size());
+    };
+    const std::vector<int64_t> hottest = hottest_first(explanations[i].map, random, image.height, image.width),
+                               any = hottest_first(random, random, image.height, image.width);
+    follow(image, blur, hottest, curves.deletion);
+    follow(blur, image, hottest, curves.insertion);
+    follow(image, blur, any, curves.random_deletion);
+    follow(blur, image, any, curves.random_insertion);
+  }
+  return curves;
+}
+
+}  // namespace dura

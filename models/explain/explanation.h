@@ -1,0 +1,38 @@
+// The network's answers with their heat maps, on the host: for one batch, or for pictures of a data set.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "models/explain/heat_map.h"
+#include "data/set/dataset.h"
+#include "models/explain/grad_cam.h"
+
+namespace dura {
+
+struct Explanation {
+  int32_t predicted = 0, explained = 0;  // classes
+  double probability = 0;                // of the predicted class
+  HeatMap map;
+};
+
+struct ExplainOptions {
+  CamMethod method = CamMethod::grad_cam;
+  int stage = 4;
+  int32_t explained = -1;  // a class, for all pictures; -1: each one's predicted class
+  // Cells of the map lie where their receptive fields are centred, instead of in the middles of equal shares of the picture.
+  bool by_receptive_field = false;
+};
+
+// images: u8 (N,H,W,3) on the CPU. The model is on its own device and not in training mode.
+std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& options);
+
+// Of `samples` of the data set, in their order, `batch` pictures at a time.
+std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, const std::vector<int64_t>& samples, int64_t batch,
+                                 const ExplainOptions& options);
+
+// u8 images (N,H,W,3) on the CPU of `samples` of the data set.
+Tensor images_of(const Dataset& dataset, const std::vector<int64_t>& samples);
+// `count` of 0 ... size-1, evenly spread; all where there are no more, or where count is 0.
+std::vector<int64_t> spread(int64_t size, int64_t count);
+
+}  // namespace dura

@@ -1,0 +1,39 @@
+// A heat map on the host: raw values of one picture, rows from the top, as coarse as the stage of the network that it was made at.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "data/image/image.h"
+#include "engine/core/backend.h"
+
+namespace dura {
+
+// Where the middles of a map's cells lie along one side of the picture: that of cell i at first + i * step, in shares of the side. By
+// default (step 0) each cell has an equal share of the side and lies in its middle.
+struct CellMiddles {
+  double first = 0, step = 0;
+};
+
+struct HeatMap {
+  int64_t height = 0, width = 0;
+  std::vector<float> values;
+  CellMiddles rows = {}, columns = {};
+
+  bool has_evidence() const;  // some value is greater than 0
+};
+
+// Where the map's cells lie in a picture of this extent.
+MapPlacement placement(const HeatMap& map, int64_t height, int64_t width);
+// Bilinear between the middles of the cells, edges repeated: with equal shares equal to OpenCV's resize with INTER_LINEAR.
+HeatMap resize(const HeatMap& map, int64_t height, int64_t width);
+// (v - min) / (1e-7 + max - min), as pytorch-grad-cam scales its maps for showing. Throws Error for values that are not finite.
+HeatMap normalise(const HeatMap& map);
+
+// Otsu's threshold (1979) on 256 levels from the smallest to the largest value: what is greater belongs to the upper class. The largest
+// value itself where all are equal: then nothing is greater.
+double otsu_threshold(const std::vector<float>& values);
+
+// The pixel of a height x width picture under the middle of the map's largest value; the first of equals.
+Pixel peak_of(const HeatMap& map, int64_t height, int64_t width);
+
+}  // namespace dura

@@ -1,0 +1,48 @@
+#include "models/explain/heat_map_picture.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "data/image/drawing.h"
+#include "data/image/resize.h"
+
+namespace dura {
+
+namespace {
+
+bool mask_fits(const HeatMapPicture& p) { return p.mask.height == p.original.height && p.mask.width == p.original.width; }
+
+}  // namespace
+
+std::string HeatMapPicture::caption() const {
+  char share[16];
+  std::snprintf(share, sizeof share, "%.2f", probability);
+  std::string text = predicted + " " + share;
+  if (!label.empty()) text += right() ? ", right" : ", wrong: is " + label;
+  if (explained != predicted) text += ", map for " + explained;
+  if (!map.has_evidence()) text += ", no positive evidence";
+  if (!mask.empty() && !mask_fits(*this)) text += ", mask has another extent";
+  return text;
+}
+
+Image draw(const HeatMapPicture& p, int64_t height, Device device) {
+  Image slice = to_rgb(p.original), mask = mask_fits(p) ? p.mask : Image();
+  if (height > 0 && height != slice.height) {
+    const int64_t width = std::max<int64_t>(1, (slice.width * height + slice.height / 2) / slice.height);
+    slice = resize_bilinear(slice, height, width);
+    if (!mask.empty()) mask = resize_nearest(mask, height, width);
+  }
+  Image hot = overlay(slice, p.map, {.device = device});
+  std::string caption = p.caption();
+  if (!mask.empty()) {
+    draw_outline(hot, mask, {255, 255, 255});
+    caption += ", line: lesion";
+  }
+  if (p.map.has_evidence()) {
+    draw_cross(hot, peak_of(p.map, hot.height, hot.width));
+    caption += ", cross: highest";
+  }
+  return with_whole_caption(beside({slice, hot, color_bar(slice.height)}), caption);
+}
+
+}  // namespace dura

@@ -1,0 +1,42 @@
+// What the scores of many heat maps say together: over all pictures with a lesion, by class, and where the network was right or wrong.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/explain/heat_map_score.h"
+
+namespace dura {
+
+struct ScoredPicture {
+  std::string file, label, predicted, explained;  // class names
+  double probability = 0;                         // of the predicted class
+  PictureScore score;
+  bool right() const { return label == predicted; }
+};
+
+struct ScoreGroup {
+  std::string name;  // "all", a class, "right", "wrong"
+  int64_t pictures = 0, without_evidence = 0;
+  std::array<MapScore, guesses> means{};  // by Guess
+  double random_maps_with_evidence = 0;   // share
+  // Chance of at least so many hits by points drawn anywhere in the region: binomial with the mean chance. Slices of one patient are
+  // alike, so true chances are larger.
+  double p_value = 1;
+  const MapScore& operator[](Guess g) const { return means[static_cast<size_t>(g)]; }
+};
+
+// "all" first, then `classes` by true class, then "right" and "wrong"; groups without pictures are left out. No pictures: no groups.
+std::vector<ScoreGroup> score_groups(const std::vector<ScoredPicture>& pictures, const std::vector<std::string>& classes);
+
+// A table for people: header and rows of equal length, a row for each guess in each group.
+std::vector<std::vector<std::string>> score_table(const std::vector<ScoreGroup>& groups);
+// One sentence about the first group; `what` names the maps.
+std::string score_sentence(const std::vector<ScoreGroup>& groups, const std::string& what);
+// The table in columns, under that sentence.
+std::string score_text(const std::vector<ScoreGroup>& groups, const std::string& what);
+
+// P(X >= hits) for X ~ Binomial(trials, p), by summing logarithms of terms.
+double binomial_tail(int64_t trials, int64_t hits, double p);
+
+}  // namespace dura

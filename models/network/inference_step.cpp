@@ -1,0 +1,46 @@
+#include "models/network/inference_step.h"
+
+namespace dura {
+namespace {
+
+class InferenceMode {
+ public:
+  explicit InferenceMode(Classifier& model) : model_(model), was_training_(model.training()) { model.set_training(false); }
+  ~InferenceMode() { model_.set_training(was_training_); }
+  InferenceMode(const InferenceMode&) = delete;
+  InferenceMode& operator=(const InferenceMode&) = delete;
+
+ private:
+  Classifier& model_;
+  bool was_training_;
+};
+
+}  // namespace
+
+InferenceStep::InferenceStep(Classifier& model, const Shape& images, bool capture) : model_(model) {
+  const TensorOptions& t = model.options().backbone.tensors;
+  images_ = Tensor::zeros(images, DType::u8, t.device, "images");
+  logits_ = Tensor::zeros({images[0], static_cast<int64_t>(model.classes().size())}, t.compute, t.device, "logits");
+  const auto body = [&model](const Tensor& input, const Tensor& output) {
+    const InferenceMode mode(model);
+    backend(output.device()).copy(model(model.normalize(input)).value(), output);
+  };
+  const auto body_of_batch = [this, body](int64_t n) {
+    const Shape& s = images_.shape();
+    body(Tensor::empty({n, s[1], s[2], s[3]}, DType::u8, images_.device()),
+         Tensor::empty({n, logits_.shape()[1]}, logits_.dtype(), logits_.device()));
+  };
+  step_ = std::make_unique<CapturedStep>(
+      t.device, [this, body] { body(images_, logits_); },
+      CapturedStepOptions{.name = "inference", .capture = capture, .batch = images[0], .body_of_batch = body_of_batch});
+}
+
+const Tensor& InferenceStep::run(const Tensor& images) {
+  DURA_CHECK(images.shape() == images_.shape() && images.dtype() == DType::u8, "inference: images ", describe(images), " for an input ",
+             describe(images_));
+  backend(images_.device()).upload(images.raw(), images_);
+  step_->run();
+  return logits_;
+}
+
+}  // namespace dura

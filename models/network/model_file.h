@@ -1,0 +1,42 @@
+// A trained classifier as one file: its tensors in torchvision's names and layout, and everything that is needed to use it rightly as
+// metadata: classes and their order, architecture, input convention, image size and preprocessing. And backbones from files of others.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/image/preprocessing_options.h"
+#include "models/network/classifier.h"
+#include "weights/load.h"
+
+namespace dura {
+
+struct ModelFile {
+  std::unique_ptr<Classifier> model;
+  PreprocessingOptions preprocessing;
+  std::string sha256;  // of the file
+};
+
+// Metadata: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input, dura.dropout, and those of the
+// preprocessing.
+void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing);
+// Throws Error for a file that dura-train did not write, naming what is missing; "the file has 2 classes" where `expected_classes` differ
+// in number, name or order.
+ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors,
+                     const std::vector<std::string>& expected_classes = {});
+
+// "v1" / "v1_5", "padded" / "ceil", "torch" / "caffe"; UsageError for anything else.
+ResNetVariant parse_variant(const std::string& name);
+StemPool parse_stem_pool(const std::string& name);
+InputConvention parse_input(const std::string& name);
+const char* name_of(ResNetVariant v);
+const char* name_of(StemPool p);
+const char* name_of(InputConvention c);
+
+// Copies a file's tensors into the model's backbone, whatever head the file has. Convolutions that it lacks keep their initial values, and
+// their BatchNorm is reset to (1, 0, 0, 1): their names are returned. Tensors of blocks that the model does not have are an error; others
+// (a head, a stem's bias, which the BatchNorm behind it makes meaningless) are named in the log and left out.
+std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file);
+
+}  // namespace dura

@@ -1,0 +1,176 @@
+// dura-gradcam from outside: scores against masks, pictures that are not square, and masks that cannot be used.
+#include "tests/support/catch.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/file.h"
+#include "tests/support/program_output.h"
+#include "tests/support/texture_data.h"
+#include "weights/safetensors.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Contains;
+
+namespace {
+
+// Six pictures of the test split with masks in the manifest; the extents are TextureData's.
+struct MaskedData {
+  TextureData data{{.train = 0, .val = 0, .test = 6}};
+
+  // Masks for the first `masks` pictures, 12x12 pixels of lesion in each.
+  explicit MaskedData(int64_t masks, const std::string& extra_column = "", const std::string& extra_value = "") {
+    std::string manifest = "file,label,split,mask" + (extra_column.empty() ? "" : "," + extra_column) + "\n";
+    for (int64_t i = 0; i < 6; ++i) {
+      Image mask(32 + i % 9, 32 + i % 7, 1);
+      for (int64_t r = 4; r < 16; ++r) std::fill_n(mask.row(r) + 4, 12, uint8_t{255});
+      if (i < masks) write_picture(data.folder, concat("m", i, ".png"), mask);
+      manifest += concat("p", i, ".png,", i % 3 ? "usual" : "rare", ",test,", i < masks ? concat("m", i, ".png") : "",
+                         extra_column.empty() ? "" : "," + extra_value, "\n");
+    }
+    data.folder.write("manifest.csv", manifest);
+  }
+  std::vector<std::string> arguments(const std::string& model, const std::string& maps, const std::vector<std::string>& more = {},
+                                     const char* random_networks = "1") const {
+    return joined({"--model", model, "--data", data.path(), "--out", maps, "--random-networks", random_networks}, more);
+  }
+};
+
+nlohmann::json scores_of(const std::string& maps) { return nlohmann::json::parse(read_text_file(maps + "/heat_maps.json", 1 << 22)); }
+
+}  // namespace
+
+TEST_CASE("gradcam scores its maps where the manifest has masks", "[apps][gradcam]") {
+  const MaskedData masked(5);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  const ProgramRun run =
+      must_run("dura-gradcam",
+               masked.arguments(model, maps,
+                                {"--explain", "usual", "--method", "hirescam", "--stage", "layer2", "--sanity", "2", "--deletion", "2"}));
+  CHECK_THAT(run.output, Contains("(hirescam at layer2, tolerance 0 px) on 5 pictures with a lesion") && Contains("random weights"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("on 5 pictures with a lesion") && Contains("brightest point"));
+  const nlohmann::json json = scores_of(maps);
+  CHECK(json["maps"] == 6);
+  CHECK(json["explain"] == "usual");
+  CHECK(json["random_networks"] == 1);
+  CHECK(json["groups"][0]["pictures"] == 5);
+  CHECK(json["sanity"].size() == 7);
+  CHECK(json["sanity"][0]["rank_correlation"].get<double>() == Approx(1));
+  CHECK(json["sanity"][6]["randomised"] == "stem");
+  CHECK(json["deletion"]["pictures"] == 2);
+  CHECK(json["deletion"]["insertion"]["probability"].size() == 21);
+  CHECK(json["groups"][1]["group"] == "rare");
+  CHECK(json["groups"][1]["pictures"] == 2);
+  CHECK_THAT(read_text_file(maps + "/heat_maps.csv", 1 << 20), Contains("p0.png,rare,") && !Contains("p5.png"));
+}
+
+TEST_CASE("networks with random weights that nobody asked for have no scores", "[apps][gradcam]") {
+  const MaskedData masked(5);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  const ProgramRun run = must_run("dura-gradcam", masked.arguments(model, maps, {}, "0"));
+  CHECK_THAT(run.output, Contains("brightest point") && !Contains("random weights"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("brightest point") && !Contains("random weights"));
+  const nlohmann::json scores = scores_of(maps)["groups"][0]["scores"];
+  CHECK(scores["random_weights"]["pointing"].is_null());
+  CHECK(scores["brightest"]["pointing"].is_number());
+  const CsvTable table = table_of(maps + "/heat_maps.csv");
+  CHECK(cell(table, 0, "random_weights_energy").empty());
+  CHECK(!cell(table, 0, "network_energy").empty());
+}
+
+TEST_CASE("without masks gradcam's tables of scores are there and empty", "[apps][gradcam]") {
+  const MaskedData masked(0);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  must_run("dura-gradcam", masked.arguments(model, maps));
+  CHECK(scores_of(maps)["maps"] == 6);
+  CHECK(scores_of(maps)["groups"].empty());
+  const std::string csv = read_text_file(maps + "/heat_maps.csv", 1 << 20);
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1);
+}
+
+TEST_CASE("gradcam's methods, limit and tolerance reach its scores", "[apps][gradcam]") {
+  const MaskedData masked(6, "mm_per_pixel", "2");
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  std::vector<std::string> raw;
+  for (const char* method : {"gradcam", "gradcam++", "layercam"}) {
+    const std::string maps = out / method;
+    must_run("dura-gradcam",
+             masked.arguments(model, maps, {"--method", method, "--stage", "layer3", "--limit", "3", "--tolerance", "200mm"}));
+    const nlohmann::json json = scores_of(maps);
+    CHECK(json["method"] == method);
+    CHECK(json["maps"] == 3);
+    CHECK(json["tolerance"] == "200 mm");
+    // Nothing is further away from the lesion than that.
+    CHECK(json["groups"][0]["scores"]["random_point"]["pointing"] == 1);
+    CHECK(json["groups"][0]["scores"]["network"]["pointing"] == 1);
+    CHECK(json["groups"][0]["scores"]["random_point"]["energy"] < 1);
+    raw.push_back(read_text_file(maps + "/maps.safetensors", 1 << 20));
+  }
+  CHECK(raw[0] != raw[1]);
+  CHECK(raw[1] != raw[2]);
+  for (const std::vector<std::string>& bad :
+       {std::vector<std::string>{"--method", "scorecam"}, {"--tolerance", "5"}, {"--stage", "layer9"}})
+    CHECK(run_program("dura-gradcam", masked.arguments(model, out / "bad", bad)).code == 2);
+}
+
+TEST_CASE("gradcam names masks that cannot be used and scores the other pictures", "[apps][gradcam]") {
+  const MaskedData masked(6);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  write_picture(masked.data.folder, "m1.png", Image(20, 20, 1, 255));  // another extent than its picture
+  std::filesystem::remove(masked.data.folder / "m2.png");
+  masked.data.folder.write("m3.png", "no picture");
+  write_picture(masked.data.folder, "m4.png", Image(36, 36, 1));  // no lesion
+  const ProgramRun run = must_run("dura-gradcam", masked.arguments(model, maps));
+  CHECK_THAT(run.output, Contains("p1.png is not scored") && Contains("p2.png is not scored") && Contains("p3.png is not scored"));
+  CHECK_THAT(run.output, Contains("on 2 pictures with a lesion"));
+  CHECK_THAT(run.output, Contains("6 overlays"));
+  const std::string page = read_text_file(maps + "/index.html", 1 << 24);
+  CHECK_THAT(page, Contains("mask has another extent"));
+  CHECK_FALSE(page.find("p0.png") == std::string::npos);
+
+  // Millimetres without the size of pixels: refused before anything is computed.
+  const ProgramRun millimetres = run_program("dura-gradcam", masked.arguments(model, out / "mm", {"--tolerance", "5mm"}));
+  CHECK(millimetres.code == 2);
+  CHECK_THAT(millimetres.output, Contains("p0.png has none") && Contains("mm_per_pixel"));
+}
+
+TEST_CASE("gradcam says plainly when a map has no positive evidence, and shows the picture as it is", "[apps][gradcam]") {
+  const TextureData data({.train = 0, .val = 0, .test = 2});
+  const TemporaryFolder out;
+  Classifier model({.backbone = {.depth = 18}, .classes = {"rare", "usual"}});
+  // Features are not negative, so nothing speaks for either class.
+  const Tensor against = Tensor::empty(model.head().weight.shape(), DType::f32, Device::cpu);
+  std::fill_n(against.data<float>(), against.numel(), -1.0f);
+  model.head().weight.assign(against);
+  const std::string file = out / "model.safetensors", maps = out / "maps";
+  write_model(file, model, {.size = 32});
+  const ProgramRun run = must_run("dura-gradcam", {"--model", file, "--out", maps, data.path() + "/p0.png", data.path() + "/p1.png"});
+  CHECK_THAT(run.output, Contains("p0.png") && Contains("no positive evidence") && Contains("2 maps, 2 without positive evidence"));
+  CHECK_THAT(read_text_file(maps + "/index.html", 1 << 24), Contains("2 without positive evidence"));
+  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
+  REQUIRE(raw.contains("p0.png"));
+  for (int64_t i = 0; i < raw.at("p0.png").numel(); ++i) CHECK(raw.at("p0.png").value(i) == 0);
+  CHECK(std::filesystem::exists(maps + "/p0.png.png"));
+}
+
+TEST_CASE("gradcam keeps pictures of the same name in different folders apart", "[apps][gradcam]") {
+  const TextureData data({.train = 0, .val = 0, .test = 1});
+  const TemporaryFolder out;
+  for (const char* name : {"a/slice.png", "b/slice.png"}) write_picture(out, name, texture(name[0], name[0] == 'a', 32, 32));
+  const std::string model = write_initial_model(out / "model.safetensors"), maps = out / "maps";
+  must_run("dura-gradcam", {"--model", model, "--out", maps, out / "a/slice.png", out / "b/slice.png", data.path() + "/p0.png"});
+  const StateDict raw = read_safetensors(maps + "/maps.safetensors");
+  CHECK(raw.size() == 3);
+  CHECK(raw.contains("p0.png"));
+  int64_t overlays = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(maps))
+    overlays += entry.path().string().find("slice.png.png") != std::string::npos;
+  CHECK(overlays == 2);
+}

@@ -1,0 +1,46 @@
+// Where a run's files go: made, tried and protected before any work is done.
+#include "tests/support/catch.h"
+
+#include <filesystem>
+
+#include "apps/program/program.h"
+#include "apps/program/run_directory.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace dura;
+namespace fs = std::filesystem;
+
+TEST_CASE("a run directory is made with its parents and holds only whole files", "[training]") {
+  const TemporaryFolder folder;
+  const fs::path path = fs::path(folder.path()) / "runs" / "first";
+  const RunDirectory run(path, false);
+  CHECK(fs::is_directory(path));
+  CHECK(fs::is_empty(path));  // the trial file is gone
+  run.write("config.toml", "epochs = 3\n");
+  CHECK(read_text_file(path / "config.toml", 1000) == "epochs = 3\n");
+  run.write_provenance({{"weights", "none"}, {"manifest_sha256", "00"}});
+  const std::string json = read_text_file(path / "run.json", 10000);
+  for (const std::string& part : {std::string("\"weights\": \"none\""), "\"dura\": \"" + dura_version() + "\"",
+                                  std::string("\"processor\""), std::string("\"threads\"")})
+    CHECK(json.find(part) != std::string::npos);
+}
+
+TEST_CASE("a finished run is not overwritten, and is continued only when asked", "[training]") {
+  const TemporaryFolder folder;
+  RunDirectory(folder.path(), false).write_provenance({});
+  CHECK_THROWS_AS(RunDirectory(folder.path(), false), UsageError);
+  CHECK_NOTHROW(RunDirectory(folder.path(), true));
+  CHECK_NOTHROW(RunDirectory(folder / "new/run", true));  // nothing to go on with: begins
+}
+
+TEST_CASE("a folder that cannot be made or written stops the run before it begins", "[training]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("a_file", "x");
+  CHECK_THROWS_AS(RunDirectory(file, false), Error);
+  CHECK_THROWS_AS(RunDirectory(file + "/below", false), Error);
+  // Even root cannot write there.
+  CHECK_THROWS_WITH(RunDirectory("/proc/dura-run", false), Catch::Contains("/proc/dura-run"));
+  CHECK_THROWS_AS(RunDirectory("/proc/self", false), Error);
+}

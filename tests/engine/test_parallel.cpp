@@ -1,0 +1,76 @@
+#include "tests/support/catch.h"
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "engine/base/parallel.h"
+
+using namespace dura;
+
+TEST_CASE("parallel_for runs every task once, for any number of threads", "[engine][parallel]") {
+  const int before = num_threads();
+  for (int threads : {1, 2, 5}) {
+    set_num_threads(threads);
+    CHECK(num_threads() == threads);
+    for (int64_t tasks : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
+      std::atomic<int> wrong_index{0};
+      for (int repeat = 0; repeat < 50; ++repeat)
+        parallel_for(tasks, [&](int64_t i) {
+          ++runs[static_cast<size_t>(i)];
+          if (worker_index() < 0 || worker_index() >= threads) ++wrong_index;
+        });
+      int wrong = 0;
+      for (const auto& r : runs) wrong += r != 50;
+      CHECK(wrong == 0);
+      CHECK(wrong_index == 0);
+    }
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("No two tasks that run at the same time have the same worker index", "[engine][parallel]") {
+  const int before = num_threads();
+  set_num_threads(4);
+  std::vector<std::atomic<int>> inside(4);
+  std::atomic<int> shared{0};
+  parallel_for(2000, [&](int64_t) {
+    std::atomic<int>& mine = inside[static_cast<size_t>(worker_index())];
+    if (mine.fetch_add(1) != 0) ++shared;
+    for (int i = 0; i < 100; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+    mine.fetch_sub(1);
+  });
+  CHECK(shared == 0);
+  set_num_threads(before);
+}
+
+TEST_CASE("parallel_for: nested loops run in line, exceptions reach the caller, and the pool goes on", "[engine][parallel]") {
+  const int before = num_threads();
+  set_num_threads(3);
+  std::atomic<int> count{0};
+  parallel_for(8, [&](int64_t) {
+    parallel_for(8, [&](int64_t) { ++count; });
+    if (num_threads() != 3) count = -1000;  // may be asked from inside a task
+  });
+  CHECK(count == 64);
+  for (int repeat = 0; repeat < 20; ++repeat)
+    CHECK_THROWS_WITH(parallel_for(100, [](int64_t i) { DURA_CHECK(i != 50, "task ", i, " failed"); }), "task 50 failed");
+  count = 0;
+  parallel_for(100, [&](int64_t) { ++count; });
+  CHECK(count == 100);
+  set_num_threads(before);
+}
+
+TEST_CASE("parallel_for from several threads at once", "[engine][parallel]") {
+  std::atomic<int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 100; ++repeat) parallel_for(50, [&](int64_t i) { sum += i; });
+    });
+  for (std::thread& t : callers) t.join();
+  CHECK(sum == 4 * 100 * 49 * 50 / 2);
+}

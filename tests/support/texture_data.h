@@ -1,0 +1,70 @@
+// A data set that a network learns in seconds: stripes that rise against stripes that fall, with noise, as small gray pictures in a folder
+// with a manifest; and a small weight file for it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "models/network/model_file.h"
+#include "data/set/csv.h"
+#include "data/image/codec.h"
+#include "engine/core/formula.h"
+#include "tests/support/temporary_folder.h"
+
+namespace dura::test {
+
+inline Image texture(int64_t number, bool rising, int64_t height, int64_t width) {
+  Image image(height, width, 1);
+  for (int64_t r = 0; r < height; ++r)
+    for (int64_t c = 0; c < width; ++c) {
+      const int64_t along = (rising ? r + c : r - c) + 4096 + number;
+      const uint64_t noise = formula::mix64(static_cast<uint64_t>((number * 512 + r) * 512 + c)) % 64;
+      image.at(r, c) = static_cast<uint8_t>(64 + (along / 4 % 2 ? 96 : 0) + noise);
+    }
+  return image;
+}
+
+inline void write_picture(const TemporaryFolder& folder, const std::string& name, const Image& image) {
+  const std::vector<uint8_t> png = encode_png(image);
+  folder.write(name, {png.begin(), png.end()});
+}
+
+struct TextureCounts {
+  int64_t train = 24, val = 8, test = 8;
+};
+
+// Every third picture is of class "rare", the others of class "usual"; 32 to 40 pixels high and wide; files p0.png, p1.png, ...
+struct TextureData {
+  TemporaryFolder folder;
+
+  explicit TextureData(const TextureCounts& counts = {}) {
+    std::string manifest = "file,label,split,patient\n";
+    int64_t i = 0;
+    const auto add = [&](const char* split, int64_t count) {
+      for (const int64_t end = i + count; i < end; ++i) {
+        write_picture(folder, concat("p", i, ".png"), texture(i, i % 3 == 0, 32 + i % 9, 32 + i % 7));
+        manifest += concat("p", i, ".png,", i % 3 == 0 ? "rare" : "usual", ",", split, ",P", i, "\n");
+      }
+    };
+    add("train", counts.train);
+    add("val", counts.val);
+    add("test", counts.test);
+    folder.write("manifest.csv", manifest);
+  }
+  const std::string& path() const { return folder.path(); }
+  std::string manifest() const { return folder / "manifest.csv"; }
+};
+
+// A ResNet-18 with this seed's initial weights as a model file for pictures of 32x32.
+inline std::string write_initial_model(const std::string& file, const std::vector<std::string>& classes = {"rare", "usual"},
+                                       uint64_t seed = 7) {
+  Classifier model({.backbone = {.depth = 18}, .classes = classes, .seed = seed});
+  write_model(file, model, {.size = 32});
+  return file;
+}
+
+inline std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+}  // namespace dura::test
