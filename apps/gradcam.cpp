@@ -11,6 +11,7 @@
 #include "data/image/codec.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "models/predictor.h"
 
 namespace {
 
@@ -51,17 +52,16 @@ HeatMapPicture picture(const std::string& file, const Explanation& e, const Clas
           .map = e.map};
 }
 
-int explain_files(const Options& o, ModelFile& file) {
-  const ClassNames classes(file.model->classes());
+int explain_files(const Options& o, Device device) {
+  Predictor predictor(o.model, {.tensors = {.device = device}});
+  const ClassNames classes(predictor.classes());
   const ExplainOptions explanation = o.explanation(classes);
-  HeatMapPage page(o.out, file.model->options().backbone.tensors.device);
+  HeatMapPage page(o.out);
   int64_t bad = 0;
   for (const std::string& name : o.files) {
     try {
-      const Image original = read_image(name), prepared = to_rgb(file.preprocessing.steps().slice(original));
-      const Tensor pixels = Tensor::empty({1, prepared.height, prepared.width, 3}, DType::u8, Device::cpu);
-      std::copy(prepared.pixels.begin(), prepared.pixels.end(), pixels.data<uint8_t>());
-      HeatMapPicture p = picture(display_name(name, o.files), explain(*file.model, pixels, explanation).front(), classes);
+      const Image original = read_image(name);
+      HeatMapPicture p = picture(display_name(name, o.files), predictor.explain(original, explanation), classes);
       p.original = original;
       std::cout << name << ": " << p.caption() << std::endl;
       page.add_map(p.file, p.map);
@@ -78,7 +78,8 @@ int explain_files(const Options& o, ModelFile& file) {
   return 0;
 }
 
-int explain_split(const Options& o, ModelFile& file) {
+int explain_split(const Options& o, Device device) {
+  const ModelFile file = read_model(o.model, {.device = device});
   const std::optional<Split> split = parse_split(o.split);
   if (!split) fail_usage("--split ", o.split, ": use train, val or test");
   const Tolerance tolerance = parse_tolerance(o.tolerance);
@@ -90,7 +91,7 @@ int explain_split(const Options& o, ModelFile& file) {
                   .limit = o.limit,
                   .random_networks = o.random_networks,
                   .tolerance = tolerance});
-  HeatMapPage page(o.out, file.model->options().backbone.tensors.device);
+  HeatMapPage page(o.out);
   for (size_t i = 0; i < maps.size(); ++i) page.add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
 
   const std::vector<ScoredPicture> scored = maps.score();
@@ -166,7 +167,6 @@ int main(int argc, char** argv) {
   o.data.declare(program, false);
   return program.run(argc, argv, [&] {
     if (o.files.empty() == o.data.folder.empty()) fail_usage("name pictures, or a data folder with --data: one of the two");
-    ModelFile file = read_model(o.model, {.device = program.device()});
-    return o.files.empty() ? explain_split(o, file) : explain_files(o, file);
+    return o.files.empty() ? explain_split(o, program.device()) : explain_files(o, program.device());
   });
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/base/check.h"
+#include "models/network/answer.h"
 
 namespace dura {
 namespace {
@@ -68,14 +69,11 @@ double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& l
                 const std::vector<double>& weights) {
   DURA_CHECK(logits.size() == labels.size() * static_cast<size_t>(classes), "log loss: ", logits.size(), " logits for ", labels.size(),
              " rows of ", classes, " classes");
+  const std::vector<double> logs = log_sum_exp_rows(logits, classes);
   double total = 0;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    const double* row = logits.data() + i * static_cast<size_t>(classes);
-    const double largest = *std::max_element(row, row + classes);
-    double sum = 0;
-    for (int64_t k = 0; k < classes; ++k) sum += std::exp(row[k] - largest);
-    total += (std::log(sum) + largest - row[labels[i]]) * (weights.empty() ? 1.0 : weights[static_cast<size_t>(labels[i])]);
-  }
+  for (size_t i = 0; i < labels.size(); ++i)
+    total += (logs[i] - logits[i * static_cast<size_t>(classes) + static_cast<size_t>(labels[i])]) *
+             (weights.empty() ? 1.0 : weights[static_cast<size_t>(labels[i])]);
   return labels.empty() ? not_defined : total / static_cast<double>(labels.size());
 }
 

@@ -14,8 +14,7 @@ constexpr size_t sheet_pictures = 12;
 
 }  // namespace
 
-HeatMapPage::HeatMapPage(std::filesystem::path folder, Device device)
-    : folder_(std::move(folder)), device_(device), page_("dura: heat maps") {
+HeatMapPage::HeatMapPage(std::filesystem::path folder) : folder_(std::move(folder)), page_("dura: heat maps") {
   std::filesystem::create_directories(folder_);
   page_.note(
       "Red: much evidence for the class. Blue: little. A map shows what the network used, not where a tumour is. Not a medical device.");
@@ -42,10 +41,10 @@ void HeatMapPage::add_scores(const std::vector<ScoreGroup>& groups, const std::s
 void HeatMapPage::add_picture(const std::string& section, const HeatMapPicture& p) {
   std::string name = p.file;
   std::replace(name.begin(), name.end(), '/', '_');
-  write_png((folder_ / (name + ".png")).string(), draw(p, 0, device_));
+  write_png((folder_ / (name + ".png")).string(), draw(p));
   auto found = std::find_if(sections_.begin(), sections_.end(), [&](const Section& s) { return s.title == section; });
   if (found == sections_.end()) found = sections_.insert(sections_.end(), {section, {}});
-  found->pictures.push_back({draw(p, page_height, device_), p.file + ": " + p.caption()});
+  found->pictures.push_back({draw(p, page_height), p.file + ": " + p.caption()});
   if (sheet_.size() < sheet_pictures) sheet_.push_back(found->pictures.back().image);
   ++pictures_;
 }

@@ -13,7 +13,7 @@ namespace dura {
 
 class HeatMapPage {
  public:
-  explicit HeatMapPage(std::filesystem::path folder, Device device = Device::cpu);
+  explicit HeatMapPage(std::filesystem::path folder);
 
   HtmlPage& page() { return page_; }  // what is added to it stands above the pictures
   void add_scores(const std::vector<ScoreGroup>& groups, const std::string& title);
@@ -32,7 +32,6 @@ class HeatMapPage {
     std::vector<HtmlPicture> pictures;
   };
   std::filesystem::path folder_;
-  Device device_;
   HtmlPage page_;
   StateDict raw_;
   std::vector<Section> sections_;

@@ -2,6 +2,7 @@
 
 #include "engine/base/log.h"
 #include "engine/plan/meta_backend.h"
+#include "layers/no_grad_scope.h"
 
 namespace dura {
 
@@ -27,7 +28,7 @@ FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes)
 Shape FeatureCache::feature_shape(const Shape& images) {
   const TensorOptions& t = model_.options().backbone.tensors;
   const DryRun dry(t.device);
-  const Tape nothing(Tape::Wants::leaves);
+  const NoGradScope no_grad(model_);
   return model_.backbone().run(Tensor::empty(images, t.compute, t.device), 0, stage_).shape();
 }
 
@@ -40,10 +41,8 @@ Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& 
   for (int64_t s : samples) all_known = all_known && (s < 0 || rows_.count(s));
 
   if (!all_known) {
-    const Tape nothing(Tape::Wants::leaves);  // the frozen part runs in inference form
-    const Tensor on_device = Tensor::empty(images.shape(), DType::u8, b.device(), "images");
-    b.upload(images.raw(), on_device);
-    const Tensor computed = model_.backbone().run(model_.normalize(on_device), 0, stage_).value();
+    const NoGradScope no_grad(model_);
+    const Tensor computed = model_.backbone().run(model_.normalize(images), 0, stage_).value();
     const int64_t width = computed.numel() / N;
     for (int64_t n = 0; n < N; ++n) {
       if (samples[static_cast<size_t>(n)] < 0 || rows_.count(samples[static_cast<size_t>(n)])) continue;

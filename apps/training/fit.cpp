@@ -149,13 +149,11 @@ class Phase {
   void fill_cache(const Dataset& train) {
     Loader in_order(train, {.batch_size = options_.batch, .seed = options_.seed, .policies = {}, .items = {}});
     Progress progress(concat(plan_.name, ": features of the frozen part"), in_order.rows_per_epoch());
-    model_.set_training(false);
     int64_t done = 0;
     for (in_order.start_epoch(0); in_order.next();) {
       train_cache_->features(in_order.batch().images, in_order.batch().samples);
       progress.update(done += in_order.batch().rows);
     }
-    model_.set_training(true);
     log_info(plan_.name, ": features of ", done, " images behind stage ", train_cache_->stage(), " kept (", train_cache_->bytes() >> 20,
              " MiB)");
   }

@@ -3,6 +3,8 @@
 #include <functional>
 #include <optional>
 
+#include "layers/no_grad_scope.h"
+
 namespace dura {
 
 namespace {
@@ -39,15 +41,12 @@ Predictions predict(Classifier& model, Loader& loader, bool capture) {
 }
 
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache) {
-  const bool was_training = model.training();
-  model.set_training(false);
+  const NoGradScope no_grad(model);
   const int next = cache.stage() + 1;
-  Predictions result = predict_batches(class_count(model), loader, [&](const Batch& batch) {
+  return predict_batches(class_count(model), loader, [&](const Batch& batch) {
     const Tensor features = cache.features(batch.images, batch.samples);
     return model.classify(next < ResNet::stages ? model.backbone().run(features, next) : Var(features)).value();
   });
-  model.set_training(was_training);
-  return result;
 }
 
 }  // namespace dura

@@ -1,6 +1,6 @@
 #include "apps/training/train_step.h"
 
-#include "engine/core/trace.h"
+#include "engine/core/host_values.h"
 
 namespace dura {
 
@@ -17,10 +17,7 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
   in_.labels = Tensor::zeros({batch}, DType::i32, t.device, "labels");
   in_.row_keys = Tensor::zeros({batch, 2}, DType::i32, t.device, "row keys");
   if (!loss.class_weights.empty()) {
-    const Tensor host = Tensor::of<double>({K}, loss.class_weights), weights = Tensor::empty({K}, stat_dtype(t.compute), Device::cpu);
-    backend(Device::cpu).cast(host, weights);
-    class_weights_ = Tensor::empty(weights.shape(), weights.dtype(), t.device, "class weights");
-    backend(t.device).upload(weights.raw(), class_weights_);
+    class_weights_ = upload_from_double({K}, loss.class_weights, stat_dtype(t.compute), t.device, "class weights");
   }
   sums_ = Tensor::zeros({2 + K * K}, DType::f64, t.device, "metric sums");
   step_ = std::make_unique<CapturedStep>(

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "models/network/answer.h"
 #include "data/image/resize.h"
+#include "data/image/rgb_batch.h"
 #include "engine/base/random.h"
 
 namespace dura {
@@ -23,19 +23,14 @@ Image blurred(const Image& image, int64_t by) {
   return resize_bilinear(small, image.height, image.width);
 }
 
-// The probability of `c` for each of the images, which are RGB and of one extent.
+// The probability of `c` for each of the images, which have one size.
 std::vector<double> probabilities(Classifier& model, const std::vector<Image>& images, int32_t c, int64_t batch) {
   std::vector<double> result;
-  const auto K = static_cast<int64_t>(model.classes().size());
-  for (size_t first = 0; first < images.size(); first += static_cast<size_t>(batch)) {
-    const size_t end = std::min(images.size(), first + static_cast<size_t>(batch));
-    const Tensor pixels = Tensor::empty({static_cast<int64_t>(end - first), images[0].height, images[0].width, 3}, DType::u8,
-                                        model.options().backbone.tensors.device, "images");
-    std::vector<uint8_t> bytes;
-    for (size_t i = first; i < end; ++i) bytes.insert(bytes.end(), images[i].pixels.begin(), images[i].pixels.end());
-    backend(pixels.device()).upload(bytes.data(), pixels);
-    const std::vector<double> p = softmax_rows(download_as_double(model(model.normalize(pixels)).value()), K);
-    for (size_t i = 0; i < end - first; ++i) result.push_back(p[i * static_cast<size_t>(K) + static_cast<size_t>(c)]);
+  for (auto first = images.begin(); first != images.end();) {
+    const auto end = first + std::min(batch, images.end() - first);
+    const Tensor logits = model(model.normalize(rgb_batch({first, end}))).value();
+    for (const Answer& answer : answers_of(logits)) result.push_back(answer.probabilities[static_cast<size_t>(c)]);
+    first = end;
   }
   return result;
 }

@@ -2,41 +2,35 @@
 
 #include <algorithm>
 
-#include "models/network/answer.h"
+#include "data/image/rgb_batch.h"
 #include "data/set/loader.h"
 
 namespace dura {
 
 namespace {
-// `extent`: pixels of the network's input along one side.
-CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t extent) {
-  const auto side = static_cast<double>(extent);
+// `size`: pixels of the network's input along one side.
+CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t size) {
+  const auto side = static_cast<double>(size);
   return {(static_cast<double>(cells.first) + 0.5) / side, static_cast<double>(cells.step) / side};
 }
 }  // namespace
 
 std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& o) {
-  const Tensor on_device = Tensor::empty(images.shape(), DType::u8, model.options().backbone.tensors.device, "images");
-  backend(on_device.device()).upload(images.raw(), on_device);
-  const int64_t N = images.shape()[0], K = static_cast<int64_t>(model.classes().size());
   std::vector<int32_t> classes;
-  if (o.explained >= 0) classes.assign(static_cast<size_t>(N), o.explained);
-  const GradCam cam = grad_cam(model, model.normalize(on_device), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
-  const std::vector<double> p = softmax_rows(download_as_double(cam.logits), K), values = download_as_double(cam.maps);
-  const std::vector<int32_t> predicted = argmax_rows(p, K);
-  const int64_t h = cam.maps.shape()[1], w = cam.maps.shape()[2];
+  if (o.explained >= 0) classes.assign(static_cast<size_t>(images.shape()[0]), o.explained);
+  const GradCam cam = grad_cam(model, model.normalize(images), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
   CellMiddles rows, columns;
   if (o.by_receptive_field) {
     const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
     rows = middles_of(cells, images.shape()[1]), columns = middles_of(cells, images.shape()[2]);
   }
+  const std::vector<double> values = download_as_double(cam.maps);
+  const int64_t h = cam.maps.shape()[1], w = cam.maps.shape()[2];
   std::vector<Explanation> result;
-  for (int64_t n = 0; n < N; ++n) {
-    const auto i = static_cast<size_t>(n);
-    result.push_back({.predicted = predicted[i],
-                      .explained = cam.classes[i],
-                      .probability = p[i * static_cast<size_t>(K) + static_cast<size_t>(predicted[i])],
-                      .map = {h, w, {values.begin() + n * h * w, values.begin() + (n + 1) * h * w}, rows, columns}});
+  for (Answer& answer : answers_of(cam.logits)) {
+    const auto first = values.begin() + std::ssize(result) * h * w;
+    const int32_t explained = cam.classes[result.size()];
+    result.push_back({std::move(answer), explained, {h, w, {first, first + h * w}, rows, columns}});
   }
   return result;
 }
@@ -56,14 +50,9 @@ std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, cons
 }
 
 Tensor images_of(const Dataset& dataset, const std::vector<int64_t>& samples) {
-  const Tensor images =
-      Tensor::empty({static_cast<int64_t>(samples.size()), dataset.height(), dataset.width(), 3}, DType::u8, Device::cpu, "images");
-  uint8_t* to = images.data<uint8_t>();
-  for (int64_t s : samples) {
-    const Image image = to_rgb(dataset.image(s));
-    to = std::copy(image.pixels.begin(), image.pixels.end(), to);
-  }
-  return images;
+  std::vector<Image> images;
+  for (int64_t s : samples) images.push_back(dataset.image(s));
+  return rgb_batch(images);
 }
 
 std::vector<int64_t> spread(int64_t size, int64_t count) {

@@ -3,15 +3,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/explain/heat_map.h"
 #include "data/set/dataset.h"
 #include "models/explain/grad_cam.h"
+#include "models/explain/heat_map.h"
+#include "models/network/answer.h"
 
 namespace dura {
 
-struct Explanation {
-  int32_t predicted = 0, explained = 0;  // classes
-  double probability = 0;                // of the predicted class
+struct Explanation : Answer {
+  int32_t explained = 0;  // the class that the map is of
   HeatMap map;
 };
 

@@ -2,44 +2,24 @@
 
 #include <algorithm>
 
+#include "layers/no_grad_scope.h"
+#include "models/network/answer.h"
+
 namespace dura {
 
 namespace {
 
-Tensor to_host(const Tensor& t) {
-  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu);
-  backend(t.device()).download(t, host.raw());
-  return host;
-}
-
-Tensor cast(const Tensor& host, DType dtype) {
-  const Tensor out = Tensor::empty(host.shape(), dtype, Device::cpu);
-  backend(Device::cpu).cast(host, out);
-  return out;
-}
-
-std::vector<int32_t> largest(const Tensor& logits) {
-  const Tensor wide = cast(to_host(logits), DType::f64);
-  const int64_t N = wide.shape()[0], K = wide.shape()[1];
-  std::vector<int32_t> classes;
-  for (const double* row = wide.data<double>(); row != wide.data<double>() + N * K; row += K)
-    classes.push_back(static_cast<int32_t>(std::max_element(row, row + K) - row));
-  return classes;
-}
-
 // The gradient of sum_n logits[n, classes[n]]: one in those places, else zero.
 Tensor one_hot(const std::vector<int32_t>& classes, const Tensor& logits) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
-  DURA_CHECK(static_cast<int64_t>(classes.size()) == N, "grad_cam: ", classes.size(), " classes for ", N, " images");
-  const Tensor ones = Tensor::zeros({N, K}, DType::f64, Device::cpu);
+  DURA_CHECK(std::ssize(classes) == N, "grad_cam: ", classes.size(), " classes for ", N, " images");
+  std::vector<double> ones(static_cast<size_t>(N * K));
   for (int64_t n = 0; n < N; ++n) {
     const int32_t c = classes[static_cast<size_t>(n)];
     DURA_CHECK(c >= 0 && c < K, "grad_cam: class ", c, " of ", K);
-    ones.data<double>()[n * K + c] = 1;
+    ones[static_cast<size_t>(n * K + c)] = 1;
   }
-  const Tensor seed = Tensor::empty({N, K}, logits.dtype(), logits.device());
-  backend(logits.device()).upload(cast(ones, logits.dtype()).raw(), seed);
-  return seed;
+  return upload_from_double(logits.shape(), ones, logits.dtype(), logits.device());
 }
 
 // The one method that runs on the device: two kernels, no large download.
@@ -50,7 +30,7 @@ Tensor mean_weighted(const Tensor& activations, const Tensor& gradients) {
   b.global_mean_forward(gradients, alpha);
   const Tensor maps = Tensor::empty({s[0], s[1], s[2]}, stat_dtype(activations.dtype()), activations.device());
   b.weighted_channel_sum(activations, alpha, true, maps);
-  return to_host(maps);
+  return maps;
 }
 
 // w_k of Grad-CAM++ for one image: a, g are (places,C).
@@ -69,12 +49,12 @@ std::vector<double> plus_plus_weights(const double* a, const double* g, int64_t 
 
 // The other methods, on the host: they need the gradient of every place, and a few megabytes of it are cheap beside the network.
 Tensor place_by_place(CamMethod method, const Tensor& activations, const Tensor& gradients) {
-  const Tensor a = cast(to_host(activations), DType::f64), g = cast(to_host(gradients), DType::f64);
-  const Shape& s = a.shape();
+  const std::vector<double> a = download_as_double(activations), g = download_as_double(gradients);
+  const Shape& s = activations.shape();
   const int64_t places = s[1] * s[2], C = s[3];
-  const Tensor maps = Tensor::empty({s[0], s[1], s[2]}, DType::f64, Device::cpu);
+  std::vector<double> maps;
   for (int64_t n = 0; n < s[0]; ++n) {
-    const double *an = a.data<double>() + n * places * C, *gn = g.data<double>() + n * places * C;
+    const double *an = a.data() + n * places * C, *gn = g.data() + n * places * C;
     const bool plus_plus = method == CamMethod::grad_cam_plus_plus;
     const std::vector<double> weights = plus_plus ? plus_plus_weights(an, gn, places, C) : std::vector<double>();
     for (int64_t i = 0; i < places; ++i) {
@@ -83,10 +63,10 @@ Tensor place_by_place(CamMethod method, const Tensor& activations, const Tensor&
         const double v = gn[i * C + k];
         sum += an[i * C + k] * (plus_plus ? weights[static_cast<size_t>(k)] : method == CamMethod::layer_cam ? std::max(v, 0.0) : v);
       }
-      maps.data<double>()[n * places + i] = std::max(sum, 0.0);
+      maps.push_back(std::max(sum, 0.0));
     }
   }
-  return cast(maps, stat_dtype(activations.dtype()));
+  return upload_from_double({s[0], s[1], s[2]}, maps, stat_dtype(activations.dtype()), Device::cpu);
 }
 
 }  // namespace
@@ -106,15 +86,14 @@ CamMethod cam_method_by_name(const std::string& name) {
 GradCam grad_cam(Classifier& model, const Tensor& x, const GradCamOptions& o) {
   DURA_CHECK(!model.training(), "grad_cam: the model is in training mode, where dropout is random. Call set_training(false) first.");
   DURA_CHECK(o.stage >= 0 && o.stage < ResNet::stages, "grad_cam: stage ", o.stage, " of 0 (stem) to 4 (layer4)");
-  Tensor activations;
-  {
-    const Tape nothing(Tape::Wants::leaves);  // constants only: nothing is recorded
-    activations = model.backbone().run(x, 0, o.stage).value();
-  }
+  const Tensor activations = [&] {
+    const NoGradScope no_grad(model);
+    return model.backbone().run(x, 0, o.stage).value();
+  }();
   Tape tape(Tape::Wants::leaves);
   const Var a = Var::leaf(activations);
   const Var logits = model.classify(o.stage < ResNet::stages - 1 ? model.backbone().run(a, o.stage + 1) : a);
-  std::vector<int32_t> classes = o.classes.empty() ? largest(logits.value()) : o.classes;
+  std::vector<int32_t> classes = o.classes.empty() ? argmax_rows(download_as_double(logits.value()), logits.shape()[1]) : o.classes;
   tape.backward(logits, one_hot(classes, logits.value()));
   const Tensor maps =
       o.method == CamMethod::grad_cam ? mean_weighted(activations, a.grad()) : place_by_place(o.method, activations, a.grad());

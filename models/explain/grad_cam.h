@@ -27,7 +27,7 @@ struct GradCamOptions {
 };
 
 struct GradCam {
-  Tensor maps;                   // (N,h,w) [stat] on the CPU; raw values >= 0. A map of zeros: nothing speaks for the class.
+  Tensor maps;                   // (N,h,w) [stat], where it was computed; raw values >= 0. A map of zeros: nothing speaks for the class.
   Tensor logits;                 // (N,classes) on the model's device
   std::vector<int32_t> classes;  // the class that each map explains
 };

@@ -25,14 +25,14 @@ std::string HeatMapPicture::caption() const {
   return text;
 }
 
-Image draw(const HeatMapPicture& p, int64_t height, Device device) {
+Image draw(const HeatMapPicture& p, int64_t height) {
   Image slice = to_rgb(p.original), mask = mask_fits(p) ? p.mask : Image();
   if (height > 0 && height != slice.height) {
     const int64_t width = std::max<int64_t>(1, (slice.width * height + slice.height / 2) / slice.height);
     slice = resize_bilinear(slice, height, width);
     if (!mask.empty()) mask = resize_nearest(mask, height, width);
   }
-  Image hot = overlay(slice, p.map, {.device = device});
+  Image hot = overlay(slice, p.map);
   std::string caption = p.caption();
   if (!mask.empty()) {
     draw_outline(hot, mask, {255, 255, 255});

@@ -17,7 +17,7 @@ struct HeatMapPicture {
 };
 // The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
 // below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
-// keeping its aspect; 0: as it is. `device` computes the colours.
-Image draw(const HeatMapPicture& picture, int64_t height = 0, Device device = Device::cpu);
+// keeping its aspect; 0: as it is.
+Image draw(const HeatMapPicture& picture, int64_t height = 0);
 
 }  // namespace dura

@@ -1,22 +1,17 @@
 #include "models/explain/overlay.h"
 
+#include <algorithm>
+
 namespace dura {
 
-Image overlay(const Image& image, const HeatMap& map, const OverlayOptions& options) {
+Image overlay(const Image& image, const HeatMap& map, double opacity) {
   if (!map.has_evidence()) return to_rgb(image);
-  const HeatMap scaled = normalise(map);
-  Backend& device = backend(options.device);
-  const auto there = [&](const void* host, const Shape& shape, DType dtype, const char* what) {
-    const Tensor t = Tensor::empty(shape, dtype, options.device, what);
-    device.upload(host, t);
-    return t;
-  };
-  const Tensor pixels = there(image.pixels.data(), {1, image.height, image.width, image.channels}, DType::u8, "picture");
-  const Tensor cells = there(scaled.values.data(), {1, map.height, map.width}, DType::f32, "heat map");
-  const Tensor colors = Tensor::empty({1, image.height, image.width, 3}, DType::u8, options.device, "overlay");
-  device.color_map(pixels, cells, placement(map, image.height, image.width), options.opacity, colors);
+  const Tensor pixels = Tensor::of<uint8_t>({1, image.height, image.width, image.channels}, image.pixels),
+               cells = Tensor::of<float>({1, map.height, map.width}, normalise(map).values),
+               colors = Tensor::empty({1, image.height, image.width, 3}, DType::u8, Device::cpu, "overlay");
+  backend(Device::cpu).color_map(pixels, cells, placement(map, image.height, image.width), opacity, colors);
   Image out(image.height, image.width, 3);
-  device.download(colors, out.pixels.data());
+  std::copy_n(colors.data<uint8_t>(), out.pixels.size(), out.pixels.begin());
   return out;
 }
 

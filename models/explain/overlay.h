@@ -6,11 +6,8 @@
 
 namespace dura {
 
-struct OverlayOptions {
-  double opacity = 0.5;         // of the colours: out = opacity*colour + (1-opacity)*image
-  Device device = Device::cpu;  // where it is computed; the bytes are the same everywhere
-};
-// The image in RGB with the map on it, normalised first and then resized to the image. Without evidence: the image in RGB as it is.
-Image overlay(const Image& image, const HeatMap& map, const OverlayOptions& options = {});
+// The image in RGB with the map on it, normalised first and then resized to the image: opacity*colour + (1-opacity)*image. Without
+// evidence: the image in RGB as it is. The map's values are on the host, so the colours are computed there, too.
+Image overlay(const Image& image, const HeatMap& map, double opacity = 0.5);
 
 }  // namespace dura

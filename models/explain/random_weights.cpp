@@ -1,5 +1,7 @@
 #include "models/explain/random_weights.h"
 
+#include "engine/core/host_values.h"
+#include "layers/no_grad_scope.h"
 #include "weights/load.h"
 
 namespace dura {
@@ -16,18 +18,15 @@ void randomise_head(Classifier& model, uint64_t seed) {
   Linear& head = model.head();
   initialise_dense(head, seed);
   const Tensor& master = head.weight.master();
-  const Tensor host = Tensor::empty(master.shape(), master.dtype(), Device::cpu),
-               wide = Tensor::empty(master.shape(), DType::f64, Device::cpu);
-  backend(master.device()).download(master, host.raw());
-  backend(Device::cpu).cast(host, wide);
   const int64_t K = master.shape()[0], C = master.shape()[1];
-  double* w = wide.data<double>();
+  std::vector<double> values = download_as_double(master);
+  double* w = values.data();
   for (int64_t c = 0; c < C; ++c) {
     double mean = 0;
     for (int64_t k = 0; k < K; ++k) mean += w[k * C + c] / static_cast<double>(K);
     for (int64_t k = 0; k < K; ++k) w[k * C + c] -= mean;
   }
-  head.weight.assign(wide);
+  head.weight.assign(Tensor::of(master.shape(), values));
 }
 
 }  // namespace
@@ -52,12 +51,10 @@ void randomise_weights(Classifier& model, int first_stage, uint64_t seed, const 
     u->bn.set_batch_statistics(true);
     u->bn.momentum = 1;  // the statistics of this batch take the place of the stored ones
   }
-  const Tensor on_device = Tensor::empty(images.shape(), DType::u8, model.options().backbone.tensors.device, "images");
-  backend(on_device.device()).upload(images.raw(), on_device);
-  const bool was_training = model.training();
-  model.set_training(true);
-  model.backbone().run(model.normalize(on_device));
-  model.set_training(was_training);
+  {
+    const NoGradScope no_grad(model, true);
+    model.backbone().run(model.normalize(images));
+  }
   for (ConvBn* u : changed) {
     u->bn.momentum = BatchNormArgs{}.momentum;
     u->bn.set_batch_statistics(false);

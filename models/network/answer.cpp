@@ -3,27 +3,36 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/core/backend.h"
-
 namespace dura {
 
-std::vector<double> download_as_double(const Tensor& t) {
-  Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu);
-  backend(t.device()).download(t, host.raw());
-  const Tensor wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
-  backend(Device::cpu).cast(host, wide);
-  return {wide.data<double>(), wide.data<double>() + wide.numel()};
-}
+namespace {
+
+// sum_k exp(z_k) = sum * exp(largest), where no power overflows.
+struct ExpSum {
+  double largest, sum = 0;
+  ExpSum(const double* row, int64_t classes) : largest(*std::max_element(row, row + classes)) {
+    for (int64_t k = 0; k < classes; ++k) sum += std::exp(row[k] - largest);
+  }
+};
+
+}  // namespace
 
 std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes) {
-  std::vector<double> p = logits;
-  for (auto row = p.begin(); row != p.end(); row += classes) {
-    const double largest = *std::max_element(row, row + classes);
-    double sum = 0;
-    for (auto v = row; v != row + classes; ++v) sum += * v = std::exp(*v - largest);
-    for (auto v = row; v != row + classes; ++v) *v /= sum;
+  std::vector<double> p;
+  for (const double* row = logits.data(); row != logits.data() + logits.size(); row += classes) {
+    const ExpSum e(row, classes);
+    for (int64_t k = 0; k < classes; ++k) p.push_back(std::exp(row[k] - e.largest) / e.sum);
   }
   return p;
+}
+
+std::vector<double> log_sum_exp_rows(const std::vector<double>& logits, int64_t classes) {
+  std::vector<double> logs;
+  for (const double* row = logits.data(); row != logits.data() + logits.size(); row += classes) {
+    const ExpSum e(row, classes);
+    logs.push_back(std::log(e.sum) + e.largest);
+  }
+  return logs;
 }
 
 std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t classes) {
@@ -31,6 +40,17 @@ std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t clas
   for (auto row = values.begin(); row != values.end(); row += classes)
     best.push_back(static_cast<int32_t>(std::max_element(row, row + classes) - row));
   return best;
+}
+
+std::vector<Answer> answers_of(const Tensor& logits) {
+  const int64_t classes = logits.shape()[1];
+  const std::vector<double> p = softmax_rows(download_as_double(logits), classes);
+  std::vector<Answer> answers;
+  for (const int32_t predicted : argmax_rows(p, classes)) {
+    const auto row = p.begin() + std::ssize(answers) * classes;
+    answers.push_back({.probabilities = {row, row + classes}, .predicted = predicted, .probability = row[predicted]});
+  }
+  return answers;
 }
 
 }  // namespace dura

@@ -1,18 +1,26 @@
-// From logits to an answer on the host: probabilities, and the most probable class. In double.
+// From logits to answers on the host: probabilities, and the most probable class. In double.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "engine/core/tensor.h"
+#include "engine/core/host_values.h"
 
 namespace dura {
 
-// Host copy of (N,classes) logits of any floating dtype.
-std::vector<double> download_as_double(const Tensor& t);
-// Softmax of each row of `classes` logits.
-std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
+// What the network says of one picture.
+struct Answer {
+  std::vector<double> probabilities = {};  // of the classes, in the model's order
+  int32_t predicted = 0;                   // the most probable class; the first of equals
+  double probability = 0;                  // of it
+};
+// Of (N,classes) logits of any floating dtype, on any device: N answers.
+std::vector<Answer> answers_of(const Tensor& logits);
 
-// The class of the largest of `classes` values in each row; the first of equals.
+// The same for tables of numbers. A row has `classes` logits.
+std::vector<double> softmax_rows(const std::vector<double>& logits, int64_t classes);
+// log(sum_k exp(z_k)) of each row: less a logit, it is that class's loss.
+std::vector<double> log_sum_exp_rows(const std::vector<double>& logits, int64_t classes);
+// The place of the largest value in each row; the first of equals.
 std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t classes);
 
 }  // namespace dura

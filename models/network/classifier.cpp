@@ -31,9 +31,14 @@ Tensor Classifier::normalize(const Tensor& images) {
   static constexpr float caffe_mean[3] = {103.06f, 115.90f, 123.15f}, caffe_std[3] = {1, 1, 1};
   const bool caffe = options_.input == InputConvention::caffe;
   const TensorOptions& t = options_.backbone.tensors;
+  Tensor pixels = images;
+  if (images.device() != t.device) {
+    pixels = Tensor::empty(images.shape(), DType::u8, t.device, "images");
+    backend(t.device).upload(images.data<uint8_t>(), pixels);
+  }
   const Label label("normalize");
   const Tensor x = Tensor::empty(images.shape(), t.compute, t.device, "normalised images");
-  backend(t.device).normalize(images, caffe ? caffe_mean : torch_mean, caffe ? caffe_std : torch_std, caffe, x);
+  backend(t.device).normalize(pixels, caffe ? caffe_mean : torch_mean, caffe ? caffe_std : torch_std, caffe, x);
   return x;
 }
 

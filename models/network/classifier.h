@@ -31,7 +31,7 @@ class Classifier : public Module {
   const ClassifierOptions& options() const { return options_; }
   const std::vector<std::string>& classes() const { return options_.classes; }
 
-  // u8 (N,H,W,3) -> normalised images in the compute dtype, on the model's device
+  // u8 (N,H,W,3) on the CPU or on the model's device -> normalised images in the compute dtype, on the model's device
   Tensor normalize(const Tensor& images);
   // Normalised images -> logits (N,classes). row_keys i32 (N,2) feed dropout; undefined while not training.
   Var operator()(const Var& x, const Tensor& row_keys = {});

@@ -1,28 +1,15 @@
 #include "models/network/inference_step.h"
 
+#include "layers/no_grad_scope.h"
+
 namespace dura {
-namespace {
-
-class InferenceMode {
- public:
-  explicit InferenceMode(Classifier& model) : model_(model), was_training_(model.training()) { model.set_training(false); }
-  ~InferenceMode() { model_.set_training(was_training_); }
-  InferenceMode(const InferenceMode&) = delete;
-  InferenceMode& operator=(const InferenceMode&) = delete;
-
- private:
-  Classifier& model_;
-  bool was_training_;
-};
-
-}  // namespace
 
 InferenceStep::InferenceStep(Classifier& model, const Shape& images, bool capture) : model_(model) {
   const TensorOptions& t = model.options().backbone.tensors;
   images_ = Tensor::zeros(images, DType::u8, t.device, "images");
   logits_ = Tensor::zeros({images[0], static_cast<int64_t>(model.classes().size())}, t.compute, t.device, "logits");
   const auto body = [&model](const Tensor& input, const Tensor& output) {
-    const InferenceMode mode(model);
+    const NoGradScope no_grad(model);
     backend(output.device()).copy(model(model.normalize(input)).value(), output);
   };
   const auto body_of_batch = [this, body](int64_t n) {
