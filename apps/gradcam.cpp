@@ -3,11 +3,11 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program/program.h"
 #include "apps/evaluation/heat_map_files.h"
+#include "apps/evaluation/split_maps.h"
+#include "apps/program/program.h"
 #include "apps/report/heat_map_page.h"
 #include "apps/report/map_checks.h"
-#include "apps/evaluation/split_maps.h"
 #include "data/image/codec.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -19,19 +19,10 @@ using namespace dura;
 
 struct Options {
   DataOptions data;
-  std::string model, split = "test", method = "gradcam", stage = "layer4", explain = "predicted", tolerance = "0", cells = "shares", out;
+  HeatMapRun run;
+  std::string model, out;
   std::vector<std::string> files;
-  int64_t batch = 16, pictures = 48, limit = 0, random_networks = 3, sanity = 0, deletion = 0;
-
-  ExplainOptions explanation(const ClassNames& classes) const {
-    ExplainOptions o{
-        .method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage), .by_receptive_field = cells == "receptive-fields"};
-    if (explain == "predicted") return o;
-    const auto found = classes.find(explain);
-    if (!found) fail_usage("--explain ", explain, ": the model's classes are ", classes.list(), "; or say predicted");
-    o.explained = *found;
-    return o;
-  }
+  int64_t batch = 16, pictures = 48, limit = 0, sanity = 0, deletion = 0;
 };
 
 // What a picture is called in the output: the file's name, or the path as it was given where two of them share their name.
@@ -41,28 +32,16 @@ std::string display_name(const std::string& path, const std::vector<std::string>
   return shared > 1 ? path : name(path);
 }
 
-HeatMapPicture picture(const std::string& file, const Explanation& e, const ClassNames& classes) {
-  return {.file = file,
-          .label = "",
-          .predicted = classes[e.predicted],
-          .explained = classes[e.explained],
-          .probability = e.probability,
-          .original = {},
-          .mask = {},
-          .map = e.map};
-}
-
 int explain_files(const Options& o, Device device) {
   Predictor predictor(o.model, {.tensors = {.device = device}});
-  const ClassNames classes(predictor.classes());
-  const ExplainOptions explanation = o.explanation(classes);
+  const ExplainOptions explanation = o.run.explanation(ClassNames(predictor.classes()));
   HeatMapPage page(o.out);
   int64_t bad = 0;
   for (const std::string& name : o.files) {
     try {
       const Image original = read_image(name);
-      HeatMapPicture p = picture(display_name(name, o.files), predictor.explain(original, explanation), classes);
-      p.original = original;
+      const HeatMapPicture p =
+          heat_map_picture(display_name(name, o.files), original, predictor.explain(original, explanation), predictor.classes());
       std::cout << name << ": " << p.caption() << std::endl;
       page.add_map(p.file, p.map);
       page.add_picture("Pictures", p);
@@ -78,18 +57,18 @@ int explain_files(const Options& o, Device device) {
   return 0;
 }
 
-int explain_split(const Options& o, Device device) {
+int explain_split(Options o, Device device) {
   const ModelFile file = read_model(o.model, {.device = device});
-  const std::optional<Split> split = parse_split(o.split);
-  if (!split) fail_usage("--split ", o.split, ": use train, val or test");
-  const Tolerance tolerance = parse_tolerance(o.tolerance);
+  const std::optional<Split> split = parse_split(o.run.split);
+  if (!split) fail_usage("--split ", o.run.split, ": use train, val or test");
+  const Tolerance tolerance = parse_tolerance(o.run.tolerance);
   const DataSplits data = open_splits(o.data, file.model->classes());
   const std::unique_ptr<Dataset> dataset = data.open(*split, o.data, file.preprocessing, false);
   SplitMaps maps(*file.model, *dataset, data, o.data,
-                 {.explanation = o.explanation(data.classes),
+                 {.explanation = o.run.explanation(data.classes),
                   .batch = o.batch,
                   .limit = o.limit,
-                  .random_networks = o.random_networks,
+                  .random_networks = o.run.random_networks,
                   .tolerance = tolerance});
   HeatMapPage page(o.out);
   for (size_t i = 0; i < maps.size(); ++i) page.add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
@@ -97,7 +76,7 @@ int explain_split(const Options& o, Device device) {
   const std::vector<ScoredPicture> scored = maps.score();
   const std::vector<ScoreGroup> groups = score_groups(scored, file.model->classes());
   if (!groups.empty()) {
-    const std::string title = "Heat maps (" + o.method + " at " + o.stage + ", tolerance " + tolerance.text() + ")";
+    const std::string title = "Heat maps (" + o.run.method + " at " + o.run.stage + ", tolerance " + tolerance.text() + ")";
     std::cout << score_text(groups, title) << std::flush;
     page.add_scores(groups, title);
   }
@@ -114,17 +93,9 @@ int explain_split(const Options& o, Device device) {
     std::cout << deletion_text(deletion) << std::endl;
     add_deletion(page.page(), deletion);
   }
-  write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json({.model_sha256 = file.sha256,
-                                                                                         .split = o.split,
-                                                                                         .method = o.method,
-                                                                                         .stage = o.stage,
-                                                                                         .cells = o.cells,
-                                                                                         .explain = o.explain,
-                                                                                         .tolerance = tolerance.text(),
-                                                                                         .maps = page.maps(),
-                                                                                         .without_evidence = page.without_evidence(),
-                                                                                         .random_networks = o.random_networks},
-                                                                                        groups, sanity.steps, deletion));
+  o.run.model_sha256 = file.sha256, o.run.tolerance = tolerance.text();
+  o.run.maps = page.maps(), o.run.without_evidence = page.without_evidence();
+  write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json(o.run, groups, sanity.steps, deletion));
   const std::vector<size_t> wrong = maps.wrong(o.pictures / 2);
   for (size_t i : wrong) page.add_picture("Wrong answers, the surest first", maps.picture(i));
   for (size_t i : maps.right_answers(o.pictures - static_cast<int64_t>(wrong.size())))
@@ -145,25 +116,25 @@ int main(int argc, char** argv) {
                     "dura-gradcam --model run/model.safetensors --data brain --split test --tolerance 5mm --out maps"}});
   program.text("--model", o.model, "Model written by dura-train", {.required = true});
   program.text("--out", o.out, "Folder for overlays, raw maps and index.html", {.required = true});
-  program.text("--method", o.method, "How maps are made", {.choices = cam_method_names()});
-  program.text("--stage", o.stage, "Where in the network: stem, layer1, layer2, layer3 or layer4");
-  program.text("--cells", o.cells,
+  program.text("--method", o.run.method, "How maps are made", {.choices = cam_method_names()});
+  program.text("--stage", o.run.stage, "Where in the network: stem, layer1, layer2, layer3 or layer4");
+  program.text("--cells", o.run.cells,
                "Where a map's cells lie in the picture: in the middles of equal shares, as other tools have it, or where their receptive "
                "fields are centred",
                {.choices = {"shares", "receptive-fields"}});
-  program.text("--explain", o.explain, "The class to explain, by name, or predicted");
+  program.text("--explain", o.run.explain, "The class to explain, by name, or predicted");
   program.integer("--batch", o.batch, "Images at a time", {.min = 1, .max = 4096});
   program.list("files", o.files, "Pictures; or name a data folder with --data");
   program.heading("With --data");
-  program.text("--split", o.split, "train, val or test", {.choices = {"train", "val", "test"}});
+  program.text("--split", o.run.split, "train, val or test", {.choices = {"train", "val", "test"}});
   program.integer("--limit", o.limit, "So many pictures, evenly spread over the split; 0: all", {.min = 0, .max = 1000000});
   program.integer("--pictures", o.pictures, "Overlays to write; maps are written and scored for all", {.min = 0, .max = 100000});
-  program.text("--tolerance", o.tolerance, "How far from the lesion a peak still hits it: 0, 15px (of the network's input) or 5mm");
+  program.text("--tolerance", o.run.tolerance, "How far from the lesion a peak still hits it: 0, 15px (of the network's input) or 5mm");
   program.integer("--sanity", o.sanity, "Pictures on which to check that maps change when weights are made random; 0: no check",
                   {.min = 0, .max = 100000});
   program.integer("--deletion", o.deletion, "Pictures on which to follow the answer while marked pixels are blurred; 0: none",
                   {.min = 0, .max = 100000});
-  program.integer("--random-networks", o.random_networks, "Networks with random weights to compare with", {.min = 0, .max = 100});
+  program.integer("--random-networks", o.run.random_networks, "Networks with random weights to compare with", {.min = 0, .max = 100});
   o.data.declare(program, false);
   return program.run(argc, argv, [&] {
     if (o.files.empty() == o.data.folder.empty()) fail_usage("name pictures, or a data folder with --data: one of the two");

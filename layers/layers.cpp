@@ -60,6 +60,12 @@ Var ConvBn::operator()(const Var& x, const Var& residual, bool relu) {
   return conv_bn_act(x, conv.weight.var(), conv.options, bn.args(), residual, relu);
 }
 
+void ConvBn::set_trainable(bool on) {
+  conv.weight.set_trainable(on);
+  bn.gamma.set_trainable(on);
+  bn.beta.set_trainable(on);
+}
+
 Linear::Linear(const std::string& name, int64_t C, int64_t K, const TensorOptions& t)
     : Module(name), weight(join("weight"), {K, C}, t.compute, t.device), bias(join("bias"), {K}, t.compute, t.device) {
   add(weight);

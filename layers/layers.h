@@ -44,6 +44,8 @@ class ConvBn {
          const TensorOptions& t)
       : conv(conv_name, C, K, kernel, options, t), bn(bn_name, K, t) {}
   Var operator()(const Var& x, const Var& residual = {}, bool relu = true);
+  void set_trainable(bool on);  // the filter, gamma and beta; statistics stay as they are set
+  bool trainable() const { return conv.weight.trainable() || bn.gamma.trainable() || bn.beta.trainable(); }
   Conv2d conv;
   BatchNorm2d bn;
 };

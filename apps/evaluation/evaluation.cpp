@@ -15,21 +15,6 @@ constexpr size_t intervals_per_class = 4;
 
 double ratio(double a, double b) { return b == 0 ? not_defined : a / b; }
 
-// One class' column of the probabilities, and which rows are of it.
-struct OneAgainstRest {
-  std::vector<bool> positive;
-  std::vector<double> score;
-};
-
-OneAgainstRest one_against_rest(const Predictions& p, int64_t c) {
-  OneAgainstRest one;
-  for (size_t i = 0; i < p.labels.size(); ++i) {
-    one.positive.push_back(p.labels[i] == c);
-    one.score.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)]);
-  }
-  return one;
-}
-
 // The scores that get intervals, of rows that count `counts` times each: precision, recall, F1 and AUC of each class, then accuracy.
 std::vector<double> counted_scores(const std::vector<double>& counts, const Predictions& p, const std::vector<int32_t>& decided,
                                    const std::vector<OneAgainstRest>& classes) {

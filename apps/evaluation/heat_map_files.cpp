@@ -43,6 +43,16 @@ std::string number(double v) {
 
 }  // namespace
 
+ExplainOptions HeatMapRun::explanation(const ClassNames& classes) const {
+  ExplainOptions o{
+      .method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage), .by_receptive_field = cells == "receptive-fields"};
+  if (explain == "predicted") return o;
+  const auto found = classes.find(explain);
+  if (!found) fail_usage("--explain ", explain, ": the model's classes are ", classes.list(), "; or say predicted");
+  o.explained = *found;
+  return o;
+}
+
 std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups, const std::vector<SanityStep>& sanity,
                            const DeletionCurves& deletion) {
   Json j = {{"format", "dura heat maps 1"},

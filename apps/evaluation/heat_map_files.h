@@ -3,16 +3,20 @@
 #include <string>
 #include <vector>
 
-#include "models/explain/heat_map_summary.h"
+#include "data/set/class_names.h"
 #include "models/explain/deletion_curve.h"
+#include "models/explain/heat_map_summary.h"
 #include "models/explain/sanity_check.h"
 
 namespace dura {
 
-// How the maps were made, for the head of the file.
+// How the maps were made, for the head of the file: a program's options in its user's words, and what came of them.
 struct HeatMapRun {
-  std::string model_sha256, split, method, stage, cells, explain, tolerance;
-  int64_t maps = 0, without_evidence = 0, random_networks = 0;
+  std::string model_sha256, split = "test", method = "gradcam", stage = "layer4", cells = "shares", explain = "predicted", tolerance = "0";
+  int64_t maps = 0, without_evidence = 0, random_networks = 3;
+
+  // UsageError for a word that has no meaning.
+  ExplainOptions explanation(const ClassNames& classes) const;
 };
 
 // Checks that were not made (no steps, no pictures) are left out.

@@ -108,17 +108,9 @@ DeletionCurves SplitMaps::deletion(int64_t count) {
 
 HeatMapPicture SplitMaps::picture(size_t i) const {
   const Sample& sample = dataset_.sample(samples_.at(i));
-  const Explanation& e = explanation(i);
-  const std::vector<std::string>& classes = model_.classes();
   const std::filesystem::path folder = data_options_.folder;
-  HeatMapPicture p{.file = sample.file,
-                   .label = classes[static_cast<size_t>(sample.label)],
-                   .predicted = classes[static_cast<size_t>(e.predicted)],
-                   .explained = classes[static_cast<size_t>(e.explained)],
-                   .probability = e.probability,
-                   .original = read_image((folder / sample.file).string()),
-                   .mask = {},
-                   .map = e.map};
+  HeatMapPicture p = heat_map_picture(sample.file, read_image((folder / sample.file).string()), explanation(i), model_.classes());
+  p.label = model_.classes()[static_cast<size_t>(sample.label)];
   if (sample.mask.empty()) return p;
   try {
     p.mask = read_mask((folder / sample.mask).string());

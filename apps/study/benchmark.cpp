@@ -43,11 +43,8 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     fail_usage("benchmark: batch ", o.batch, ", size ", o.size, ", repetitions ", o.repetitions, ", classes ", o.classes, " make no sense");
   const Device device = o.tensors.device;
   device_pool(device)->reset_peak();
-  const std::vector<std::string> classes = [&] {
-    std::vector<std::string> names;
-    for (int64_t i = 0; i < o.classes; ++i) names.push_back(std::to_string(i));
-    return names;
-  }();
+  std::vector<std::string> classes;
+  for (int64_t i = 0; i < o.classes; ++i) classes.push_back(std::to_string(i));
   Classifier model({.backbone = {.depth = o.depth, .tensors = o.tensors}, .classes = classes, .dropout = 0, .seed = 1});
   set_mode(model, o.mode);
 
@@ -66,23 +63,17 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   BenchmarkResult result;
   result.base_bytes = static_cast<size_t>(peak_resident_bytes());
   std::unique_ptr<Adam> adam;
-  const bool scaled = o.tensors.compute == DType::f16;
-  if (o.mode != "inf") adam = std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = scaled});
-  const auto body = [&, scaled](const Tensor& images, const Tensor& targets) {
-    if (!adam) {
+  if (o.mode != "inf")
+    adam =
+        std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = o.tensors.compute == DType::f16});
+  const auto body = [&](const Tensor& images, const Tensor& targets) {
+    if (adam)
+      adam->minimise([&] { return cross_entropy(model(images), targets).loss; });
+    else
       model(images);
-      return;
-    }
-    adam->begin_step();
-    Tape tape;
-    const Var loss = cross_entropy(model(images), targets).loss;
-    tape.backward(scaled ? scale_loss(loss, adam->state()) : loss);
-    adam->step();
   };
-  const auto body_of_batch = [&, body](int64_t batch) {
-    body(Tensor::empty({batch, o.size, o.size, 3}, o.tensors.compute, device), Tensor::empty({batch}, DType::i32, device));
-  };
-  CapturedStep step(device, [&, body] { body(x, labels); },
+  const auto body_of_batch = [&](int64_t batch) { body(of_batch(x, batch), of_batch(labels, batch)); };
+  CapturedStep step(device, [&] { body(x, labels); },
                     {.name = adam ? "a step" : "inference", .capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
   // A CUDA device works on behind the caller's back; reading one value waits for it.
   const auto run_to_the_end = [&, first = labels.slice(0, {1})] {

@@ -8,15 +8,8 @@ namespace dura {
 
 int last_frozen_stage(Classifier& model) {
   int last = ResNet::stages - 1;
-  for (const ConvBn* u : model.backbone().units()) {
-    const bool frozen =
-        !u->conv.weight.trainable() && !u->bn.gamma.trainable() && !u->bn.beta.trainable() && !u->bn.keeps_batch_statistics();
-    if (frozen) continue;
-    // "layer3.0.conv1" belongs to stage 3, "conv1" to stage 0
-    const std::string& name = u->conv.name();
-    const int stage = name.rfind("layer", 0) == 0 ? name[5] - '0' : 0;
-    last = std::min(last, stage - 1);
-  }
+  for (const ConvBn* u : model.backbone().units())
+    if (u->trainable() || u->bn.keeps_batch_statistics()) last = std::min(last, ResNet::stage_of(*u) - 1);
   return last;
 }
 

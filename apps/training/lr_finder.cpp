@@ -34,12 +34,8 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
   LrSweep sweep;
   {
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
-    TrainStep step(model, adam, fit_options.loss, {fit_options.batch, train.height(), train.width(), 3}, 0, {});
-    Loader loader(train, {.batch_size = fit_options.batch,
-                          .training = true,
-                          .seed = fit_options.seed,
-                          .policies = fit_options.augment,
-                          .items = fit_options.items});
+    TrainStep step(model, adam, fit_options.loss, {fit_options.batch, train.height(), train.width(), 3});
+    Loader loader(train, fit_options.training_loader());
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;
     loader.start_epoch(epoch);

@@ -3,7 +3,7 @@
 #pragma once
 #include <vector>
 
-#include "apps/training/fit.h"
+#include "apps/training/phase.h"
 
 namespace dura {
 

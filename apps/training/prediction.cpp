@@ -28,6 +28,15 @@ int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model
 
 }  // namespace
 
+OneAgainstRest one_against_rest(const Predictions& p, int64_t c) {
+  OneAgainstRest one;
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    one.positive.push_back(p.labels[i] == c);
+    one.score.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)]);
+  }
+  return one;
+}
+
 Predictions predict(InferenceStep& step, Loader& loader) {
   return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) { return step.run(batch.images); });
 }
@@ -42,10 +51,9 @@ Predictions predict(Classifier& model, Loader& loader, bool capture) {
 
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache) {
   const NoGradScope no_grad(model);
-  const int next = cache.stage() + 1;
   return predict_batches(class_count(model), loader, [&](const Batch& batch) {
     const Tensor features = cache.features(batch.images, batch.samples);
-    return model.classify(next < ResNet::stages ? model.backbone().run(features, next) : Var(features)).value();
+    return model.classify(model.backbone().run(features, cache.stage() + 1)).value();
   });
 }
 

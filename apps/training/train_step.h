@@ -25,17 +25,16 @@ struct TrainSums {
 
 class TrainStep {
  public:
-  // Runs the model from `first_stage` on: 0 takes u8 images of shape `images` (N,H,W,3); k > 0 the features behind stage k-1, of shape
-  // `features` (N,h,w,C). `model` and `adam` must outlive the step; what is trainable must not change in its lifetime. `capture`: as in
+  // Runs the model from `first_stage` on. `input` is the shape of what it takes: 0 takes u8 images (N,H,W,3); k > 0 the features behind
+  // stage k-1, (N,h,w,C). `model` and `adam` must outlive the step; what is trainable must not change in its lifetime. `capture`: as in
   // CapturedStepOptions.
-  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& images, int first_stage, const Shape& features,
-            bool capture = true);
+  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, int first_stage = 0, bool capture = true);
 
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
 
-  void run(const Batch& batch);                          // first_stage 0
-  void run(const Batch& batch, const Tensor& features);  // first_stage > 0
+  // The batch's images, or with first_stage > 0 their features.
+  void run(const Batch& batch, const Tensor& features = {});
 
   TrainSums read_sums() const;
   void reset_sums();
@@ -45,9 +44,7 @@ class TrainStep {
   struct Inputs {
     Tensor input, labels, row_keys;  // of one batch
   };
-  Inputs inputs_of_batch(int64_t batch) const;
   void body(const Inputs& in);
-  void load_common(const Batch& batch);
 
   Classifier& model_;
   Adam& adam_;

@@ -32,6 +32,12 @@ class Shape {
     for (int i = 0; i < rank_; ++i) n *= extents_[i];
     return n;
   }
+  // The same with another first dimension.
+  Shape of_batch(int64_t n) const {
+    Shape s = *this;
+    s.extents_.at(0) = n;
+    return s;
+  }
   bool operator==(const Shape& other) const {
     if (rank_ != other.rank_) return false;
     for (int i = 0; i < rank_; ++i)

@@ -1,5 +1,7 @@
 #include "engine/optim/adam.h"
 
+#include "engine/core/ops.h"
+
 namespace dura {
 
 Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options, const LossScalerOptions& scaler)
@@ -15,6 +17,15 @@ Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options
   values[StepState::learning_rate] = options.lr;
   values[StepState::loss_scale] = scaler.enabled ? scaler.initial_scale : 1.0;
   write_state(values);
+}
+
+void Adam::minimise(const std::function<Var()>& loss) {
+  begin_step();
+  {
+    Tape tape;
+    tape.backward(scale_loss(loss(), state_));
+  }
+  step();
 }
 
 void Adam::step() {

@@ -2,6 +2,7 @@
 // Two passes over the flat arenas: are all gradients finite, and how long are they; then unscale and update, or skip. The flag in between
 // never visits the host, so a step can be captured.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "engine/optim/parameter.h"
@@ -26,6 +27,9 @@ class Adam {
   // The step state tensor: scale_loss(loss, state()).
   const Tensor& state() const { return state_; }
 
+  // One step of training: the forward pass that returns the loss runs under a tape; backward from the scaled loss; new weights.
+  void minimise(const std::function<Var()>& loss);
+  // The same by hand: begin_step(), forward and backward, step().
   void begin_step() { arena_->begin_step(); }
   // After backward: check, update, advance. Raises the version of every parameter.
   void step();

@@ -19,6 +19,9 @@ struct CapturedStepOptions {
   std::function<void(int64_t batch)> body_of_batch = {};
 };
 
+// For body_of_batch: a tensor like `t` for another number of images, with whatever bytes.
+inline Tensor of_batch(const Tensor& t, int64_t batch) { return Tensor::empty(t.shape().of_batch(batch), t.dtype(), t.device()); }
+
 class CapturedStep {
  public:
   // `body` must read its input from tensors whose addresses stay, and keep nothing it allocates beyond its return.

@@ -92,7 +92,7 @@ GradCam grad_cam(Classifier& model, const Tensor& x, const GradCamOptions& o) {
   }();
   Tape tape(Tape::Wants::leaves);
   const Var a = Var::leaf(activations);
-  const Var logits = model.classify(o.stage < ResNet::stages - 1 ? model.backbone().run(a, o.stage + 1) : a);
+  const Var logits = model.classify(model.backbone().run(a, o.stage + 1));
   std::vector<int32_t> classes = o.classes.empty() ? argmax_rows(download_as_double(logits.value()), logits.shape()[1]) : o.classes;
   tape.backward(logits, one_hot(classes, logits.value()));
   const Tensor maps =

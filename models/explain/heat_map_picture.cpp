@@ -1,7 +1,7 @@
 #include "models/explain/heat_map_picture.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <iomanip>
 
 #include "data/image/drawing.h"
 #include "data/image/resize.h"
@@ -14,10 +14,20 @@ bool mask_fits(const HeatMapPicture& p) { return p.mask.height == p.original.hei
 
 }  // namespace
 
+HeatMapPicture heat_map_picture(const std::string& file, const Image& original, const Explanation& e,
+                                const std::vector<std::string>& classes) {
+  return {.file = file,
+          .label = {},
+          .predicted = classes[static_cast<size_t>(e.predicted)],
+          .explained = classes[static_cast<size_t>(e.explained)],
+          .probability = e.probability,
+          .original = original,
+          .mask = {},
+          .map = e.map};
+}
+
 std::string HeatMapPicture::caption() const {
-  char share[16];
-  std::snprintf(share, sizeof share, "%.2f", probability);
-  std::string text = predicted + " " + share;
+  std::string text = concat(predicted, " ", std::fixed, std::setprecision(2), probability);
   if (!label.empty()) text += right() ? ", right" : ", wrong: is " + label;
   if (explained != predicted) text += ", map for " + explained;
   if (!map.has_evidence()) text += ", no positive evidence";

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "models/explain/explanation.h"
 #include "models/explain/overlay.h"
 
 namespace dura {
@@ -15,6 +16,10 @@ struct HeatMapPicture {
   bool right() const { return label == predicted; }
   std::string caption() const;  // "Glioma 0.93, wrong: is Menin, no positive evidence"
 };
+// Without label and mask.
+HeatMapPicture heat_map_picture(const std::string& file, const Image& original, const Explanation& explanation,
+                                const std::vector<std::string>& classes);
+
 // The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
 // below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
 // keeping its aspect; 0: as it is.

@@ -8,12 +8,6 @@ namespace dura {
 
 namespace {
 
-// 0: the stem, 1 to 4: layer1 to layer4.
-int stage_of(const ConvBn& unit) {
-  const std::string& name = unit.conv.name();
-  return name.rfind("layer", 0) == 0 ? name[5] - '0' : 0;
-}
-
 void randomise_head(Classifier& model, uint64_t seed) {
   Linear& head = model.head();
   initialise_dense(head, seed);
@@ -42,7 +36,7 @@ void randomise_weights(Classifier& model, int first_stage, uint64_t seed, const 
   std::vector<ConvBn*> changed;
   for (ConvBn* u : model.backbone().units()) {
     u->bn.set_batch_statistics(false);
-    if (stage_of(*u) >= first_stage) changed.push_back(u);
+    if (ResNet::stage_of(*u) >= first_stage) changed.push_back(u);
   }
   if (changed.empty()) return;
   for (ConvBn* u : changed) {

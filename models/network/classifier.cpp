@@ -53,19 +53,9 @@ Var Classifier::classify(const Var& features, const Tensor& row_keys) {
   return head_(dropout_(pooled, row_keys));
 }
 
-namespace {
-
-void set_free(ConvBn& unit, bool free) {
-  unit.conv.weight.set_trainable(free);
-  unit.bn.gamma.set_trainable(free);
-  unit.bn.beta.set_trainable(free);
-}
-
-}  // namespace
-
 void Classifier::freeze_backbone() {
   for (ConvBn* u : backbone_.units()) {
-    set_free(*u, false);
+    u->set_trainable(false);
     u->bn.set_batch_statistics(false);
   }
 }
@@ -95,7 +85,7 @@ void Classifier::unfreeze(const std::string& policy) {
     if (first == units.size())
       fail_usage("unfreeze: no layer is called '", policy, "'. Use keras50, layer3+, layer3.3+, layer4, 50%convs, all or none.");
   }
-  for (size_t i = first; i < units.size(); ++i) set_free(*units[i], true);
+  for (size_t i = first; i < units.size(); ++i) units[i]->set_trainable(true);
 }
 
 int64_t Classifier::trainable_numel() {

@@ -12,11 +12,7 @@ InferenceStep::InferenceStep(Classifier& model, const Shape& images, bool captur
     const NoGradScope no_grad(model);
     backend(output.device()).copy(model(model.normalize(input)).value(), output);
   };
-  const auto body_of_batch = [this, body](int64_t n) {
-    const Shape& s = images_.shape();
-    body(Tensor::empty({n, s[1], s[2], s[3]}, DType::u8, images_.device()),
-         Tensor::empty({n, logits_.shape()[1]}, logits_.dtype(), logits_.device()));
-  };
+  const auto body_of_batch = [this, body](int64_t n) { body(of_batch(images_, n), of_batch(logits_, n)); };
   step_ = std::make_unique<CapturedStep>(
       t.device, [this, body] { body(images_, logits_); },
       CapturedStepOptions{.name = "inference", .capture = capture, .batch = images[0], .body_of_batch = body_of_batch});

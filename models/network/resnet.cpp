@@ -108,6 +108,11 @@ int ResNet::stage_by_name(const std::string& name) {
   fail_usage("there is no stage '", name, "'. Use stem, layer1, layer2, layer3 or layer4.");
 }
 
+int ResNet::stage_of(const ConvBn& unit) {
+  const std::string& name = unit.conv.name();
+  return name.starts_with("layer") ? name[5] - '0' : 0;
+}
+
 int64_t ResNet::channels() const { return blocks_.back()->out_channels(); }
 
 std::vector<ConvBn*> ResNet::units() {

@@ -41,10 +41,12 @@ class ResNet : public Module {
   explicit ResNet(const ResNetOptions& options);
 
   // Stage 0 is the stem (convolution and pooling), 1 to 4 are layer1 to layer4. run(x, 0, 4) is the whole backbone:
-  // (N,H,W,3) -> (N,H/32,W/32,channels()). Running until a stage and then from it is how Grad-CAM and feature caching work.
+  // (N,H,W,3) -> (N,H/32,W/32,channels()). Running until a stage and then from the next one on is how Grad-CAM and feature caching work;
+  // behind stage 4 nothing is left to run, and run(x, 5) is x.
   Var run(const Var& x, int first_stage = 0, int last_stage = 4);
   static constexpr int stages = 5;
   static int stage_by_name(const std::string& name);  // "stem", "layer1" ... "layer4"; UsageError otherwise
+  static int stage_of(const ConvBn& unit);            // by its name: "layer3.0.conv1" belongs to stage 3, "conv1" to stage 0
 
   // What the cells of a stage's output look at: the receptive field of cell i is centred on input pixel first + i * step, in both
   // directions. Strides take every second place from the first on, so that the middles of an image's 32-pixel shares are NOT where
@@ -58,8 +60,6 @@ class ResNet : public Module {
   const ResNetOptions& options() const { return options_; }
   // Every convolution with its BatchNorm, in order of execution as Keras counts it.
   std::vector<ConvBn*> units();
-  // The blocks of layer1 to layer4 in order; block_stage(i) is 1 to 4.
-  size_t blocks() const { return blocks_.size(); }
 
   // He initialisation of all convolutions, BatchNorm to (1, 0, 0, 1).
   void initialise(uint64_t seed);

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "engine/core/host_values.h"
 #include "models/explain/grad_cam.h"
 #include "tests/support/cuda_under_test.h"
 #include "tests/support/named_values.h"
@@ -151,7 +152,7 @@ TEST_CASE("heat maps through frozen layers on the simulated CUDA device are the 
         CAPTURE(dtype_name(dtype), method, stage);
         const GradCamOptions options = {.method = cam_method_by_name(method), .stage = stage, .classes = {2, 0}};
         const std::vector<double> expected = to_doubles(grad_cam(cpu.model, cpu.x, options).maps);
-        CHECK(largest_difference(to_doubles(grad_cam(simulated.model, simulated.x, options).maps), expected) < tolerance);
+        CHECK(largest_difference(download_as_double(grad_cam(simulated.model, simulated.x, options).maps), expected) < tolerance);
       }
     for (Parameter* p : simulated.model.parameters()) CHECK_FALSE(p->gradient()->written());
   }

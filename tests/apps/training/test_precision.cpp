@@ -36,7 +36,7 @@ struct Training {
   explicit Training(DType precision, double scale = 65536)
       : model({.backbone = {.depth = 18, .tensors = {.compute = precision}}, .classes = {"rising", "falling"}, .dropout = 0, .seed = 3}),
         adam(prepared(model).parameters(), {.lr = 1e-4}, {.enabled = precision == DType::f16, .initial_scale = scale}),
-        step(model, adam, {}, {rows, size, size, 3}, 0, {}) {}
+        step(model, adam, {}, {rows, size, size, 3}) {}
   static Classifier& prepared(Classifier& model) {
     model.set_training(true);
     return model;

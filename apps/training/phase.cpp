@@ -1,0 +1,159 @@
+#include "apps/training/phase.h"
+
+#include <algorithm>
+#include <iomanip>
+
+#include "apps/metrics/score_curve.h"
+#include "apps/program/process_memory.h"
+#include "apps/training/prediction.h"
+#include "apps/training/progress.h"
+#include "engine/base/log.h"
+
+namespace dura {
+namespace {
+
+std::string three_digits(double v) { return concat(std::fixed, std::setprecision(3), v); }
+
+// "  Menin precision 0.912 recall 0.803 f1 0.854  Glioma ..."; empty for more than four classes.
+std::string class_scores(const Confusion& c, const std::vector<std::string>& classes) {
+  std::string text;
+  for (int64_t k = 0; k < std::ssize(classes) && classes.size() <= 4; ++k)
+    text += "  " + classes[static_cast<size_t>(k)] + " precision " + three_digits(c.precision(k)) + " recall " + three_digits(c.recall(k)) +
+            " f1 " + three_digits(c.f1(k));
+  return text;
+}
+
+// Two classes: of the first; else the mean over classes.
+double validation_auc(const Predictions& p) {
+  double sum = 0;
+  const int64_t scored = p.classes == 2 ? 1 : p.classes;
+  for (int64_t c = 0; c < scored; ++c) {
+    const OneAgainstRest one = one_against_rest(p, c);
+    sum += roc_auc(one.positive, one.score);
+  }
+  return sum / static_cast<double>(scored);
+}
+
+}  // namespace
+
+void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh) {
+  model.freeze_backbone();
+  model.unfreeze(plan.unfreeze);
+  for (ConvBn* u : model.backbone().units()) {
+    if (std::find(fresh.begin(), fresh.end(), u->conv.name()) == fresh.end()) continue;
+    u->set_trainable(true);
+    u->bn.set_batch_statistics(plan.fresh_batch_statistics);
+  }
+}
+
+LoaderOptions FitOptions::training_loader() const {
+  return {.batch_size = batch, .training = true, .seed = seed, .policies = augment, .items = items};
+}
+
+Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
+             const FitOptions& o)
+    : model_(model), plan_(plan), options_(o) {
+  set_trainable(model, plan, fresh);
+  model.set_training(true);
+  AdamOptions adam_options = o.adam;
+  adam_options.lr = plan.learning_rate;
+  adam_ = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
+  const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
+  train_loader_ = std::make_unique<Loader>(train, o.training_loader());
+  val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.batch, .seed = o.seed, .policies = {}, .items = {}});
+  if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
+    val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
+    if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
+  }
+  if (train_cache_) fill_cache(train);
+  make_step(train);
+  if (!val_cache_) {
+    // Before the first epoch: a validation for which there is no memory should not be found out after it.
+    validation_ = std::make_unique<InferenceStep>(model, Shape{o.batch, val.height(), val.width(), 3}, o.capture);
+    validation_->prepare();
+  }
+}
+
+// In the order of the data set, so that features do not depend on the order in which training first asks for them.
+void Phase::fill_cache(const Dataset& train) {
+  Loader in_order(train, {.batch_size = options_.batch, .seed = options_.seed, .policies = {}, .items = {}});
+  Progress progress(concat(plan_.name, ": features of the frozen part"), in_order.rows_per_epoch());
+  int64_t done = 0;
+  for (in_order.start_epoch(0); in_order.next();) {
+    train_cache_->features(in_order.batch().images, in_order.batch().samples);
+    progress.update(done += in_order.batch().rows);
+  }
+  log_info(plan_.name, ": features of ", done, " images behind stage ", train_cache_->stage(), " kept (", train_cache_->bytes() >> 20,
+           " MiB)");
+}
+
+void Phase::make_step(const Dataset& train) {
+  const Shape images{options_.batch, train.height(), train.width(), 3};
+  step_ = std::make_unique<TrainStep>(model_, *adam_, options_.loss, train_cache_ ? train_cache_->feature_shape(images) : images,
+                                      train_cache_ ? train_cache_->stage() + 1 : 0, options_.capture);
+  const Device device = model_.options().backbone.tensors.device;
+  if (device == Device::cuda) log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
+  step_->prepare();
+  const CapturedStep& c = step_->captured();
+  log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ",
+           mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ", mebibytes(c.held_besides()),
+           " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
+}
+
+bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop) {
+  Progress progress(concat(plan_.name, " epoch ", record.epoch + 1, "/", plan_.epochs), train_loader_->rows_per_epoch());
+  const auto confusion = [&](const TrainSums& sums) { return Confusion(std::ssize(model_.classes()), sums.confusion); };
+  step_->reset_sums();
+  int64_t done = 0, steps = 0;
+  for (train_loader_->start_epoch(global_epoch); train_loader_->next(); ++steps) {
+    if (stop.received()) return false;
+    const Batch& batch = train_loader_->batch();
+    const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
+    if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
+    step_->run(batch, train_cache_ ? train_cache_->features(batch.images, batch.samples) : Tensor());
+    done += batch.rows;
+    progress.update(done, [&] {
+      const TrainSums sums = step_->read_sums();
+      return concat("loss ", three_digits(sums.loss / static_cast<double>(sums.images)), class_scores(confusion(sums), model_.classes()));
+    });
+  }
+  const TrainSums sums = step_->read_sums();
+  record.train_loss = sums.loss / static_cast<double>(sums.images);
+  record.train_loss_weighted = sums.weighted_loss / static_cast<double>(sums.images);
+  record.train = confusion(sums);
+  record.images_per_second = static_cast<double>(done) / progress.seconds();
+  record.seconds = progress.seconds();
+  const std::vector<double> state = adam_->read_state();
+  record.loss_scale = state[StepState::loss_scale];
+  record.skipped_steps = static_cast<int64_t>(state[StepState::skipped_steps]);
+  return true;
+}
+
+void Phase::validate(EpochRecord& r) {
+  const Progress clock("", 1);
+  const Predictions p = validation_ ? predict(*validation_, *val_loader_) : predict(model_, *val_loader_, *val_cache_);
+  r.val_loss = log_loss(p.labels, p.logits, p.classes);
+  r.val_loss_weighted = log_loss(p.labels, p.logits, p.classes, options_.loss.class_weights);
+  r.val = confusion_of(p.labels, argmax_rows(p.logits, p.classes), p.classes);
+  r.val_auc = validation_auc(p);
+  r.seconds += clock.seconds();
+  const Device device = model_.options().backbone.tensors.device;
+  const auto peak =
+      device == Device::cpu ? static_cast<double>(peak_resident_bytes()) : static_cast<double>(device_pool(device)->statistics().peak);
+  r.peak_memory_mib = peak / (1 << 20);
+}
+
+void Phase::log_epoch(const EpochRecord& r, bool improved) const {
+  log_info(r.phase, " epoch ", r.epoch + 1, "/", plan_.epochs, "  train loss ", three_digits(r.train_loss), "  val loss ",
+           three_digits(r.val_loss), "  val accuracy ", three_digits(r.val.accuracy()), class_scores(r.val, model_.classes()),
+           r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "", "  (",
+           Progress::duration(r.seconds), ", ", three_digits(r.images_per_second), " images/s)", improved ? "  best so far" : "");
+}
+
+void Phase::log_memory() const {
+  const CapturedStep& c = step_->captured();
+  log_info(plan_.name, ": peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB predicted, ",
+           mebibytes(c.measured_peak() + c.held_besides()), " MiB used");
+}
+
+}  // namespace dura

@@ -1,0 +1,78 @@
+// One phase of training at work: what lives as long as the set of trainable parameters does. Optimizer, steps, loaders and cached features
+// are made anew for each phase.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/program/stop_request.h"
+#include "apps/training/feature_cache.h"
+#include "apps/training/history.h"
+#include "apps/training/schedule.h"
+#include "apps/training/train_step.h"
+#include "models/network/inference_step.h"
+
+namespace dura {
+
+struct PhasePlan {
+  std::string name;  // "phase1"
+  int64_t epochs = 1;
+  double learning_rate = 1e-3;  // where the schedule begins, or what it rises to
+  ScheduleOptions schedule = {};
+  std::string unfreeze = "none";  // Classifier::unfreeze policy
+  // Units of the backbone that had no weights in the file: trained in every phase, with batch statistics where this is set.
+  bool fresh_batch_statistics = false;
+  EarlyStoppingOptions early_stopping = {};
+  bool restore_best = true;  // the phase ends with the weights of its best epoch; otherwise with those of its last
+};
+
+struct FitOptions {
+  std::filesystem::path run;
+  std::vector<PhasePlan> phases;
+  int64_t batch = 16;
+  LossOptions loss;
+  AdamOptions adam;  // its learning rate is the phase's
+  LossScalerOptions scaler;
+  std::vector<AugmentPolicy> augment;  // one per class; empty: none, and the features of the frozen part are computed once
+  std::vector<LoaderItem> items = {};  // of a training epoch; empty: every image once
+  size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
+  uint64_t seed = 0;
+  bool resume = false;  // go on from last.safetensors where there is one
+  bool capture = true;  // CapturedStepOptions
+
+  LoaderOptions training_loader() const;
+};
+
+// Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
+void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh);
+
+class Phase {
+ public:
+  // Plans both steps and takes their memory. Everything given must outlive the phase.
+  Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
+        const FitOptions& options);
+
+  Adam& adam() { return *adam_; }
+  // Fills the training part of the record. `global_epoch` counts over all phases. False where the stop request came before the end.
+  bool train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop);
+  void validate(EpochRecord& record);  // fills the rest
+  void log_epoch(const EpochRecord& record, bool improved) const;
+  // What became of the prediction that was logged when the phase began.
+  void log_memory() const;
+
+ private:
+  void fill_cache(const Dataset& train);
+  void make_step(const Dataset& train);
+
+  Classifier& model_;
+  const PhasePlan& plan_;
+  const FitOptions& options_;
+  std::unique_ptr<Adam> adam_;
+  std::unique_ptr<Loader> train_loader_, val_loader_;
+  std::unique_ptr<FeatureCache> train_cache_, val_cache_;  // null: nothing is kept
+  std::unique_ptr<InferenceStep> validation_;              // without a cache
+  std::unique_ptr<TrainStep> step_;
+};
+
+}  // namespace dura
