@@ -14,18 +14,15 @@ namespace {
 using namespace dura;
 
 struct ConvertOptions {
-  std::string in, out, input = "auto", variant = "auto", stem_pool = "auto";
+  std::string in, out;
+  GivenConventions given;
   bool allow_nonfinite = false;
 };
 
 // What is stated on the command line counts; the rest comes from what is known of the file.
 WeightConventions choose_conventions(const ConvertOptions& options, const StateDict& state, const std::string& sha256) {
-  WeightConventions conventions = conventions_of(state, sha256, options.in);
-  const bool given = options.input != "auto" || options.variant != "auto" || options.stem_pool != "auto";
-  if (options.input != "auto") conventions.input = options.input;
-  if (options.variant != "auto") conventions.variant = options.variant;
-  if (options.stem_pool != "auto") conventions.stem_pool = options.stem_pool;
-  if (given) conventions.source = "as given", conventions.known = true;
+  WeightConventions conventions = options.given.over(conventions_of(state, sha256, options.in));
+  if (options.given.any()) conventions.source = "as given", conventions.known = true;
   return conventions;
 }
 
@@ -45,9 +42,8 @@ int convert(const ConvertOptions& options) {
   if (!options.allow_nonfinite) require_finite(state, options.in);
   const WeightConventions conventions = choose_conventions(options, state, sha256);
   if (conventions.known) {
-    log_info("conventions: input ", conventions.input, ", variant ", conventions.variant, ", stem pooling ", conventions.stem_pool, " (",
-             conventions.source, ")");
-    state_conventions(state, conventions);
+    log_info("conventions: ", conventions.text());
+    for (const auto& [key, value] : conventions.metadata()) state.metadata()[key] = value;
   } else {
     log_warning("conventions ", conventions.source, ". They are not written down; state them with --input, --variant and --stem-pool.");
   }
@@ -71,9 +67,9 @@ int main(int argc, char** argv) {
   program.text("in", options.in, "Weight file to read", {.required = true});
   program.text("out", options.out, "Safetensors file to write", {.required = true});
   program.heading("Conventions (auto: from what is known of the file)");
-  program.text("--input", options.input, "torch: RGB, mean and deviation; caffe: BGR, mean", {.choices = {"auto", "torch", "caffe"}});
-  program.text("--variant", options.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
-  program.text("--stem-pool", options.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  program.text("--input", options.given.input, "torch: RGB, mean and deviation; caffe: BGR, mean", {.choices = {"auto", "torch", "caffe"}});
+  program.text("--variant", options.given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
+  program.text("--stem-pool", options.given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
   program.flag("--allow-nonfinite", options.allow_nonfinite, "Convert weights that hold NaN or infinity, too");
   return program.run(argc, argv, [&] { return convert(options); });
 }

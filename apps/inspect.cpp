@@ -60,9 +60,7 @@ int inspect_weights(const std::string& file) {
   std::cout << table_text(rows, 3) << "\n";
   for (const auto& [key, value] : state.metadata()) std::cout << "metadata " << quote(key) << ": " << quote(value, 4000) << "\n";
   const std::string sha256 = sha256_file_hex(file);
-  const WeightConventions c = conventions_of(state, sha256, file);
-  std::cout << "conventions: input " << c.input << ", variant " << c.variant << ", stem pooling " << c.stem_pool << " (" << c.source
-            << ")\n"
+  std::cout << "conventions: " << conventions_of(state, sha256, file).text() << "\n"
             << state.size() << " tensors, " << elements << " elements, " << state.bytes() << " bytes of them; file of "
             << std::filesystem::file_size(file) << " bytes, SHA-256 " << sha256 << "\n";
   if (bad) std::cout << bad << " elements are NaN or infinite\n";

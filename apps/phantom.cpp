@@ -4,8 +4,8 @@
 #include <map>
 
 #include "apps/program/program.h"
-#include "data/image/contact_sheet.h"
 #include "data/image/codec.h"
+#include "data/image/drawing.h"
 #include "data/phantom/phantom.h"
 #include "data/phantom/pretext.h"
 #include "engine/base/log.h"
@@ -21,7 +21,7 @@ struct Job {
   PretextOptions pretext;
 };
 
-constexpr int64_t sheet_columns = 8;
+constexpr int64_t sheet_columns = 8, sheet_gap = 2;
 
 void report(const Manifest& manifest, const std::string& out) {
   std::map<std::string, std::array<int64_t, 3>> counts;
@@ -38,7 +38,7 @@ Image phantom_sheet(const PhantomOptions& options) {
     for (int64_t patient = 0; patient < options.patients && static_cast<int64_t>(plain.size()) < 2 * sheet_columns; ++patient) {
       if (phantom_kind(options, patient) != kind) continue;
       Phantom p = make_phantom(options, patient * options.slices_per_patient);
-      marked.push_back(outlined(p.image, p.mask));
+      draw_outline(marked.emplace_back(to_rgb(p.image)), p.mask, {255, 220, 0});
       plain.push_back(std::move(p.image));
     }
     for (size_t row = 0; row < plain.size(); row += sheet_columns)
@@ -46,7 +46,7 @@ Image phantom_sheet(const PhantomOptions& options) {
         for (size_t i = row; i < row + sheet_columns; ++i)
           pictures.push_back(i < source->size() ? (*source)[i] : Image(options.size, options.size, 1));
   }
-  return contact_sheet(pictures, sheet_columns);
+  return sheet(pictures, sheet_columns, sheet_gap);
 }
 
 // One row of each class.
@@ -55,7 +55,7 @@ Image pretext_sheet(const PretextOptions& options) {
   std::vector<Image> pictures;
   for (int64_t label = 0; label < classes; ++label)
     for (int64_t i = 0; i < sheet_columns; ++i) pictures.push_back(make_pretext(options, (label + i * classes) % options.images).image);
-  return contact_sheet(pictures, sheet_columns);
+  return sheet(pictures, sheet_columns, sheet_gap);
 }
 
 int write(Job job) {

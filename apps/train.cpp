@@ -34,7 +34,8 @@ struct TrainOptions {
   PreprocessingOptions preprocessing;
   AugmentOptions augment;
   OptimizerOptions optimizer;
-  std::string run, weights, input = "auto", variant = "auto", stem_pool = "auto", unfreeze = "keras50", monitor = "val_loss";
+  GivenConventions given;  // of the weight file
+  std::string run, weights, unfreeze = "keras50", monitor = "val_loss";
   std::string sheet, find_lr = "off", precision = "f32", restore = "best";
   std::vector<std::string> class_weights;
   int64_t depth = 50, batch = 16, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
@@ -50,10 +51,10 @@ void declare(Program& program, TrainOptions& o) {
                "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained "
                "from the first phase on");
   program.integer("--depth", o.depth, "ResNet-18, 34, 50 or 101");
-  program.text("--input", o.input, "What the weights expect: torch (RGB, mean and deviation) or caffe (BGR, mean)",
+  program.text("--input", o.given.input, "What the weights expect: torch (RGB, mean and deviation) or caffe (BGR, mean)",
                {.choices = {"auto", "torch", "caffe"}});
-  program.text("--variant", o.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
-  program.text("--stem-pool", o.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  program.text("--variant", o.given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
+  program.text("--stem-pool", o.given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
   program.number("--dropout", o.dropout, "Share that is dropped before the dense layer", {.min = 0, .max = 0.99});
   program.heading("Training");
   program.text("--out", o.run, "Run directory (required, except with --sheet)");
@@ -107,14 +108,14 @@ std::unique_ptr<Classifier> make_model(const TrainOptions& o, const std::vector<
     state = std::make_unique<StateDict>(read_weights(o.weights));
     require_finite(*state, o.weights);
     found = conventions_of(*state, sha256_file_hex(o.weights), o.weights);
-    log_info(o.weights, ": input ", found.input, ", variant ", found.variant, ", stem pooling ", found.stem_pool, " (", found.source, ")");
-    const bool all_stated = o.input != "auto" && o.variant != "auto" && o.stem_pool != "auto";
-    if (!found.known && !all_stated)
+    log_info(o.weights, ": ", found.text());
+    if (!found.known && !o.given.all())
       log_warning(o.weights, " does not say how it must be used; state it with --input, --variant and --stem-pool");
   }
-  c.input = parse_input(o.input != "auto" ? o.input : found.input);
-  c.backbone.variant = parse_variant(o.variant != "auto" ? o.variant : found.variant);
-  c.backbone.stem_pool = parse_stem_pool(o.stem_pool != "auto" ? o.stem_pool : found.stem_pool);
+  const WeightConventions chosen = o.given.over(found);
+  c.input = chosen.input;
+  c.backbone.variant = chosen.variant;
+  c.backbone.stem_pool = chosen.stem_pool;
   auto model = std::make_unique<Classifier>(c);
   if (state) {
     fresh = load_backbone(*model, *state, o.weights);

@@ -1,7 +1,10 @@
 #include "weights/conventions.h"
 
 #include <algorithm>
-#include <vector>
+#include <array>
+
+#include "engine/base/text.h"
+#include "weights/state.h"
 
 namespace dura {
 
@@ -16,50 +19,59 @@ constexpr KnownFile known_files[] = {
     {"11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca", "resnet50-11ad3fa6.pth (IMAGENET1K_V2)"},
 };
 
-bool mentions(std::string text, const char* word) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return text.find(word) != std::string::npos;
+using Names = std::array<const char*, 2>;  // of a convention's values, in the order of its enumerators
+
+// visit(metadata key, value, names) for each of the three.
+template <class Conventions, class Visit>
+void for_each(Conventions& c, const Visit& visit) {
+  visit("dura.input", c.input, Names{"torch", "caffe"});
+  visit("dura.variant", c.variant, Names{"v1", "v1_5"});
+  visit("dura.stem_pool", c.stem_pool, Names{"padded", "ceil"});
 }
 
-struct Entry {
-  const char* key;
-  std::string WeightConventions::*value;
-  std::vector<std::string> allowed;
-};
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all{{"dura.input", &WeightConventions::input, {"torch", "caffe"}},
-                                      {"dura.variant", &WeightConventions::variant, {"v1", "v1_5"}},
-                                      {"dura.stem_pool", &WeightConventions::stem_pool, {"padded", "ceil"}}};
-  return all;
-}
-
-WeightConventions stated_conventions(const std::map<std::string, std::string>& metadata, const std::string& file) {
-  WeightConventions c;
-  for (const Entry& entry : entries()) {
-    const auto found = metadata.find(entry.key);
-    DURA_CHECK(found != metadata.end(), file, ": its metadata state some conventions but not ", entry.key, " (", entry.allowed[0], " or ",
-               entry.allowed[1], "). Convert the original weights again.");
-    DURA_CHECK(std::count(entry.allowed.begin(), entry.allowed.end(), found->second) == 1, file, ": its metadata say ", entry.key, " = ",
-               quote(found->second), ", expected ", entry.allowed[0], " or ", entry.allowed[1], ". Was it written by a newer version?");
-    c.*entry.value = found->second;
-  }
-  c.source = "stated in the file";
-  c.known = true;
-  return c;
+template <class Value>
+bool set_by_name(Value& value, const Names& names, const std::string& name) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) value = static_cast<Value>(found - names.begin());
+  return found != names.end();
 }
 
 }  // namespace
 
+std::map<std::string, std::string> WeightConventions::metadata() const {
+  std::map<std::string, std::string> entries;
+  for_each(*this, [&](const char* key, auto value, const Names& names) { entries[key] = names[static_cast<size_t>(value)]; });
+  return entries;
+}
+
+std::string WeightConventions::text() const {
+  const auto names = metadata();
+  return concat("input ", names.at("dura.input"), ", variant ", names.at("dura.variant"), ", stem pooling ", names.at("dura.stem_pool"),
+                " (", source, ")");
+}
+
+WeightConventions stated_conventions(const std::map<std::string, std::string>& metadata, const std::string& file) {
+  WeightConventions c{.source = "stated in the file", .known = true};
+  for_each(c, [&](const char* key, auto& value, const Names& names) {
+    const auto found = metadata.find(key);
+    DURA_CHECK(found != metadata.end(), file, ": its metadata state some conventions but not ", key, " (", names[0], " or ", names[1],
+               "). Convert the original weights again.");
+    DURA_CHECK(set_by_name(value, names, found->second), file, ": its metadata say ", key, " = ", quote(found->second), ", expected ",
+               names[0], " or ", names[1], ". Was it written by a newer version?");
+  });
+  return c;
+}
+
 WeightConventions conventions_of(const StateDict& state, const std::string& file_sha256, const std::string& file) {
   const auto& metadata = state.metadata();
-  for (const Entry& entry : entries())
-    if (metadata.contains(entry.key)) return stated_conventions(metadata, file);
+  for (const auto& [key, value] : WeightConventions{}.metadata())
+    if (metadata.contains(key)) return stated_conventions(metadata, file);
   for (const KnownFile& known : known_files)
     if (file_sha256 == known.sha256) return {.source = concat("the file is torchvision's ", known.name), .known = true};
   for (const auto& [key, value] : metadata)
-    if (mentions(value, "caffe") || mentions(value, "msra"))
-      return {"caffe", "v1", "ceil", concat("its metadata entry ", quote(key), " names the original Caffe weights"), true};
+    if (const std::string said = lower_case(value); said.find("caffe") != std::string::npos || said.find("msra") != std::string::npos)
+      return {InputConvention::caffe, ResNetVariant::v1, StemPool::ceil,
+              concat("its metadata entry ", quote(key), " names the original Caffe weights"), true};
   if (state.contains("conv1.bias"))
     return {
         .source =
@@ -68,8 +80,14 @@ WeightConventions conventions_of(const StateDict& state, const std::string& file
   return {.source = "unknown: torchvision's conventions are assumed; where that is wrong, results are worse without any other sign"};
 }
 
-void state_conventions(StateDict& state, const WeightConventions& conventions) {
-  for (const Entry& entry : entries()) state.metadata()[entry.key] = conventions.*entry.value;
+WeightConventions GivenConventions::over(WeightConventions found) const {
+  const std::map<std::string, std::string> given = {{"dura.input", input}, {"dura.variant", variant}, {"dura.stem_pool", stem_pool}};
+  for_each(found, [&](const char* key, auto& value, const Names& names) {
+    const std::string& name = given.at(key);
+    if (name != "auto" && !set_by_name(value, names, name))
+      fail_usage("there is no ", key, " '", name, "'. Use ", names[0], " or ", names[1], ".");
+  });
+  return found;
 }
 
 }  // namespace dura

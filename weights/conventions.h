@@ -1,25 +1,49 @@
 // How a weight file wants to be used. Weights and preprocessing that do not belong together still give an answer, only a worse one: so the
 // conventions are carried in the files that dura writes, looked up where the file is a published one, and always stated with their source.
+// Their names stand here and nowhere else: in metadata, on command lines and in messages.
 #pragma once
+#include <cstdint>
+#include <map>
 #include <string>
-
-#include "weights/state.h"
 
 namespace dura {
 
+class StateDict;
+
+// What the weights were trained with. torch: RGB, (x/255 - mean)/deviation; caffe: BGR, x - mean, not scaled.
+enum class InputConvention : uint8_t { torch, caffe };
+// Where a bottleneck block with stride 2 has it: in its first 1x1 convolution (V1, the original and Keras) or in its 3x3 (V1.5,
+// torchvision).
+enum class ResNetVariant : uint8_t { v1, v1_5 };
+// The pooling of the stem: 3x3 stride 2 with padding 1 (torchvision), or without padding and with ceil mode (the original Caffe model).
+enum class StemPool : uint8_t { padded, ceil };
+
 struct WeightConventions {
-  std::string input = "torch";       // torch: RGB, (x/255 - mean)/deviation; caffe: BGR, x - mean, not scaled
-  std::string variant = "v1_5";      // where bottleneck blocks have their stride: v1 the first 1x1 convolution, v1_5 the 3x3
-  std::string stem_pool = "padded";  // padded: 3x3 stride 2 padding 1; ceil: no padding, ceil mode
-  std::string source = "";           // why, in words, for the log
-  bool known = false;                // false: torchvision's conventions are an assumption, and `source` is a warning
+  InputConvention input = InputConvention::torch;
+  ResNetVariant variant = ResNetVariant::v1_5;
+  StemPool stem_pool = StemPool::padded;
+  std::string source = "";  // why, in words, for the log
+  bool known = false;       // false: torchvision's conventions are an assumption, and `source` is a warning
+
+  std::map<std::string, std::string> metadata() const;  // the entries that state them: dura.input, dura.variant, dura.stem_pool
+  std::string text() const;                             // "input torch, variant v1_5, stem pooling padded (SOURCE)"
 };
 
-// In this order: metadata dura.input, dura.variant and dura.stem_pool; the file's SHA-256 among published ones; metadata that name Caffe or
-// MSRA; else torchvision's. Throws Error where the dura.* entries are incomplete or unknown. `file` names the source.
+// As the three entries state them. Throws Error where one is missing or unknown. `file` names the source.
+WeightConventions stated_conventions(const std::map<std::string, std::string>& metadata, const std::string& file);
+
+// In this order: the metadata's statement; the file's SHA-256 among published ones; metadata that name Caffe or MSRA; else torchvision's.
+// Throws Error where the dura.* entries are incomplete or unknown.
 WeightConventions conventions_of(const StateDict& state, const std::string& file_sha256, const std::string& file);
 
-// The metadata entries that state them.
-void state_conventions(StateDict& state, const WeightConventions& conventions);
+// What a user says of them: a name as in the metadata, or auto for what is known of the file.
+struct GivenConventions {
+  std::string input = "auto", variant = "auto", stem_pool = "auto";
+
+  bool any() const { return input != "auto" || variant != "auto" || stem_pool != "auto"; }
+  bool all() const { return input != "auto" && variant != "auto" && stem_pool != "auto"; }
+  // `found` with what is given in its place. UsageError for an unknown name.
+  WeightConventions over(WeightConventions found) const;
+};
 
 }  // namespace dura

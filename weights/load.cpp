@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/base/text.h"
 #include "engine/core/backend.h"
 
 namespace dura {
@@ -62,11 +63,7 @@ Tensor permuted(const Tensor& t, const Shape& shape, bool to_file) {
 }
 
 std::string listed(const char* what, const std::vector<std::string>& names) {
-  if (names.empty()) return "";
-  constexpr size_t shown = 12;
-  std::string text = concat("; ", names.size(), " ", what, ": ");
-  for (size_t i = 0; i < std::min(names.size(), shown); ++i) text.append(i ? ", " : "").append(names[i]);
-  return names.size() > shown ? text + ", ..." : text;
+  return names.empty() ? "" : concat("; ", names.size(), " ", what, ": ", first_few(names, ", ", 12));
 }
 
 // One value of the module, and the array for it; null where the file has none that fits.

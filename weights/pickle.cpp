@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/base/text.h"
 #include "weights/pickle_opcodes.h"
 #include "weights/state.h"
 
@@ -76,8 +77,7 @@ class Machine {
   }
   std::string_view text(uint64_t count) {
     if (count > max_text_bytes) refuse("a text of ", count, " bytes, at most ", max_text_bytes, " are allowed");
-    const std::span<const uint8_t> bytes = take(count);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    return text_of(take(count));
   }
   std::string_view line() {
     const std::span<const uint8_t> rest = bytes_.subspan(at_, std::min<uint64_t>(bytes_.size() - at_, max_text_bytes));
@@ -115,6 +115,7 @@ class Machine {
     result_.values.emplace_back().kind = kind;
     return result_.values.back();
   }
+  void push_plain(PickleKind kind, int64_t truth = 0) { push(kind).integer = truth; }
   void push_integer(int64_t number) { push(PickleKind::integer).integer = number; }
   void push_text(std::string_view content) { push(PickleKind::text).text = content; }
   void push_with_items(PickleKind kind, std::vector<uint32_t> items) {
@@ -145,103 +146,69 @@ class Machine {
         break;
       }
       case NONE:
-        push(PickleKind::none);
-        break;
+        return push_plain(PickleKind::none);
       case NEWTRUE:
-        push(PickleKind::boolean).integer = 1;
-        break;
+        return push_plain(PickleKind::boolean, 1);
       case NEWFALSE:
-        push(PickleKind::boolean).integer = 0;
-        break;
+        return push_plain(PickleKind::boolean, 0);
       case BININT:
-        push_integer(number<int32_t>());
-        break;
+        return push_integer(number<int32_t>());
       case BININT1:
-        push_integer(number<uint8_t>());
-        break;
+        return push_integer(number<uint8_t>());
       case BININT2:
-        push_integer(number<uint16_t>());
-        break;
+        return push_integer(number<uint16_t>());
       case LONG1:
-        long_integer();
-        break;
+        return long_integer();
       case BINFLOAT:
-        big_endian_float();
-        break;
+        return big_endian_float();
       case BINUNICODE:
-        push_text(text(number<uint32_t>()));
-        break;
+        return push_text(text(number<uint32_t>()));
       case SHORT_BINSTRING:
-        push_text(text(number<uint8_t>()));
-        break;
+        return push_text(text(number<uint8_t>()));
       case EMPTY_TUPLE:
-        push(PickleKind::tuple);
-        break;
+        return push_plain(PickleKind::tuple);
       case EMPTY_LIST:
-        push(PickleKind::list);
-        break;
+        return push_plain(PickleKind::list);
       case EMPTY_DICT:
-        push(PickleKind::dict);
-        break;
+        return push_plain(PickleKind::dict);
       case EMPTY_SET:
-        push(PickleKind::set);
-        break;
+        return push_plain(PickleKind::set);
       case TUPLE1:
-        push_tuple_of(1);
-        break;
       case TUPLE2:
-        push_tuple_of(2);
-        break;
       case TUPLE3:
-        push_tuple_of(3);
-        break;
+        return push_tuple_of(size_t{1} + opcode - TUPLE1);
       case TUPLE:
-        push_with_items(PickleKind::tuple, pop_to_mark());
-        break;
+        return push_with_items(PickleKind::tuple, pop_to_mark());
       case MARK:
         if (marks_.size() >= max_depth) refuse("MARKs nested deeper than ", max_depth);
         marks_.push_back(stack_.size());
         break;
-      case APPEND: {
-        const uint32_t item = pop();
-        append({item});
-        break;
-      }
+      case APPEND:
+        return append({pop()});
       case APPENDS:
-        append(pop_to_mark());
-        break;
+        return append(pop_to_mark());
       case SETITEM: {
         const uint32_t item = pop(), key = pop();
-        set_items({key, item});
-        break;
+        return set_items({key, item});
       }
       case SETITEMS:
-        set_items(pop_to_mark());
-        break;
+        return set_items(pop_to_mark());
       case BINGET:
-        recall(number<uint8_t>());
-        break;
+        return recall(number<uint8_t>());
       case LONG_BINGET:
-        recall(number<uint32_t>());
-        break;
+        return recall(number<uint32_t>());
       case BINPUT:
-        memorise(number<uint8_t>());
-        break;
+        return memorise(number<uint8_t>());
       case LONG_BINPUT:
-        memorise(number<uint32_t>());
-        break;
+        return memorise(number<uint32_t>());
       case GLOBAL:
-        global();
-        break;
+        return global();
       case REDUCE:
-        call("REDUCE");
-        break;
+        return call("REDUCE");
       case NEWOBJ:
-        call("NEWOBJ");
-        break;
+        return call("NEWOBJ");
       case BINPERSID:
-        storage();
-        break;
+        return storage();
       case BUILD: {
         // The attributes of an OrderedDict: a state dict carries the versions of its modules there. They change nothing.
         pop();

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura::pickle {
 
@@ -83,7 +83,7 @@ inline constexpr RefusedOpcode refused_opcodes[] = {{'I', "INT"},
 inline std::string refused_name(uint8_t opcode) {
   for (const RefusedOpcode& refused : refused_opcodes)
     if (refused.opcode == opcode) return refused.name;
-  return concat("0x", "0123456789abcdef"[opcode >> 4], "0123456789abcdef"[opcode & 15]);
+  return "0x" + hex_digits(opcode);
 }
 
 }  // namespace dura::pickle

@@ -4,29 +4,18 @@
 
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "weights/torch_container.h"
 
 namespace dura {
 
-size_t storage_element_bytes(PickleGlobal storage_type) {
-  switch (storage_type) {
-    case PickleGlobal::double_storage:
-    case PickleGlobal::long_storage:
-      return 8;
-    case PickleGlobal::float_storage:
-    case PickleGlobal::int_storage:
-      return 4;
-    case PickleGlobal::half_storage:
-    case PickleGlobal::bfloat16_storage:
-    case PickleGlobal::short_storage:
-      return 2;
-    case PickleGlobal::char_storage:
-    case PickleGlobal::byte_storage:
-    case PickleGlobal::bool_storage:
-      return 1;
-    default:
-      fail("storage_element_bytes: not a storage type");
-  }
+StorageElement storage_element(PickleGlobal storage_type) {
+  // In the order of PickleGlobal, from float_storage on.
+  constexpr StorageElement elements[] = {{4, ElementType::f32}, {2, ElementType::f16},    {2, ElementType::bf16}, {8, ElementType::f64},
+                                         {8, ElementType::i64}, {4, ElementType::i32},    {2, std::nullopt},      {1, std::nullopt},
+                                         {1, ElementType::u8},  {1, ElementType::boolean}};
+  DURA_CHECK(storage_type >= PickleGlobal::float_storage, "storage_element: not a storage type");
+  return elements[static_cast<size_t>(storage_type) - static_cast<size_t>(PickleGlobal::float_storage)];
 }
 
 namespace {
@@ -36,29 +25,6 @@ constexpr uint64_t max_expansion = 4;
 constexpr size_t max_visits = 100'000;
 constexpr const char* usual_names[] = {"state_dict", "model_state_dict", "model_state", "model", "net",
                                        "network",    "module",           "weights",     "params"};
-
-std::optional<ElementType> storage_type(PickleGlobal type) {
-  switch (type) {
-    case PickleGlobal::float_storage:
-      return ElementType::f32;
-    case PickleGlobal::half_storage:
-      return ElementType::f16;
-    case PickleGlobal::bfloat16_storage:
-      return ElementType::bf16;
-    case PickleGlobal::double_storage:
-      return ElementType::f64;
-    case PickleGlobal::long_storage:
-      return ElementType::i64;
-    case PickleGlobal::int_storage:
-      return ElementType::i32;
-    case PickleGlobal::byte_storage:
-      return ElementType::u8;
-    case PickleGlobal::bool_storage:
-      return ElementType::boolean;
-    default:
-      return std::nullopt;  // 8-bit signed and 16-bit integers: no weights
-  }
-}
 
 class Collector {
  public:
@@ -121,10 +87,9 @@ class Collector {
     const std::string_view key = pickle_[storage.items[1]].text;
     const PickleGlobal stored_as = pickle_[storage.items[0]].global;
     const int64_t storage_count = pickle_[storage.items[2]].integer, offset = pickle_[value.items[1]].integer;
-    const std::optional<ElementType> type = storage_type(stored_as);
+    const auto [size, type] = storage_element(stored_as);
     DURA_CHECK(type, file_, ": tensor ", quote(name),
                " holds 8-bit signed or 16-bit integers, which dura does not read. Convert it to another type.");
-    const size_t size = element_size(*type);
 
     const auto found = storages_.find(key);
     DURA_CHECK(found != storages_.end(), file_, ": storage ", quote(key), " of tensor ", quote(name),
@@ -203,14 +168,10 @@ class Collector {
 };
 
 bool begins_with(const std::vector<uint8_t>& bytes, std::string_view text, size_t at = 0) {
-  return bytes.size() >= at + text.size() && std::memcmp(bytes.data() + at, text.data(), text.size()) == 0;
+  return bytes.size() >= at && text_of(bytes).substr(at).starts_with(text);
 }
 
 constexpr std::string_view zip_begin("PK\x03\x04"), pickle_begin("\x80"), hdf5_begin("\x89HDF\r\n"), tar_mark("ustar");
-
-SharedBytes read_shared(const std::filesystem::path& path) {
-  return std::make_shared<const std::vector<uint8_t>>(read_file(path, max_weight_file_bytes));
-}
 
 }  // namespace
 
@@ -224,10 +185,8 @@ StateDict parse_pth(const SharedBytes& bytes, const std::string& file) {
   return Collector(container, bytes, file).collect();
 }
 
-StateDict read_pth(const std::filesystem::path& path) { return parse_pth(read_shared(path), path.string()); }
-
 StateDict read_weights(const std::filesystem::path& path) {
-  const SharedBytes bytes = read_shared(path);
+  const auto bytes = std::make_shared<const std::vector<uint8_t>>(read_file(path, max_weight_file_bytes));
   const std::string file = path.string();
   DURA_CHECK(!begins_with(*bytes, hdf5_begin), file,
              ": is an HDF5 file (Keras or MATLAB), which dura does not read. Convert it to safetensors with Python.");

@@ -13,7 +13,6 @@ namespace dura {
 // into; other nested dicts give names joined by dots. Values that are no tensors are left out and logged. Contiguous tensors share `bytes`.
 // Throws Error naming `file`.
 StateDict parse_pth(const SharedBytes& bytes, const std::string& file);
-StateDict read_pth(const std::filesystem::path& path);
 
 // Any weight file that dura reads, told apart by its first bytes, not by its name: safetensors, or either container of torch.save.
 StateDict read_weights(const std::filesystem::path& path);

@@ -1,12 +1,15 @@
 #include "weights/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -15,192 +18,139 @@ namespace {
 constexpr uint64_t max_header_bytes = 100'000'000;
 constexpr size_t max_rank_in_file = 32;
 
-const char* format_name(ElementType type) {
-  switch (type) {
-    case ElementType::f32:
-      return "F32";
-    case ElementType::f16:
-      return "F16";
-    case ElementType::bf16:
-      return "BF16";
-    case ElementType::f64:
-      return "F64";
-    case ElementType::i64:
-      return "I64";
-    case ElementType::i32:
-      return "I32";
-    case ElementType::u8:
-      return "U8";
-    case ElementType::boolean:
-      return "BOOL";
-  }
-  fail("format_name: no such type");
+// The format writes the names of element types in capitals: F32, BOOL.
+std::string format_name(ElementType type) {
+  std::string name = element_name(type);
+  for (char& c : name) c = static_cast<char>(c >= 'a' ? c - 'a' + 'A' : c);
+  return name;
 }
 
-std::optional<ElementType> parse_format_name(const std::string& text) {
-  for (ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::f64, ElementType::i64, ElementType::i32,
-                           ElementType::u8, ElementType::boolean})
-    if (text == format_name(type)) return type;
-  return std::nullopt;
-}
+constexpr std::string_view field_names[] = {"dtype", "shape", "data_offsets"};
 
 struct HeaderEntry {
   std::string name;
-  bool has_dtype = false, has_shape = false, has_offsets = false;
+  std::array<bool, std::size(field_names)> given{};
   std::string dtype;
   Dimensions shape;
   int offset_count = 0;
   uint64_t begin = 0, end = 0;  // in the data that follow the header
 };
 
-// Receives the header's JSON event by event. A document tree would keep one of two equal keys silently and could be made to nest
-// deeply; here both are errors, and nothing is kept but what the format knows.
-class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+// Receives the header's JSON event by event and lets the parser keep nothing. A document tree would keep one of two equal keys silently and
+// could be made to nest deeply; here both are errors.
+class HeaderReader {
  public:
   explicit HeaderReader(const std::string& file) : file_(file) {}
 
   std::vector<HeaderEntry> entries;
   std::map<std::string, std::string> metadata;
 
-  bool start_object(size_t) override {
-    switch (place_) {
-      case Place::before:
-        place_ = Place::root;
-        return true;
-      case Place::root_value:
-        place_ = in_metadata_ ? Place::metadata : Place::entry;
-        if (!in_metadata_) entries.emplace_back().name = key_;
-        return true;
-      default:
-        wrong("an object");
+  void read(std::string_view header) {
+    try {
+      [[maybe_unused]] const Json dropped = Json::parse(
+          header.begin(), header.end(), [this](int depth, Event event, const Json& value) { return take(depth, event, value); });
+    } catch (const Json::parse_error& e) {
+      fail(file_, ": the header is not valid UTF-8 JSON at its byte ", e.byte, ". The file is damaged or of another format.");
+    } catch (const Json::exception&) {
+      fail(file_, ": the header holds a number that is too large to be read. The file is damaged or of another format.");
     }
-  }
-  bool end_object() override {
-    switch (place_) {
-      case Place::root:
-        place_ = Place::after;
-        break;
-      case Place::entry:
-        finish_entry();
-        [[fallthrough]];
-      default:
-        place_ = Place::root;
-    }
-    return true;
-  }
-  bool key(std::string& name) override {
-    if (place_ == Place::root) {
-      in_metadata_ = name == "__metadata__";
-      DURA_CHECK(in_metadata_ ? !seen_metadata_ : names_.emplace(name, true).second, file_, ": the header names ", quote(name),
-                 " twice. Write the file again.");
-      seen_metadata_ = seen_metadata_ || in_metadata_;
-      place_ = Place::root_value;
-    } else if (place_ == Place::metadata) {
-      DURA_CHECK(!metadata.contains(name), file_, ": the metadata key ", quote(name), " exists twice. Write the file again.");
-      place_ = Place::metadata_value;
-    } else {
-      const HeaderEntry& entry = entries.back();
-      const bool twice =
-          (name == "dtype" && entry.has_dtype) || (name == "shape" && entry.has_shape) || (name == "data_offsets" && entry.has_offsets);
-      DURA_CHECK(!twice, file_, ": tensor ", quote(entry.name), " has the field '", name, "' twice. Write the file again.");
-      if (name == "dtype")
-        place_ = Place::dtype;
-      else if (name == "shape")
-        place_ = Place::shape;
-      else if (name == "data_offsets")
-        place_ = Place::offsets;
-      else
-        fail(file_, ": tensor ", quote(entry.name), " has the unknown field ", quote(name), ". Expected dtype, shape, data_offsets.");
-    }
-    key_ = name;
-    return true;
-  }
-  bool start_array(size_t) override {
-    if (place_ == Place::shape)
-      place_ = Place::shape_items, entries.back().has_shape = true;
-    else if (place_ == Place::offsets)
-      place_ = Place::offset_items, entries.back().has_offsets = true;
-    else
-      wrong("an array");
-    return true;
-  }
-  bool end_array() override {
-    place_ = Place::entry;
-    return true;
-  }
-  bool string(std::string& text) override {
-    if (place_ == Place::metadata_value)
-      metadata.emplace(key_, text), place_ = Place::metadata;
-    else if (place_ == Place::dtype)
-      entries.back().dtype = text, entries.back().has_dtype = true, place_ = Place::entry;
-    else
-      wrong("a text");
-    return true;
-  }
-  bool number_unsigned(number_unsigned_t number) override {
-    if (place_ == Place::shape_items) {
-      DURA_CHECK(number <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), file_, ": tensor ", quote(entries.back().name),
-                 " has a dimension of ", number, ", which no file can hold.");
-      entries.back().shape.push_back(static_cast<int64_t>(number));
-      DURA_CHECK(entries.back().shape.size() <= max_rank_in_file, file_, ": tensor ", quote(entries.back().name), " has more than ",
-                 max_rank_in_file, " dimensions.");
-    } else if (place_ == Place::offset_items) {
-      HeaderEntry& entry = entries.back();
-      DURA_CHECK(++entry.offset_count <= 2, file_, ": tensor ", quote(entry.name), " has more than two data_offsets.");
-      (entry.offset_count == 1 ? entry.begin : entry.end) = number;
-    } else {
-      wrong("a number");
-    }
-    return true;
-  }
-  bool number_integer(number_integer_t) override { wrong("a negative number"); }
-  bool number_float(number_float_t, const std::string&) override { wrong("a number that is not whole or too large"); }
-  bool boolean(bool) override { wrong("a boolean"); }
-  bool null() override { wrong("a null"); }
-  bool binary(binary_t&) override { wrong("binary data"); }
-  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
-    fail(file_, ": the header is not valid UTF-8 JSON at its byte ", position, ". The file is damaged or of another format.");
   }
 
  private:
-  enum class Place { before, root, root_value, metadata, metadata_value, entry, dtype, shape, shape_items, offsets, offset_items, after };
+  using Json = nlohmann::json;
+  using Event = Json::parse_event_t;
 
-  [[noreturn]] void wrong(const char* found) const {
-    switch (place_) {
-      case Place::metadata_value:
-        fail(file_, ": the metadata of ", quote(key_), " is ", found, ", only texts are allowed. Write numbers as texts.");
-      case Place::root_value:
-        fail(file_, ": the header has ", found, " under ", quote(key_), ", expected an object with dtype, shape and data_offsets.");
-      case Place::dtype:
-        fail(file_, ": the dtype of tensor ", quote(entries.back().name), " is ", found, ", expected a text.");
-      case Place::shape:
-      case Place::shape_items:
-        fail(file_, ": the shape of tensor ", quote(entries.back().name), " holds ", found, ", expected a list of whole numbers from 0.");
-      case Place::offsets:
-      case Place::offset_items:
-        fail(file_, ": the data_offsets of tensor ", quote(entries.back().name), " hold ", found, ", expected two whole numbers from 0.");
+  // Depth 1: a tensor's name, or __metadata__, and what stands under it; 2: its fields; 3: the numbers of a list. The answer says whether
+  // the parser goes on into a container; what is complete is dropped.
+  bool take(int depth, Event event, const Json& value) {
+    switch (event) {
+      case Event::key:
+        depth == 1 ? take_name(value) : in_metadata_ ? take_metadata_key(value) : take_field(value);
+        return true;
+      case Event::object_start:
+        if (depth > 1) wrong(depth, "an object");
+        return true;
+      case Event::array_start:
+        if (depth != 2 || in_metadata_ || key_ == "dtype") wrong(depth, "an array");
+        return true;
+      case Event::value:
+        take_value(depth, value);
+        return false;
       default:
-        fail(file_, ": the header is ", found, ", expected an object.");
+        if (event == Event::object_end && depth == 1 && !in_metadata_) finish_entry();
+        return false;
+    }
+  }
+
+  void take_name(const std::string& name) {
+    in_metadata_ = name == "__metadata__";
+    DURA_CHECK(names_.insert(name).second, file_, ": the header names ", quote(name), " twice. Write the file again.");
+    if (!in_metadata_) entries.emplace_back().name = name;
+    name_ = name;
+  }
+  void take_metadata_key(const std::string& key) {
+    DURA_CHECK(!metadata.contains(key), file_, ": the metadata key ", quote(key), " exists twice. Write the file again.");
+    key_ = key;
+  }
+  void take_field(const std::string& field) {
+    HeaderEntry& entry = entries.back();
+    const auto known = std::find(std::begin(field_names), std::end(field_names), field);
+    DURA_CHECK(known != std::end(field_names), file_, ": tensor ", quote(entry.name), " has the unknown field ", quote(field),
+               ". Expected dtype, shape, data_offsets.");
+    bool& given = entry.given[static_cast<size_t>(known - field_names)];
+    DURA_CHECK(!given, file_, ": tensor ", quote(entry.name), " has the field '", field, "' twice. Write the file again.");
+    given = true;
+    key_ = field;
+  }
+  void take_value(int depth, const Json& value) {
+    const bool in_list = depth == 3, is_text = depth == 2 && (in_metadata_ || key_ == "dtype");
+    if (!(in_list && value.is_number_unsigned()) && !(is_text && value.is_string())) wrong(depth, name_of(value));
+    if (is_text) return void(value.get_to(in_metadata_ ? metadata[key_] : entries.back().dtype));
+    HeaderEntry& entry = entries.back();
+    const auto number = value.get<uint64_t>();
+    if (key_ == "shape") {
+      DURA_CHECK(number <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), file_, ": tensor ", quote(entry.name),
+                 " has a dimension of ", number, ", which no file can hold.");
+      entry.shape.push_back(static_cast<int64_t>(number));
+      DURA_CHECK(entry.shape.size() <= max_rank_in_file, file_, ": tensor ", quote(entry.name), " has more than ", max_rank_in_file,
+                 " dimensions.");
+    } else {
+      DURA_CHECK(++entry.offset_count <= 2, file_, ": tensor ", quote(entry.name), " has more than two data_offsets.");
+      (entry.offset_count == 1 ? entry.begin : entry.end) = number;
     }
   }
   void finish_entry() const {
     const HeaderEntry& entry = entries.back();
-    const char* missing = !entry.has_dtype ? "dtype" : !entry.has_shape ? "shape" : !entry.has_offsets ? "data_offsets" : nullptr;
-    DURA_CHECK(!missing, file_, ": tensor ", quote(entry.name), " has no ", missing, ". Write the file again.");
+    for (size_t i = 0; i < entry.given.size(); ++i)
+      DURA_CHECK(entry.given[i], file_, ": tensor ", quote(entry.name), " has no ", field_names[i], ". Write the file again.");
     DURA_CHECK(entry.offset_count == 2, file_, ": tensor ", quote(entry.name), " has ", entry.offset_count,
                " data_offsets, expected two (begin and end).");
   }
 
+  static const char* name_of(const Json& value) {
+    if (value.is_number_float()) return "a number that is not whole or too large";
+    if (value.is_number()) return value.is_number_unsigned() ? "a number" : "a negative number";
+    return value.is_string() ? "a text" : value.is_boolean() ? "a boolean" : "a null";
+  }
+  [[noreturn]] void wrong(int depth, const char* found) const {
+    if (depth < 2)
+      fail(file_, ": the header has ", found, " under ", quote(name_), ", expected an object with dtype, shape and data_offsets.");
+    if (in_metadata_) fail(file_, ": the metadata of ", quote(key_), " is ", found, ", only texts are allowed. Write numbers as texts.");
+    if (key_ == "dtype") fail(file_, ": the dtype of tensor ", quote(name_), " is ", found, ", expected a text.");
+    if (key_ == "shape")
+      fail(file_, ": the shape of tensor ", quote(name_), " holds ", found, ", expected a list of whole numbers from 0.");
+    fail(file_, ": the data_offsets of tensor ", quote(name_), " hold ", found, ", expected two whole numbers from 0.");
+  }
+
   const std::string& file_;
-  Place place_ = Place::before;
-  std::string key_;
-  bool in_metadata_ = false, seen_metadata_ = false;
-  std::unordered_map<std::string, bool> names_;
+  std::string name_, key_;  // at depth 1 and 2
+  bool in_metadata_ = false;
+  std::unordered_set<std::string> names_;
 };
 
 ElementType accepted_type(const HeaderEntry& entry, const std::string& file) {
-  const std::optional<ElementType> type = parse_format_name(entry.dtype);
-  DURA_CHECK(type, file, ": tensor ", quote(entry.name), " has elements of type ", quote(entry.dtype),
+  const std::optional<ElementType> type = find_element_type(lower_case(entry.dtype));
+  DURA_CHECK(type && entry.dtype == format_name(*type), file, ": tensor ", quote(entry.name), " has elements of type ", quote(entry.dtype),
              ", which dura does not read. Convert it to F32 (read are F32, F16, BF16, F64, I64, I32, U8, BOOL).");
   return *type;
 }
@@ -216,13 +166,13 @@ StateDict parse_safetensors(const SharedBytes& bytes, const std::string& file) {
              " are allowed. This is not a safetensors file, or it is damaged.");
   DURA_CHECK(header_bytes <= size - 8, file, ": announces a header of ", header_bytes, " bytes, only ", size - 8,
              " follow. The file is truncated: copy or download it again.");
-  const char* header = reinterpret_cast<const char*>(bytes->data()) + 8;
+  const char* header = text_of(*bytes).data() + 8;
   DURA_CHECK(header_bytes > 0 && header[0] == '{', file, ": the header does not begin with '{'. This is not a safetensors file.");
   // The JSON reader takes a zero byte for the end of the text: what follows it would go unchecked.
   DURA_CHECK(std::memchr(header, 0, header_bytes) == nullptr, file, ": the header contains a zero byte. The file is damaged.");
 
   HeaderReader reader(file);
-  nlohmann::json::sax_parse(header, header + header_bytes, &reader);
+  reader.read({header, header_bytes});
   std::vector<HeaderEntry>& entries = reader.entries;
   std::stable_sort(entries.begin(), entries.end(),
                    [](const HeaderEntry& a, const HeaderEntry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
@@ -328,14 +278,6 @@ void write_safetensors(const std::filesystem::path& path, const StateDict& state
   file.write(header_text(state, order));
   for (const StateDict::Entry* entry : order) file.write(entry->array.bytes());
   file.commit();
-}
-
-std::vector<uint8_t> safetensors_bytes(const StateDict& state) {
-  const std::vector<const StateDict::Entry*> order = writing_order(state);
-  const std::string header = header_text(state, order);
-  std::vector<uint8_t> bytes(header.begin(), header.end());
-  for (const StateDict::Entry* entry : order) bytes.insert(bytes.end(), entry->array.bytes().begin(), entry->array.bytes().end());
-  return bytes;
 }
 
 }  // namespace dura

@@ -26,6 +26,5 @@ void require_finite(const StateDict& state, const std::string& file);
 // Arrays with larger elements come first, so that every element lies at a multiple of its size; otherwise the order is the state's.
 // Throws Error for a name or metadata that is not UTF-8, and for what AtomicFile refuses.
 void write_safetensors(const std::filesystem::path& path, const StateDict& state);
-std::vector<uint8_t> safetensors_bytes(const StateDict& state);
 
 }  // namespace dura

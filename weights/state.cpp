@@ -3,71 +3,37 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/text.h"
 #include "engine/core/formula.h"
 
 namespace dura {
 
-size_t element_size(ElementType type) {
-  switch (type) {
-    case ElementType::f64:
-    case ElementType::i64:
-      return 8;
-    case ElementType::f32:
-    case ElementType::i32:
-      return 4;
-    case ElementType::f16:
-    case ElementType::bf16:
-      return 2;
-    case ElementType::u8:
-    case ElementType::boolean:
-      return 1;
-  }
-  fail("element_size: no such type");
+namespace {
+
+struct Element {
+  const char* name;
+  size_t bytes;
+  bool floating;
+};
+// In the order of ElementType.
+constexpr Element elements[] = {{"f32", 4, true},  {"f16", 2, true},  {"bf16", 2, true}, {"f64", 8, true},
+                                {"i64", 8, false}, {"i32", 4, false}, {"u8", 1, false},  {"bool", 1, false}};
+
+const Element& element(ElementType type) { return elements[static_cast<size_t>(type)]; }
+
+}  // namespace
+
+size_t element_size(ElementType type) { return element(type).bytes; }
+const char* element_name(ElementType type) { return element(type).name; }
+bool is_floating(ElementType type) { return element(type).floating; }
+
+std::optional<ElementType> find_element_type(std::string_view name) {
+  for (size_t i = 0; i < std::size(elements); ++i)
+    if (name == elements[i].name) return static_cast<ElementType>(i);
+  return std::nullopt;
 }
 
-const char* element_name(ElementType type) {
-  switch (type) {
-    case ElementType::f32:
-      return "f32";
-    case ElementType::f16:
-      return "f16";
-    case ElementType::bf16:
-      return "bf16";
-    case ElementType::f64:
-      return "f64";
-    case ElementType::i64:
-      return "i64";
-    case ElementType::i32:
-      return "i32";
-    case ElementType::u8:
-      return "u8";
-    case ElementType::boolean:
-      return "bool";
-  }
-  fail("element_name: no such type");
-}
-
-ElementType element_type(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return ElementType::f32;
-    case DType::f64:
-      return ElementType::f64;
-    case DType::f16:
-      return ElementType::f16;
-    case DType::bf16:
-      return ElementType::bf16;
-    case DType::i32:
-      return ElementType::i32;
-    case DType::u8:
-      return ElementType::u8;
-  }
-  fail("element_type: no such type");
-}
-
-bool is_floating(ElementType type) {
-  return type == ElementType::f32 || type == ElementType::f16 || type == ElementType::bf16 || type == ElementType::f64;
-}
+ElementType element_type(DType dtype) { return *find_element_type(dtype_name(dtype)); }
 
 std::string describe(const Dimensions& dimensions) {
   std::string text = "(";
@@ -96,7 +62,7 @@ std::string quote(std::string_view name, size_t longest) {
     if (byte >= 0x20 && byte != 0x7f)
       text += c;
     else
-      text += concat("\\x", "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]);
+      text += "\\x" + hex_digits(byte);
   }
   return text.append(name.size() > longest ? "...'" : "'");
 }
@@ -130,17 +96,9 @@ T load(const uint8_t* bytes, int64_t i) {
 
 }  // namespace
 
-Array Array::copy(const Tensor& tensor) {
-  const std::span<const uint8_t> bytes = bytes_of(tensor);
-  auto owner = std::make_shared<const std::vector<uint8_t>>(bytes.begin(), bytes.end());
-  return Array(dimensions_of(tensor), element_type(tensor.dtype()), *owner, owner);
-}
-
 Array Array::share(const Tensor& tensor) {
   return Array(dimensions_of(tensor), element_type(tensor.dtype()), bytes_of(tensor), std::make_shared<const Tensor>(tensor));
 }
-
-Array Array::scalar(int64_t value) { return of<int64_t>({}, ElementType::i64, {value}); }
 
 double Array::value(int64_t i) const {
   const uint8_t* p = bytes_.data();
@@ -163,12 +121,6 @@ double Array::value(int64_t i) const {
       return p[i] != 0 ? 1 : 0;
   }
   fail("Array::value: no such type");
-}
-
-int64_t Array::integer() const {
-  DURA_CHECK(numel() == 1 && !dura::is_floating(type_), "one whole number was expected, found ", element_name(type_), " ",
-             dura::describe(dimensions_));
-  return type_ == ElementType::i64 ? load<int64_t>(bytes_.data(), 0) : static_cast<int64_t>(value(0));
 }
 
 Tensor Array::to_tensor(DType dtype, const std::string& name) const {

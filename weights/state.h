@@ -24,8 +24,9 @@ enum class ElementType : uint8_t { f32, f16, bf16, f64, i64, i32, u8, boolean };
 
 size_t element_size(ElementType type);       // bytes
 const char* element_name(ElementType type);  // "f32", ..., "bool"
-ElementType element_type(DType dtype);
 bool is_floating(ElementType type);
+std::optional<ElementType> find_element_type(std::string_view name);  // by element_name
+ElementType element_type(DType dtype);
 
 using Dimensions = std::vector<int64_t>;  // outermost first; empty for a scalar
 
@@ -42,11 +43,8 @@ class Array {
   // Bytes that `owner` keeps alive and unchanged. Throws Error when their number does not fit the dimensions.
   Array(Dimensions dimensions, ElementType type, std::span<const uint8_t> bytes, std::shared_ptr<const void> owner);
 
-  // The bytes of a CPU tensor as they are now.
-  static Array copy(const Tensor& tensor);
   // The bytes of a CPU tensor without a copy: later writes into the tensor show. For writing a file at once.
   static Array share(const Tensor& tensor);
-  static Array scalar(int64_t value);
   template <class T>
   static Array of(Dimensions dimensions, ElementType type, const std::vector<T>& values) {
     auto owner = std::make_shared<const std::vector<T>>(values);
@@ -60,8 +58,6 @@ class Array {
 
   // Element i as a number: exact for all types but i64 beyond 2^53. No check of the index.
   double value(int64_t i) const;
-  // The only element of an integer array. Throws Error for anything else.
-  int64_t integer() const;
 
   // A new CPU tensor of this type. Floating elements go to any floating type (rounded to nearest even), i32, u8 and bool to i32 or u8
   // where the values fit, all others to their own type only. Throws Error: rank above 4, a type that does not convert, a value that does

@@ -3,11 +3,13 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "weights/pickle.h"
+#include "weights/state.h"
 
 namespace dura {
 
@@ -20,6 +22,11 @@ struct TorchContainer {
 TorchContainer read_torch_zip(std::span<const uint8_t> bytes, const std::string& file);
 TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::string& file);
 
-size_t storage_element_bytes(PickleGlobal storage_type);
+// What a storage's elements are. 8-bit signed and 16-bit integers are no weights: they have no type, and their tensors are refused.
+struct StorageElement {
+  size_t bytes;
+  std::optional<ElementType> type;
+};
+StorageElement storage_element(PickleGlobal storage_type);
 
 }  // namespace dura

@@ -1,6 +1,5 @@
 #include <cstring>
 
-#include "weights/state.h"
 #include "weights/torch_container.h"
 
 namespace dura {
@@ -51,19 +50,21 @@ TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::stri
 
   TorchContainer container;
   container.pickle = reader.pickle();
-  std::map<std::string_view, uint64_t> expected;  // number of bytes by key
-  std::map<std::string_view, int64_t> counts;
+  struct Expected {
+    int64_t count;
+    uint64_t bytes;
+  };
+  std::map<std::string_view, Expected> expected;  // by key
   for (const PickleValue& value : container.pickle.values) {
     if (value.kind != PickleKind::storage) continue;
     const std::string_view key = container.pickle[value.items[1]].text;
     const int64_t count = container.pickle[value.items[2]].integer;
-    const size_t size = storage_element_bytes(container.pickle[value.items[0]].global);
+    const size_t size = storage_element(container.pickle[value.items[0]].global).bytes;
     DURA_CHECK(static_cast<uint64_t>(count) <= bytes.size() / size, file, ": storage ", quote(key), " of ", count,
                " elements is larger than the file. The file is truncated or damaged.");
     const uint64_t wanted = static_cast<uint64_t>(count) * size;
-    DURA_CHECK(expected.emplace(key, wanted).first->second == wanted, file, ": storage ", quote(key),
+    DURA_CHECK(expected.emplace(key, Expected{count, wanted}).first->second.bytes == wanted, file, ": storage ", quote(key),
                " is described in two ways. The file is damaged.");
-    counts.emplace(key, count);
   }
   const Pickle keys = reader.pickle();
   DURA_CHECK(keys[keys.root].kind == PickleKind::list, file, ": has no list of storages. The file is damaged.");
@@ -74,9 +75,9 @@ TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::stri
                " that no tensor uses. The file is damaged.");
     int64_t count;
     std::memcpy(&count, reader.take(sizeof count, key).data(), sizeof count);
-    DURA_CHECK(count == counts[key], file, ": storage ", quote(key), " has ", count, " elements, its tensors expect ", counts[key],
-               ". The file is damaged.");
-    DURA_CHECK(container.storages.emplace(key, reader.take(found->second, key)).second, file, ": storage ", quote(key),
+    DURA_CHECK(count == found->second.count, file, ": storage ", quote(key), " has ", count, " elements, its tensors expect ",
+               found->second.count, ". The file is damaged.");
+    DURA_CHECK(container.storages.emplace(key, reader.take(found->second.bytes, key)).second, file, ": storage ", quote(key),
                " exists twice. The file is damaged.");
   }
   DURA_CHECK(reader.left() == 0, file, ": ", reader.left(), " bytes follow the last storage. The file is damaged.");

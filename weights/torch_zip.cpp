@@ -1,6 +1,6 @@
 #include <optional>
 
-#include "weights/state.h"
+#include "engine/base/text.h"
 #include "weights/torch_container.h"
 #include "weights/zip.h"
 
@@ -26,7 +26,7 @@ TorchContainer read_torch_zip(std::span<const uint8_t> bytes, const std::string&
   for (const ZipEntry& entry : entries) {
     if (!entry.name.starts_with(prefix)) continue;
     const std::string_view name = entry.name.substr(prefix.size());
-    const std::string_view text(reinterpret_cast<const char*>(entry.contents.data()), entry.contents.size());
+    const std::string_view text = text_of(entry.contents);
     DURA_CHECK(name != "byteorder" || text == "little", file, ": was saved with byte order ", quote(text),
                ", expected 'little'. Save it on a little-endian machine.");
     DURA_CHECK(

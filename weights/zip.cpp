@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/base/crc32.h"
+#include "engine/base/text.h"
 #include "weights/state.h"
 
 namespace dura {
@@ -34,9 +35,7 @@ class Bytes {
     std::memcpy(&value, range(at, sizeof value, what).data(), sizeof value);
     return value;
   }
-  std::string_view text(uint64_t at, uint64_t count, const char* what) const {
-    return {reinterpret_cast<const char*>(range(at, count, what).data()), count};
-  }
+  std::string_view text(uint64_t at, uint64_t count, const char* what) const { return text_of(range(at, count, what)); }
 
  private:
   std::span<const uint8_t> bytes_;

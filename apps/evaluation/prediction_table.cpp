@@ -1,13 +1,13 @@
 #include "apps/evaluation/prediction_table.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 
 #include "data/set/csv.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -33,17 +33,10 @@ int32_t class_index(const std::vector<std::string>& classes, const std::string& 
 }
 
 double parse_probability(const std::string& text, const std::string& where) {
-  double value = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DURA_CHECK(error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 1, where, ": a probability is '", text,
+  const double value = parse_number(text).value_or(-1);
+  DURA_CHECK(value >= 0 && value <= 1, where, ": a probability is '", text,
              "', expected a number from 0 to 1. A '-' is what a diverged model answers.");
   return value;
-}
-
-std::string joined_names(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
-  return text;
 }
 
 }  // namespace
@@ -75,7 +68,7 @@ PredictionTable parse_predictions(const std::string& text, const std::string& na
                               variant = find_column(csv, "variant");
   std::vector<size_t> probability;
   for (size_t c = 0; c < csv.header.size(); ++c)
-    if (csv.header[c].rfind("p_", 0) == 0) probability.push_back(c), table.classes.push_back(csv.header[c].substr(2));
+    if (csv.header[c].starts_with("p_")) probability.push_back(c), table.classes.push_back(csv.header[c].substr(2));
   DURA_CHECK(table.classes.size() >= 2, name, ": ", table.classes.size(), " columns p_<class>, expected two at least");
   DURA_CHECK(!csv.rows.empty(), name, ": there are no rows, only the names of the columns");
   std::map<std::string, int64_t> line_of;
@@ -105,7 +98,7 @@ PredictionTable read_predictions(const std::string& file) { return parse_predict
 PredictionTable matched_to(const PredictionTable& a, const PredictionTable& b) {
   const char* advice = ". Runs can be compared on the same test set only: evaluate both with the same manifest and split.";
   if (a.classes != b.classes)
-    fail_usage(a.name, " has the classes ", joined_names(a.classes), ", ", b.name, " has ", joined_names(b.classes), " (order counts)",
+    fail_usage(a.name, " has the classes ", joined(a.classes, ", "), ", ", b.name, " has ", joined(b.classes, ", "), " (order counts)",
                advice);
   std::map<std::string, size_t> place;
   for (size_t i = 0; i < b.rows.size(); ++i) place[b.rows[i].picture] = i;

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine/base/check.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 
@@ -13,13 +14,6 @@ namespace dura {
 namespace {
 
 constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-
-double quantile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (sorted[above] - sorted[below]) * (place - static_cast<double>(below));
-}
 
 }  // namespace
 

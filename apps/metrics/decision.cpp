@@ -1,10 +1,10 @@
 #include "apps/metrics/decision.h"
 
-#include <cstdlib>
 #include <limits>
 
 #include "apps/metrics/metrics.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -13,11 +13,9 @@ ThresholdRule parse_threshold_rule(const std::string& text) {
   if (text == "argmax") return {.kind = Kind::argmax};
   if (text == "f1") return {.kind = Kind::f1};
   if (text == "youden") return {.kind = Kind::youden};
-  if (text.rfind("recall=", 0) == 0) {
-    const std::string number = text.substr(7);
-    char* end = nullptr;
-    const double recall = std::strtod(number.c_str(), &end);
-    if (!number.empty() && *end == '\0' && recall > 0 && recall <= 1) return {.kind = Kind::recall, .recall = recall};
+  if (text.starts_with("recall=")) {
+    const double recall = parse_number(text.substr(7)).value_or(0);
+    if (recall > 0 && recall <= 1) return {.kind = Kind::recall, .recall = recall};
     fail_usage("--threshold ", text, ": the recall must be a number above 0 and at most 1, as in recall=0.9");
   }
   fail_usage("--threshold ", text,

@@ -6,6 +6,7 @@
 #include "data/set/folder_scan.h"
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -47,10 +48,8 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
     if (labels.size() >= 2) data.classes = ClassNames({labels.begin(), labels.end()});
   }
   if (!model_classes.empty() && data.classes.names() != model_classes) {
-    std::string known;
-    for (const std::string& c : model_classes) known += (known.empty() ? "" : ", ") + c;
-    fail_usage("the model was trained for the classes ", known, " in this order, --classes says ", data.classes.list(),
-               ". Name the model's classes, with aliases where labels differ.");
+    fail_usage("the model was trained for the classes ", joined(model_classes, ", "), " in this order, --classes says ",
+               data.classes.list(), ". Name the model's classes, with aliases where labels differ.");
   }
   if (options.allow_leak) {
     data.allowed_leaks = find_leaks(data.manifest, data.rows);

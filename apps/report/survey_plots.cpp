@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "apps/report/svg.h"
+#include "engine/base/numbers.h"
 
 namespace dura {
 namespace {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/set/csv.h"
+#include "engine/base/numbers.h"
 
 namespace dura {
 namespace {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "apps/metrics/bootstrap.h"
 #include "apps/metrics/metrics.h"
 #include "data/set/csv.h"
 #include "engine/base/check.h"
@@ -56,10 +57,6 @@ RareScores scores_of(const fs::path& file, const std::string& rare) {
   for (const CsvRow& row : table.rows) confusion.add(row.fields[label] == rare ? 0 : 1, row.fields[predicted] == rare ? 0 : 1);
   return {confusion.precision(0), confusion.recall(0), confusion.f1(0)};
 }
-
-struct Interval {
-  double low = nan, high = nan;
-};
 
 // The 95 % interval of the rare class's F1 on the untouched pictures, from dura-evaluate's JSON.
 Interval f1_interval(const fs::path& file, const std::string& rare) {

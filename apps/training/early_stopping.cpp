@@ -1,10 +1,10 @@
 #include "apps/training/early_stopping.h"
 
 #include <bit>
-#include <charconv>
 #include <limits>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -24,11 +24,10 @@ T integer(const std::map<std::string, std::string>& state, const char* key) {
   DURA_CHECK(found != state.end(), "early stopping: the saved state has no '", key,
              "'. The checkpoint is from another version; begin a new run.");
   const std::string& text = found->second;
-  T value = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DURA_CHECK(status == std::errc() && end == text.data() + text.size(), "early stopping: the saved state's '", key, "' is '", text,
+  const std::optional<T> value = parse_number<T>(text);
+  DURA_CHECK(value, "early stopping: the saved state's '", key, "' is '", text,
              "', no number. The checkpoint is damaged; begin a new run.");
-  return value;
+  return *value;
 }
 
 }  // namespace

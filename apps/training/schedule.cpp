@@ -1,10 +1,10 @@
 #include "apps/training/schedule.h"
 
-#include <charconv>
 #include <cmath>
 #include <numbers>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -48,9 +48,10 @@ void Schedule::restore(const std::map<std::string, std::string>& state) {
   if (options_.kind != ScheduleOptions::Kind::plateau) return;
   const auto found = state.find("reductions");
   const std::string text = found == state.end() ? "" : found->second;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), reductions_);
-  DURA_CHECK(status == std::errc() && end == text.data() + text.size(), "schedule: the checkpoint's 'reductions' is '", text,
+  const auto reductions = parse_number<decltype(reductions_)>(text);
+  DURA_CHECK(reductions, "schedule: the checkpoint's 'reductions' is '", text,
              "', no number. The checkpoint is of another schedule, or damaged; begin a new run.");
+  reductions_ = *reductions;
   waiting_.restore(state);
 }
 

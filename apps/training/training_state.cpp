@@ -1,7 +1,6 @@
 #include "apps/training/training_state.h"
 
-#include <charconv>
-
+#include "engine/base/text.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
 
@@ -51,9 +50,8 @@ std::string required(const StateDict& s, const std::string& key, const std::stri
 
 int64_t required_count(const StateDict& s, const std::string& key, const std::string& file) {
   const std::string text = required(s, key, file);
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DURA_CHECK(error == std::errc() && end == text.data() + text.size() && value >= 0, file, ": the entry '", key, "' is ", quote(text),
+  const int64_t value = parse_number<int64_t>(text).value_or(-1);
+  DURA_CHECK(value >= 0, file, ": the entry '", key, "' is ", quote(text),
              ", expected a whole number. The checkpoint is damaged; begin a new run.");
   return value;
 }
@@ -84,9 +82,9 @@ TrainingState read_training_state(const std::filesystem::path& file) {
   state.epoch = required_count(state.arrays, "epoch", file.string());
   state.history_rows = required_count(state.arrays, "history_rows", file.string());
   for (const auto& [key, value] : state.arrays.metadata())
-    if (key.rfind("early_stopping.", 0) == 0)
+    if (key.starts_with("early_stopping."))
       state.early_stopping[key.substr(15)] = value;
-    else if (key.rfind("schedule.", 0) == 0)
+    else if (key.starts_with("schedule."))
       state.schedule[key.substr(9)] = value;
   return state;
 }
@@ -94,7 +92,7 @@ TrainingState read_training_state(const std::filesystem::path& file) {
 void restore_model(Classifier& model, const TrainingState& state, const std::string& file) {
   StateDict part;
   for (const StateDict::Entry& e : state.arrays.entries())
-    if (e.name.rfind("model.", 0) == 0) part.add(e.name, e.array);
+    if (e.name.starts_with("model.")) part.add(e.name, e.array);
   load_state(model, part, Strict::yes, file);
 }
 

@@ -2,21 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <optional>
 #include <set>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
-
-std::optional<double> parse_number(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
 
 std::string short_number(double value) {
   char text[32];

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "data/image/resize.h"
 
 namespace dura {
 namespace {
 
-constexpr double degree = 3.14159265358979323846 / 180;
+constexpr double degree = std::numbers::pi / 180;
 
 void normalise(std::vector<float>& values) {
   double sum = 0, squares = 0;

@@ -13,6 +13,7 @@ namespace {
 // What a copy that is rotated by half a step, shifted by half a coarse pixel or compressed anew still reaches on the coarse thumbnails.
 constexpr double coarse_likeness = 0.86;
 constexpr double hopeless = 0.5, nearly = 0.93;
+constexpr int rotation_steps = 3;  // either way
 constexpr double rotation_step = 3;
 constexpr int64_t block = 512;  // rows of a matrix product: its result is 1 MB at most for 512 columns
 
@@ -85,15 +86,14 @@ NearCopy laid_upon(const Fingerprint& a, const Fingerprint& b, Placement placeme
 
 }  // namespace
 
-std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints, const LeakAuditOptions& options) {
+std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints) {
   Candidates candidates;
   std::vector<std::vector<float>> originals(fingerprints.size()), turned(fingerprints.size());
   const auto n = static_cast<int64_t>(fingerprints.size());
   if (n < 2) return {};
   for (size_t i = 0; i < fingerprints.size(); ++i) originals[i] = fingerprints[i].coarse;
-  const auto steps = static_cast<int>(std::floor(options.largest_rotation / rotation_step));
   for (int s = 0; s < symmetries; ++s)
-    for (int angle = -steps; angle <= steps; ++angle) {
+    for (int angle = -rotation_steps; angle <= rotation_steps; ++angle) {
       Placement placement = symmetry(s);
       placement.degrees = angle * rotation_step;
       parallel_for(n, [&](int64_t i) {
@@ -110,7 +110,7 @@ std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerpri
     pair = laid_upon(fingerprints[static_cast<size_t>(rows.first)], fingerprints[static_cast<size_t>(rows.second)], candidate.placement);
     pair.first = rows.first, pair.second = rows.second;
   });
-  std::erase_if(pairs, [&](const NearCopy& pair) { return pair.likeness < options.least_likeness; });
+  std::erase_if(pairs, [](const NearCopy& pair) { return pair.likeness < least_likeness; });
   return pairs;
 }
 

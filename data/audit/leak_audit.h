@@ -14,16 +14,13 @@ struct NearCopy {
   double likeness = 0;            // correlation of the fine thumbnails, once laid upon each other
 };
 
-struct LeakAuditOptions {
-  // Mirrored copies of real slices reach 0.9998, rotated ones 0.992; neighbouring slices of one head stay at or below 0.990.
-  double least_likeness = 0.991;
-  double largest_rotation = 9;  // degrees, either way
-};
+// Mirrored copies of real slices reach 0.9998, rotated ones 0.992; neighbouring slices of one head stay at or below 0.990.
+inline constexpr double least_likeness = 0.991;
 
-// All pairs at or above the likeness, in order. Every pair is looked at under the eight symmetries and rotations in steps of 3 degrees on
-// the coarse thumbnails (a matrix product for each, on all threads); what is alike there is laid upon each other, down to steps of a
-// quarter of a degree and a 300th of the side, and compared on the fine ones. The time grows with the square of the count: 4,000 pictures
-// take less than a minute on two cores.
-std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints, const LeakAuditOptions& options = {});
+// All pairs at or above the least likeness, in order. Every pair is looked at under the eight symmetries and rotations of up to 9 degrees
+// either way in steps of 3 on the coarse thumbnails (a matrix product for each, on all threads); what is alike there is laid upon each
+// other, down to steps of a quarter of a degree and a 300th of the side, and compared on the fine ones. The time grows with the square of
+// the count: 4,000 pictures take less than a minute on two cores.
+std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints);
 
 }  // namespace dura

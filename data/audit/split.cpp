@@ -61,6 +61,12 @@ class Balance {
   void add(const Unit& unit, size_t split, double sign) {
     for (const auto& [t, n] : unit.counts) missing_[t][split] -= sign * n;
   }
+  // Adds the unit (sign 1) or removes it (-1), and says how that changed the cost.
+  double put(const Unit& unit, size_t split, double sign) {
+    const double changed = change(unit, split, sign);
+    add(unit, split, sign);
+    return changed;
+  }
   // The change of cost if the unit were added (sign 1) or removed (-1).
   double change(const Unit& unit, size_t split, double sign) const {
     double sum = 0;
@@ -100,24 +106,17 @@ bool exchange_units(const std::vector<Unit>& units, Balance& balance, std::vecto
   for (size_t a = 0; a < units.size(); ++a)
     for (size_t b = 0; b < a; ++b) {
       if (assigned[a] == assigned[b]) continue;
-      double change = balance.change(units[a], assigned[a], -1);
-      balance.add(units[a], assigned[a], -1);
-      change += balance.change(units[b], assigned[b], -1);
-      balance.add(units[b], assigned[b], -1);
-      change += balance.change(units[a], assigned[b], 1);
-      balance.add(units[a], assigned[b], 1);
-      change += balance.change(units[b], assigned[a], 1);
-      balance.add(units[b], assigned[a], 1);
-      std::swap(assigned[a], assigned[b]);
-      if (change < -least_gain) {
+      const auto exchange = [&] {
+        double change = balance.put(units[a], assigned[a], -1);
+        change += balance.put(units[b], assigned[b], -1);
+        std::swap(assigned[a], assigned[b]);
+        change += balance.put(units[a], assigned[a], 1);
+        return change + balance.put(units[b], assigned[b], 1);
+      };
+      if (exchange() < -least_gain)
         improved = true;
-        continue;
-      }
-      balance.add(units[a], assigned[a], -1);
-      balance.add(units[b], assigned[b], -1);
-      std::swap(assigned[a], assigned[b]);
-      balance.add(units[a], assigned[a], 1);
-      balance.add(units[b], assigned[b], 1);
+      else
+        exchange();  // back
     }
   return improved;
 }

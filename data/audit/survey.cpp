@@ -43,10 +43,8 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
   }
   if (row.mask.empty()) return found;
   try {
-    const Image mask = read_mask((folder / row.mask).string());
-    DURA_CHECK(mask.height == found.slice.height && mask.width == found.slice.width, row.mask, ": the mask has ", mask.height, "x",
-               mask.width, " pixels, its slice ", row.file, " has ", found.slice.height, "x", found.slice.width);
-    found.slice.lesion = measure_lesion(mask, row.mm_per_pixel);
+    found.slice.lesion =
+        measure_lesion(read_mask_of(folder.string(), row.mask, row.file, found.slice.height, found.slice.width), row.mm_per_pixel);
   } catch (const Error& e) {
     found.mask_error = e.what();
   }
@@ -78,13 +76,6 @@ int ClassSurvey::level_percentile(double share) const {
   for (int v = 0; v < 256; ++v)
     if (static_cast<double>(below += histogram[static_cast<size_t>(v)]) >= wanted) return v;
   return 255;
-}
-
-double quantile(const std::vector<double>& ascending, double share) {
-  if (ascending.empty()) return 0;
-  const double at = share * static_cast<double>(ascending.size() - 1);
-  const size_t low = static_cast<size_t>(at), high = std::min(low + 1, ascending.size() - 1);
-  return ascending[low] + (at - static_cast<double>(low)) * (ascending[high] - ascending[low]);
 }
 
 void DataSurvey::recount(const Manifest& manifest, const ClassNames& classes_of_manifest) {

@@ -69,7 +69,4 @@ int64_t group_copies(Manifest& manifest, const DataSurvey& survey);
 // Reads every slice and mask of the classes once, on all threads. `manifest` is left as it is.
 DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder);
 
-// The value below which `share` of the ascending values lie, interpolated between neighbours (0: smallest, 1: largest); 0 of none.
-double quantile(const std::vector<double>& ascending, double share);
-
 }  // namespace dura

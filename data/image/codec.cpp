@@ -133,8 +133,13 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
   return image;
 }
 
-Image decode_mask(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options) {
-  const ImageInfo info = check_limits(bytes, name, options);
+Image read_image(const std::string& path, const DecodeOptions& options) {
+  return decode_image(read_file(path, options.max_file_bytes), path, options);
+}
+
+Image read_mask(const std::string& path) {
+  const std::vector<uint8_t> bytes = read_file(path, DecodeOptions{}.max_file_bytes);
+  const ImageInfo info = check_limits(bytes, path, {});
   Image mask(info.height, info.width, 1);
   const auto fill = [&](const auto* values, int channels, int threshold) {
     for (size_t i = 0; i < mask.pixels.size(); ++i)
@@ -142,17 +147,10 @@ Image decode_mask(std::span<const uint8_t> bytes, const std::string& name, const
   };
   const int channels = info.channels <= 2 ? 1 : 3;
   if (info.bits == 16)
-    fill(decode<uint16_t>(bytes, name, info, channels).get(), channels, 1);
+    fill(decode<uint16_t>(bytes, path, info, channels).get(), channels, 1);
   else
-    fill(decode<uint8_t>(bytes, name, info, channels).get(), channels, info.format == ImageFormat::png ? 1 : 128);
+    fill(decode<uint8_t>(bytes, path, info, channels).get(), channels, info.format == ImageFormat::png ? 1 : 128);
   return mask;
-}
-
-Image read_image(const std::string& path, const DecodeOptions& options) {
-  return decode_image(read_file(path, options.max_file_bytes), path, options);
-}
-Image read_mask(const std::string& path, const DecodeOptions& options) {
-  return decode_mask(read_file(path, options.max_file_bytes), path, options);
 }
 
 std::vector<uint8_t> encode_png(const Image& image) {

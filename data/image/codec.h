@@ -1,6 +1,6 @@
 // Pictures from and to files: PNG and JPEG in, PNG out. The only door to stb_image, which trusts its input too much to be used alone:
-// bytes are probed first (probe.h), extents and pixels are limited, and the decoder's memory is capped in proportion to the picture.
-// All functions may be called from several threads at once. Errors name the file, what is wrong with it, and what to do.
+// bytes are probed first (data/image/probe.h), sides and pixels are limited, and the decoder's memory is capped in proportion to the
+// picture. All functions may be called from several threads at once. Errors name the file, what is wrong with it, and what to do.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -26,8 +26,7 @@ Image read_image(const std::string& path, const DecodeOptions& options = {});
 
 // One channel, 255 inside and 0 outside. Inside is what is not zero in a PNG of any depth, and at least 128 in a JPEG, whose zeros are
 // noisy.
-Image decode_mask(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});
-Image read_mask(const std::string& path, const DecodeOptions& options = {});
+Image read_mask(const std::string& path);
 
 std::vector<uint8_t> encode_png(const Image& image);
 void write_png(const std::string& path, const Image& image);  // beside, synced, renamed

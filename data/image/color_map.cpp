@@ -17,11 +17,7 @@ Image color_bar(int64_t height) {
   const int64_t left = (out.width - bar) / 2;
   for (int64_t y = top; y < bottom; ++y) {
     const Color c = jet(1 - static_cast<double>(y - top) / static_cast<double>(std::max<int64_t>(bottom - top - 1, 1)));
-    for (int64_t x = left; x < left + bar; ++x) {
-      out.at(y, x, 0) = c.red;
-      out.at(y, x, 1) = c.green;
-      out.at(y, x, 2) = c.blue;
-    }
+    for (int64_t x = left; x < left + bar; ++x) put(out, y, x, c);
   }
   draw_text(out, margin, margin, "HIGH", {});
   draw_text(out, height - margin - pixel_text_height, (out.width - pixel_text_width("LOW")) / 2, "LOW", {});

@@ -14,6 +14,12 @@ struct Color {
 
 Color jet(double t);  // formula::jet
 
+// Into an RGB picture.
+inline void put(Image& image, int64_t row, int64_t column, Color c) {
+  uint8_t* pixel = image.row(row) + 3 * column;
+  pixel[0] = c.red, pixel[1] = c.green, pixel[2] = c.blue;
+}
+
 // The scale for a picture of this height: high at the top, with the words HIGH and LOW. RGB on white.
 Image color_bar(int64_t height);
 

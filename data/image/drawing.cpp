@@ -5,17 +5,11 @@
 #include <sstream>
 
 #include "data/image/pixel_text.h"
-#include "engine/base/check.h"
+#include "engine/base/numbers.h"
 
 namespace dura {
 
 namespace {
-
-void put(Image& image, int64_t y, int64_t x, Color c) {
-  image.at(y, x, 0) = c.red;
-  image.at(y, x, 1) = c.green;
-  image.at(y, x, 2) = c.blue;
-}
 
 void paste(const Image& from, Image& into, int64_t top, int64_t left) {
   for (int64_t y = 0; y < from.height; ++y) std::copy_n(from.row(y), from.width * 3, into.row(top + y) + left * 3);
@@ -27,10 +21,9 @@ void draw_outline(Image& image, const Image& mask, Color color) {
   DURA_CHECK(image.channels == 3 && mask.channels == 1, "an outline is drawn into an RGB picture from a mask of one channel");
   DURA_CHECK(image.height == mask.height && image.width == mask.width, "the picture has ", image.height, "x", image.width,
              " pixels and its mask ", mask.height, "x", mask.width, "; resize the mask first");
-  const auto inside = [&](int64_t y, int64_t x) { return y >= 0 && x >= 0 && y < mask.height && x < mask.width && mask.at(y, x) != 0; };
   for (int64_t y = 0; y < mask.height; ++y)
     for (int64_t x = 0; x < mask.width; ++x)
-      if (inside(y, x) && !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1))) put(image, y, x, color);
+      if (on_border(mask, y, x)) put(image, y, x, color);
 }
 
 void draw_cross(Image& image, const Pixel& at) {
@@ -40,8 +33,7 @@ void draw_cross(Image& image, const Pixel& at) {
     for (int64_t y = -arm - margin; y <= arm + margin; ++y)
       for (int64_t x = -arm - margin; x <= arm + margin; ++x) {
         const int64_t row = at.row + y, column = at.column + x;
-        if (std::min(std::abs(y), std::abs(x)) > margin || row < 0 || column < 0 || row >= image.height || column >= image.width) continue;
-        put(image, row, column, color);
+        if (std::min(std::abs(y), std::abs(x)) <= margin && image.contains(row, column)) put(image, row, column, color);
       }
   };
   bar(1, {0, 0, 0});
@@ -96,7 +88,7 @@ Image sheet(const std::vector<Image>& images, int64_t columns, int64_t gap) {
   DURA_CHECK(!images.empty() && columns > 0, "no pictures for a sheet");
   int64_t height = 0, width = 0;
   for (const Image& i : images) height = std::max(height, i.height), width = std::max(width, i.width);
-  const int64_t count = static_cast<int64_t>(images.size()), across = std::min(columns, count), rows = (count + columns - 1) / columns;
+  const int64_t count = static_cast<int64_t>(images.size()), across = std::min(columns, count), rows = ceil_div(count, columns);
   Image out(rows * (height + gap) + gap, across * (width + gap) + gap, 3, 255);
   for (int64_t i = 0; i < count; ++i)
     paste(to_rgb(images[static_cast<size_t>(i)]), out, gap + i / columns * (height + gap), gap + i % columns * (width + gap));

@@ -8,8 +8,7 @@
 
 namespace dura {
 
-// Colours the pixels of the object that touch the outside (4 neighbours); the picture's border counts as outside. Image RGB, mask of the
-// same extent with zero outside of the object.
+// Colours the border of the mask's object (on_border). Image RGB, mask of the same size.
 void draw_outline(Image& image, const Image& mask, Color color);
 
 // A white cross with a black edge around the pixel: where a map is highest, also for eyes that cannot tell its colours apart.
@@ -21,7 +20,7 @@ Image beside(const std::vector<Image>& images, int64_t gap = 4);
 Image with_caption(const Image& image, const std::string& text);
 // Below as many lines as the text needs, broken at spaces.
 Image with_whole_caption(const Image& image, const std::string& text);
-// Pictures in rows of `columns`, all given the extent of the largest, on white.
+// Pictures in rows of `columns`, all given the size of the largest, on white.
 Image sheet(const std::vector<Image>& images, int64_t columns, int64_t gap = 6);
 
 }  // namespace dura

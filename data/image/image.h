@@ -1,6 +1,6 @@
 // One decoded picture in host memory: 8 bits per channel, rows from the top, channels interleaved (H,W,C).
-// A slice has one channel (gray) or three (red, green, blue); a mask has one, zero outside the object. No file, no codec: see
-// codec.h.
+// A slice has one channel (gray) or three (red, green, blue); a mask has one, zero outside the object. No file and
+// no codec here: see data/image/codec.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +22,7 @@ struct Image {
   }
 
   bool empty() const { return pixels.empty(); }
+  bool contains(int64_t row, int64_t column) const { return row >= 0 && column >= 0 && row < height && column < width; }
   // Unchecked: row in [0,height), column in [0,width), channel in [0,channels).
   uint8_t& at(int64_t row, int64_t column, int64_t channel = 0) { return pixels[index(row, column, channel)]; }
   uint8_t at(int64_t row, int64_t column, int64_t channel = 0) const { return pixels[index(row, column, channel)]; }
@@ -66,5 +67,11 @@ inline Image to_gray(Image image) {
 struct Pixel {
   int64_t row = 0, column = 0;
 };
+
+// Whether the pixel belongs to the object and one of its 4 neighbours does not; beyond the picture is outside of the object.
+inline bool on_border(const Image& mask, int64_t r, int64_t c) {
+  const auto inside = [&](int64_t y, int64_t x) { return mask.contains(y, x) && mask.at(y, x) != 0; };
+  return inside(r, c) && !(inside(r - 1, c) && inside(r + 1, c) && inside(r, c - 1) && inside(r, c + 1));
+}
 
 }  // namespace dura

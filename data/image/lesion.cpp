@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 namespace dura {
 namespace {
@@ -46,7 +47,7 @@ LesionSize measure_lesion(const Image& mask, double mm_per_pixel) {
   size.column /= count;
   size.area_mm2 = count * mm_per_pixel * mm_per_pixel;
   size.extent_mm = (largest_distance(mask, size) + 1) * mm_per_pixel;
-  size.diameter_mm = 2 * std::sqrt(size.area_mm2 / 3.14159265358979323846);
+  size.diameter_mm = 2 * std::sqrt(size.area_mm2 / std::numbers::pi);
   return size;
 }
 

@@ -59,10 +59,7 @@ void draw_text(Image& image, int64_t top, int64_t left, std::string_view text, C
       for (int64_t k = 0; k < glyph_width; ++k) {
         const int64_t y = top + r, x = left + k;
         const bool ink = rows[static_cast<size_t>(r)] >> (glyph_width - 1 - k) & 1;
-        if (!ink || y < 0 || x < 0 || y >= image.height || x >= image.width) continue;
-        image.at(y, x, 0) = color.red;
-        image.at(y, x, 1) = color.green;
-        image.at(y, x, 2) = color.blue;
+        if (ink && image.contains(y, x)) put(image, y, x, color);
       }
     left += advance;
   }

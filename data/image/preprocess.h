@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "data/image/clahe.h"
 #include "data/image/image.h"
 
 namespace dura {
@@ -13,14 +12,10 @@ namespace dura {
 struct PreprocessStep {
   std::string name;  // with its parameters, "resize 224x224"
   std::function<Image(Image)> slice;
-  std::function<Image(Image)> mask;  // where a step moves pixels, its mask must move alike; empty where it does not
+  std::function<Image(Image)> mask = {};  // where a step moves pixels, its mask must move alike; empty where it does not
 };
 
 PreprocessStep resize_step(int64_t height, int64_t width);  // antialiased for slices, nearest pixel for masks
-
-PreprocessStep clahe_step(const ClaheOptions& options);  // data/image/clahe.h
-PreprocessStep median_step(int64_t width);               // data/image/median.h
-PreprocessStep salt_and_pepper_step();                   // data/image/salt_and_pepper.h
 
 class Preprocessing {
  public:

@@ -3,10 +3,15 @@
 #include <map>
 #include <string>
 
-#include "data/image/clahe.h"
 #include "data/image/preprocess.h"
 
 namespace dura {
+
+// The metadata of a model file, text by name.
+using Entries = std::map<std::string, std::string>;
+// Error naming `file` and the entry where it is missing, or no number in this range.
+const std::string& required_entry(const Entries& entries, const std::string& key, const std::string& file);
+double number_entry(const Entries& entries, const std::string& key, double low, double high, const std::string& file);
 
 struct PreprocessingOptions {
   int64_t size = 224;            // height and width
@@ -19,9 +24,9 @@ struct PreprocessingOptions {
   Preprocessing steps() const;
 
   // dura.size, dura.denoise, dura.clahe, dura.clahe_tiles
-  std::map<std::string, std::string> metadata() const;
+  Entries metadata() const;
   // Entries other than dura.size may be missing: then the step is not taken. Error naming `file` and the entry that makes no sense.
-  static PreprocessingOptions from_metadata(const std::map<std::string, std::string>& entries, const std::string& file);
+  static PreprocessingOptions from_metadata(const Entries& entries, const std::string& file);
 };
 
 }  // namespace dura

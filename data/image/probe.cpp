@@ -5,6 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/crc32.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -13,11 +14,6 @@ using Bytes = std::span<const uint8_t>;
 
 constexpr std::string_view png_signature("\x89PNG\r\n\x1a\n", 8);
 constexpr std::string_view jpeg_signature("\xff\xd8\xff", 3);
-
-bool begins_with(Bytes bytes, std::string_view signature, size_t at = 0) {
-  return bytes.size() >= at + signature.size() &&
-         std::equal(signature.begin(), signature.end(), bytes.begin() + at, [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
-}
 
 uint32_t big_endian16(Bytes bytes, size_t at) { return static_cast<uint32_t>(bytes[at] << 8 | bytes[at + 1]); }
 uint32_t big_endian32(Bytes bytes, size_t at) { return big_endian16(bytes, at) << 16 | big_endian16(bytes, at + 2); }
@@ -43,7 +39,7 @@ const char* looks_like(Bytes bytes) {
                                    {"version https://git-lfs", 0, "a Git LFS pointer, not the picture itself"},
                                    {"<", 0, "a web page or XML"}};
   for (const Kind& kind : kinds)
-    if (begins_with(bytes, kind.signature, kind.at)) return kind.name;
+    if (bytes.size() >= kind.at && text_of(bytes).substr(kind.at).starts_with(kind.signature)) return kind.name;
   return "no kind of picture";
 }
 
@@ -54,7 +50,7 @@ ImageInfo probe_png(Bytes bytes, const std::string& name) {
     DURA_CHECK(at + 12 <= bytes.size(), name, ": the PNG is cut off after ", bytes.size(),
                " bytes, its end (IEND) is missing. Copy the file again.");
     const size_t length = big_endian32(bytes, at);
-    const std::string_view type(reinterpret_cast<const char*>(&bytes[at + 4]), 4);
+    const std::string_view type = text_of(bytes.subspan(at + 4, 4));
     DURA_CHECK(length <= bytes.size() - at - 12, name, ": the PNG is cut off after ", bytes.size(), " bytes, inside of a chunk of ", length,
                " bytes. Copy the file again.");
     // Chunks with a lower-case first letter (text, dates) do not touch the pixels; the decoder passes over them.
@@ -163,8 +159,8 @@ ImageInfo probe_jpeg(Bytes bytes, const std::string& name) {
 
 ImageInfo probe_image(Bytes bytes, const std::string& name) {
   DURA_CHECK(!bytes.empty(), name, ": the file is empty (0 bytes). Copy it again.");
-  if (begins_with(bytes, png_signature)) return probe_png(bytes, name);
-  if (begins_with(bytes, jpeg_signature)) return probe_jpeg(bytes, name);
+  if (text_of(bytes).starts_with(png_signature)) return probe_png(bytes, name);
+  if (text_of(bytes).starts_with(jpeg_signature)) return probe_jpeg(bytes, name);
   fail(name, ": not a PNG or JPEG (", bytes.size(), " bytes that look like ", looks_like(bytes),
        "). dura reads PNG and JPEG, whatever the file is called.");
 }

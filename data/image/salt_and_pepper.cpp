@@ -1,16 +1,12 @@
 #include "data/image/salt_and_pepper.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
-
-#include "engine/base/random.h"
 
 namespace dura {
 namespace {
 
-constexpr uint8_t pepper = 0, salt = 255;
-bool extreme(uint8_t v) { return v == pepper || v == salt; }
+bool extreme(uint8_t v) { return v == 0 || v == 255; }
 
 // Alone: at most one of the up to 8 neighbours is within 16 levels of it, for two noise pixels may touch; a pixel of a line has two.
 constexpr int alike_within = 16, most_alike = 1;
@@ -47,18 +43,6 @@ Image remove_salt_and_pepper(const Image& image) {
         }
       }
   return result;
-}
-
-Image add_salt_and_pepper(Image image, double share, uint64_t seed) {
-  if (!(share >= 0 && share <= 1)) fail_usage("salt-and-pepper noise: a share of ", share, " of the pixels; it lies between 0 and 1");
-  Random random(random_key(seed, "salt and pepper"));
-  for (int64_t r = 0; r < image.height; ++r)
-    for (int64_t c = 0; c < image.width; ++c) {
-      const double draw = random.uniform();
-      if (draw >= share) continue;
-      for (int64_t k = 0; k < image.channels; ++k) image.at(r, c, k) = draw < share / 2 ? pepper : salt;
-    }
-  return image;
 }
 
 }  // namespace dura

@@ -3,8 +3,6 @@
 // filters in image processing", Pattern Recognition Letters 15, 1994). A pixel at an extreme of the scale is noise where it stands alone:
 // black background and saturated vessels have neighbours like themselves and stay as they are.
 #pragma once
-#include <cstdint>
-
 #include "data/image/image.h"
 
 namespace dura {
@@ -12,9 +10,5 @@ namespace dura {
 // A noise pixel becomes the median of its neighbours that are not at an extreme, in the smallest square (3x3 to 7x7) that has some; where
 // none has, it stays. Each channel by itself.
 Image remove_salt_and_pepper(const Image& image);
-
-// `share` of the pixels, in [0, 1], becomes 0 or 255 with equal chance, all channels of a pixel alike. A pure function of (image, share,
-// seed): for tests and demonstrations.
-Image add_salt_and_pepper(Image image, double share, uint64_t seed);
 
 }  // namespace dura

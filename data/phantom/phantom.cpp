@@ -8,6 +8,7 @@
 
 #include "data/image/codec.h"
 #include "data/phantom/phantom_scanner.h"
+#include "engine/base/file.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 
@@ -129,12 +130,7 @@ Phantom make_phantom(const PhantomOptions& options, int64_t index) {
 Manifest write_phantoms(const PhantomOptions& options, const std::string& directory) {
   check_options(options);
   namespace fs = std::filesystem;
-  for (const char* folder : {"images", "masks", "brains"}) {
-    std::error_code error;
-    fs::create_directories(fs::path(directory) / folder, error);
-    if (error)
-      fail("cannot make the folder ", directory, "/", folder, ": ", error.message(), ". Choose a directory that can be written to");
-  }
+  for (const char* folder : {"images", "masks", "brains"}) make_folder(fs::path(directory) / folder);
   Manifest manifest;
   manifest.name = (fs::path(directory) / "manifest.csv").string();
   manifest.columns = {"file", "label", "split", "group", "patient", "mask", "mm_per_pixel", "lesion_mm", "place", "slice", "brain"};

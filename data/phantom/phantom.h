@@ -46,9 +46,9 @@ LesionKind phantom_kind(const PhantomOptions& options, int64_t patient);
 // index = patient * slices_per_patient + slice, in [0, options.images()). May be called from several threads.
 Phantom make_phantom(const PhantomOptions& options, int64_t index);
 
-// Makes `directory` (and its parents) with images/, masks/, brains/ and manifest.csv. Columns: those of data/set/manifest.h, then lesion_mm,
-// place, slice and brain (the file of the brain's mask). Returns the manifest. Pictures are made on num_threads() threads; the files do not
-// depend on how many. Existing files of these names are replaced.
+// Makes `directory` (and its parents) with images/, masks/, brains/ and manifest.csv. Columns: those of data/set/manifest.h, then
+// lesion_mm, place, slice and brain (the file of the brain's mask). Returns the manifest. Pictures are made on num_threads() threads; the
+// files do not depend on how many. Existing files of these names are replaced.
 Manifest write_phantoms(const PhantomOptions& options, const std::string& directory);
 
 }  // namespace dura

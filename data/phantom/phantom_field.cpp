@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/base/random.h"
-
 namespace dura {
 
 namespace {

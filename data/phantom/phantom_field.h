@@ -3,7 +3,10 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <vector>
+
+#include "engine/base/random.h"
 
 namespace dura {
 
@@ -16,6 +19,8 @@ struct Point {
 inline float dot(Point a, Point b) { return a.x * b.x + a.y * b.y; }
 inline float length(Point a) { return std::sqrt(dot(a, a)); }
 
+constexpr float pi = std::numbers::pi_v<float>;
+inline float draw(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 inline float clamp01(float v) { return v < 0 ? 0.0f : v > 1 ? 1.0f : v; }
 inline float mix(float a, float b, float share) { return a + (b - a) * share; }
 // 0 below `low`, 1 above `high`, smooth between.

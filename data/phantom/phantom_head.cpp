@@ -2,15 +2,11 @@
 
 #include <algorithm>
 
-#include "engine/base/random.h"
-
 namespace dura {
 
 namespace {
-constexpr float pi = 3.14159265f;
 // Edges are drawn over this many mm: tissue borders are never sharper than the scanner's slice thickness lets them be.
 constexpr float edge = 1.2f;
-float draw(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 }  // namespace
 
 Head::Head(uint64_t key) : texture_(random_key(key, "texture")), folds_(random_key(key, "folds")), sulci_(random_key(key, "sulci"), 27.0f) {

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/random.h"
-
 namespace dura {
 
 namespace {
-constexpr float pi = 3.14159265f;
-
 // How often each place is chosen, in the order of LesionPlace.
 constexpr std::array<double, 5> meningioma_places = {0.52, 0.16, 0.12, 0.12, 0.08};
 constexpr std::array<double, 5> glioma_places = {0.30, 0.12, 0.08, 0.16, 0.34};
-
-float draw(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 
 template <size_t count>
 size_t pick(Random& random, const std::array<double, count>& shares) {

@@ -7,15 +7,13 @@
 #include "data/image/codec.h"
 #include "data/phantom/phantom_field.h"
 #include "data/phantom/phantom_scanner.h"
+#include "engine/base/file.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 
 namespace dura {
 
 namespace {
-
-constexpr float pi = 3.14159265f;
-float draw(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 
 enum class Filling : uint8_t { even, hollow, patchy };
 
@@ -170,9 +168,7 @@ PretextPicture make_pretext(const PretextOptions& options, int64_t index) {
 Manifest write_pretext(const PretextOptions& options, const std::string& directory) {
   check_options(options);
   namespace fs = std::filesystem;
-  std::error_code error;
-  fs::create_directories(fs::path(directory) / "images", error);
-  if (error) fail("cannot make the folder ", directory, "/images: ", error.message(), ". Choose a directory that can be written to");
+  make_folder(fs::path(directory) / "images");
   Manifest manifest;
   manifest.name = (fs::path(directory) / "manifest.csv").string();
   manifest.columns = {"file", "label", "split", "mm_per_pixel"};

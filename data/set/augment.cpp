@@ -1,6 +1,8 @@
 #include "data/set/augment.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "engine/core/backend.h"
 #include "engine/base/random.h"
@@ -9,7 +11,7 @@ namespace dura {
 
 Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint64_t row_key, int64_t height, int64_t width) {
   Random random(random_key(seed, "augmentation"), row_key);
-  const double angle = random.uniform(-policy.rotation, policy.rotation) * (3.14159265358979323846 / 180);
+  const double angle = random.uniform(-policy.rotation, policy.rotation) * (std::numbers::pi / 180);
   const double flip_columns = random.chance(policy.horizontal_flip) ? -1 : 1;
   const double flip_rows = random.chance(policy.vertical_flip) ? -1 : 1;
   const double row_zoom = random.uniform(policy.zoom_low, policy.zoom_high);
@@ -34,13 +36,32 @@ Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint6
   return a;
 }
 
+namespace {
+
+// The picture through a kernel of the CPU that takes some parameters.
+template <class Kernel>
+void apply(Image& image, const std::vector<float>& parameters, const Kernel& kernel) {
+  const Shape shape({1, image.height, image.width, image.channels});
+  const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
+  (backend(Device::cpu).*kernel)(Tensor::of(shape, image.pixels), Tensor::of({1, static_cast<int64_t>(parameters.size())}, parameters), y);
+  std::copy_n(y.data<uint8_t>(), image.pixels.size(), image.pixels.begin());
+}
+
+void warp(Image& image, const Augmentation& a) { apply(image, {a.matrix.begin(), a.matrix.end()}, &Backend::warp); }
+
+}  // namespace
+
+Image augmented(Image image, const Augmentation& a) {
+  if (a.matrix != Augmentation{}.matrix) warp(image, a);
+  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1) apply(image, {a.sharpness, a.brightness, a.contrast}, &Backend::enhance);
+  return image;
+}
+
 Image warp_mask(const Image& mask, const Augmentation& augmentation) {
   DURA_CHECK(mask.channels == 1, "warp_mask: a mask has one channel, this one has ", mask.channels);
-  const Shape shape({1, mask.height, mask.width, 1});
-  const Tensor x = Tensor::of(shape, mask.pixels), y = Tensor::empty(shape, DType::u8, Device::cpu, "warped mask");
-  backend(Device::cpu).warp(x, Tensor::of(Shape({1, 6}), std::vector<float>(augmentation.matrix.begin(), augmentation.matrix.end())), y);
-  Image out(mask.height, mask.width, 1);
-  for (size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = y.data<uint8_t>()[i] >= 128 ? 255 : 0;
+  Image out = mask;
+  warp(out, augmentation);
+  for (uint8_t& v : out.pixels) v = v >= 128 ? 255 : 0;
   return out;
 }
 

@@ -19,10 +19,12 @@ struct Augmentation {
   bool operator==(const Augmentation&) const = default;
 };
 
-// For images of these extents. `row_key` is make_row_key(sample, epoch, variant). Every number is drawn whatever the policy, in a fixed
+// For images of this size. `row_key` is make_row_key(sample, epoch, variant). Every number is drawn whatever the policy, in a fixed
 // order: changing one range does not change the others' draws.
 Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint64_t row_key, int64_t height, int64_t width);
 
+// The slice through warp and enhance; each is left out where it would change nothing.
+Image augmented(Image image, const Augmentation& augmentation);
 // A mask moved as its slice was; values above half are inside.
 Image warp_mask(const Image& mask, const Augmentation& augmentation);
 

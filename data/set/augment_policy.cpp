@@ -1,11 +1,9 @@
 #include "data/set/augment_policy.h"
 
-#include <charconv>
-#include <cmath>
-#include <optional>
 #include <set>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -37,18 +35,6 @@ std::optional<AugmentPolicy> named_set(const std::string& name) {
   if (name == "light") return light_augmentation();
   if (name == "strong") return strong_augmentation();
   return std::nullopt;
-}
-
-std::optional<double> parse_number(const std::string& text) {
-  double value = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (status != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-std::string digits(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
 // False where `text` is no value of this kind.
@@ -112,13 +98,12 @@ AugmentPolicy light_augmentation() { return {.rotation = 5, .horizontal_flip = 0
 AugmentPolicy parse_augment_policy(const std::string& text, const AugmentPolicy& base, const std::string& who) {
   AugmentPolicy policy = base;
   std::set<std::string> seen;
-  for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
-    end = text.find(',', begin);
-    const std::string part = text.substr(begin, end == std::string::npos ? end : end - begin);
+  const std::vector<std::string> parts = split_at(text, ',');
+  for (const std::string& part : parts) {
     const size_t equals = part.find('=');
     const std::string name = part.substr(0, equals);
     if (const std::optional<AugmentPolicy> set = named_set(part)) {
-      if (begin > 0) fail_usage(who, ": '", part, "' must stand first, because it sets everything");
+      if (&part != &parts.front()) fail_usage(who, ": '", part, "' must stand first, because it sets everything");
       policy = *set;
       continue;
     }
@@ -131,14 +116,13 @@ AugmentPolicy parse_augment_policy(const std::string& text, const AugmentPolicy&
 
 std::string describe(const AugmentPolicy& policy) {
   const AugmentPolicy nothing;
-  std::string text;
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ",") + part; };
+  std::vector<std::string> parts;
   for (const Parameter& p : parameters) {
     const bool same = policy.*p.low == nothing.*p.low && (!p.high || policy.*p.high == nothing.*p.high);
-    if (!same) add(concat(p.name, "=", digits(policy.*p.low), p.high ? ":" + digits(policy.*p.high) : ""));
+    if (!same) parts.push_back(concat(p.name, "=", shortest(policy.*p.low), p.high ? ":" + shortest(policy.*p.high) : ""));
   }
-  if (policy.zoom_axes_apart) add("zoom_axes=apart");
-  return text.empty() ? "none" : text;
+  if (policy.zoom_axes_apart) parts.push_back("zoom_axes=apart");
+  return parts.empty() ? "none" : joined(parts, ",");
 }
 
 }  // namespace dura

@@ -96,11 +96,11 @@ Image Dataset::image(int64_t i) const {
   return kept.empty() ? decode(sample(i)).image : kept;
 }
 
-Image Dataset::stored_mask(const Sample& sample) const {
-  Image mask = read_mask((std::filesystem::path(options_.folder) / sample.mask).string());
-  DURA_CHECK(mask.height == sample.height && mask.width == sample.width, sample.mask, ": the mask has ", mask.height, "x", mask.width,
-             " pixels, its slice ", sample.file, " has ", sample.height, "x", sample.width);
-  return mask;
+Image read_mask_of(const std::string& folder, const std::string& mask, const std::string& slice, int64_t height, int64_t width) {
+  Image image = read_mask((std::filesystem::path(folder) / mask).string());
+  DURA_CHECK(image.height == height && image.width == width, mask, ": the mask has ", image.height, "x", image.width, " pixels, its slice ",
+             slice, " has ", height, "x", width);
+  return image;
 }
 
 Image Dataset::mask(int64_t i) const { return sample(i).mask.empty() ? Image() : preprocessing_.mask(stored_mask(sample(i))); }

@@ -33,6 +33,9 @@ struct DatasetOptions {
   uint64_t cache_bytes = uint64_t{1} << 30;  // slices beyond it are decoded again each time
 };
 
+// A slice's mask as it is stored. Throws where its size is not the slice's.
+Image read_mask_of(const std::string& folder, const std::string& mask, const std::string& slice, int64_t height, int64_t width);
+
 class Dataset {
  public:
   // The rows `rows` of the manifest. Decoding runs on all threads. Warns about each bad image through the log.
@@ -59,7 +62,7 @@ class Dataset {
  private:
   struct Decoded;
   Decoded decode(const Sample& sample) const;
-  Image stored_mask(const Sample& sample) const;
+  Image stored_mask(const Sample& s) const { return read_mask_of(options_.folder, s.mask, s.file, s.height, s.width); }
   void load(std::vector<Sample> candidates);
   void check_bad_share(size_t candidates) const;
 

@@ -4,25 +4,20 @@
 #include <filesystem>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string to_lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 bool is_picture(const fs::path& path) {
-  const std::string extension = to_lower(path.extension().string());
+  const std::string extension = lower_case(path.extension().string());
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
 std::string split_of_folder(const std::string& name) {
-  const std::string key = to_lower(name);
+  const std::string key = lower_case(name);
   if (key == "train" || key == "training") return "train";
   if (key == "val" || key == "valid" || key == "validation") return "val";
   if (key == "test" || key == "testing") return "test";
@@ -43,7 +38,6 @@ FolderScan scan(const std::string& folder) {
   DURA_CHECK(fs::is_directory(root), folder, ": this is a file, a folder was expected");
   const bool has_images = fs::is_directory(root / "images");
   FolderScan found;
-  bool any_split = false, any_mask = false;
   const fs::path start = has_images ? root / "images" : root;
   for (auto it = fs::recursive_directory_iterator(start); it != fs::recursive_directory_iterator(); ++it) {
     if (it->path().filename().string().front() == '.') {
@@ -65,8 +59,6 @@ FolderScan scan(const std::string& folder) {
     row.label = folders.front();
     row.file = it->path().lexically_relative(root).generic_string();
     if (has_images) row.mask = mask_of(root, row.file);
-    any_split = any_split || !row.split.empty();
-    any_mask = any_mask || !row.mask.empty();
     found.manifest.rows.push_back(std::move(row));
   }
   DURA_CHECK(!found.manifest.rows.empty(), folder, ": no PNG or JPEG files in a folder per class were found (", found.other_files,
@@ -74,9 +66,7 @@ FolderScan scan(const std::string& folder) {
   std::sort(found.manifest.rows.begin(), found.manifest.rows.end(),
             [](const ManifestRow& a, const ManifestRow& b) { return a.file < b.file; });
   found.manifest.name = folder;
-  found.manifest.columns = {"file", "label"};
-  if (any_split) found.manifest.columns.emplace_back("split");
-  if (any_mask) found.manifest.columns.emplace_back("mask");
+  found.manifest.columns = {"file", "label"};  // format_manifest adds split and mask where they have values
   return found;
 }
 

@@ -10,32 +10,12 @@
 #include <system_error>
 #include <thread>
 
-#include "engine/core/backend.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 
 namespace dura {
 namespace {
-
-// One slice through warp and enhance; each is left out where it would change nothing.
-Image augment(Image image, const Augmentation& a) {
-  constexpr Augmentation nothing;
-  if (a == nothing) return image;
-  const Shape shape({1, image.height, image.width, image.channels});
-  Tensor x = Tensor::of(shape, image.pixels);
-  if (a.matrix != nothing.matrix) {
-    const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "warped slice");
-    backend(Device::cpu).warp(x, Tensor::of(Shape({1, 6}), std::vector<float>(a.matrix.begin(), a.matrix.end())), y);
-    x = y;
-  }
-  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1) {
-    const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "enhanced slice");
-    backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>{a.sharpness, a.brightness, a.contrast}), y);
-    x = y;
-  }
-  std::memcpy(image.pixels.data(), x.data<uint8_t>(), image.pixels.size());
-  return image;
-}
 
 std::vector<LoaderItem> each_once(const Dataset& dataset) {
   std::vector<LoaderItem> items;
@@ -82,9 +62,7 @@ class BatchMaker {
 
   const LoaderOptions& options() const { return options_; }
   int64_t items() const { return static_cast<int64_t>(options_.items.size()); }
-  int64_t batches() const {
-    return options_.training ? items() / options_.batch_size : (items() + options_.batch_size - 1) / options_.batch_size;
-  }
+  int64_t batches() const { return options_.training ? items() / options_.batch_size : ceil_div(items(), options_.batch_size); }
 
   std::vector<LoaderItem> order(int64_t epoch) const {
     std::vector<LoaderItem> order = options_.items;
@@ -120,7 +98,7 @@ class BatchMaker {
     Augmentation a;
     if (!options_.policies.empty() && (options_.training || item.variant > 0))
       a = draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key, dataset_.height(), dataset_.width());
-    const Image image = to_rgb(augment(dataset_.image(item.sample), a));
+    const Image image = to_rgb(augmented(dataset_.image(item.sample), a));
     const size_t row = static_cast<size_t>(k), bytes = image.pixels.size();
     std::memcpy(batch.images.data<uint8_t>() + row * bytes, image.pixels.data(), bytes);
     batch.labels.data<int32_t>()[k] = sample.label;

@@ -1,35 +1,31 @@
 #include "data/set/manifest.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <unordered_map>
 
 #include "data/set/csv.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
 
-constexpr std::array<const char*, 7> known_columns = {"file", "label", "split", "group", "patient", "mask", "mm_per_pixel"};
 constexpr uint64_t max_manifest_bytes = uint64_t{256} << 20;  // a million rows; more is the wrong file
 
-bool is_known(const std::string& column) { return std::find(known_columns.begin(), known_columns.end(), column) != known_columns.end(); }
+// The columns that dura knows, in the order that new ones are added in; mm_per_pixel is the only one that is no text.
+struct KnownColumn {
+  std::string_view name;
+  std::string ManifestRow::*text;
+};
+constexpr KnownColumn known_columns[] = {{"file", &ManifestRow::file},   {"label", &ManifestRow::label},     {"split", &ManifestRow::split},
+                                         {"group", &ManifestRow::group}, {"patient", &ManifestRow::patient}, {"mask", &ManifestRow::mask},
+                                         {"mm_per_pixel", nullptr}};
 
-std::string format_number(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
-// The text fields by column name; null for mm_per_pixel and unknown columns.
-std::string ManifestRow::*text_field(const std::string& column) {
-  static const std::unordered_map<std::string, std::string ManifestRow::*> fields = {
-      {"file", &ManifestRow::file},   {"label", &ManifestRow::label},     {"split", &ManifestRow::split},
-      {"group", &ManifestRow::group}, {"patient", &ManifestRow::patient}, {"mask", &ManifestRow::mask}};
-  const auto it = fields.find(column);
-  return it == fields.end() ? nullptr : it->second;
+const KnownColumn* find_known(const std::string& column) {
+  const auto* found = std::find_if(std::begin(known_columns), std::end(known_columns), [&](const auto& k) { return k.name == column; });
+  return found == std::end(known_columns) ? nullptr : found;
 }
 
 // dura's name for each column of the file.
@@ -39,7 +35,7 @@ std::vector<std::string> rename_columns(std::vector<std::string> header, const s
     const size_t equals = entry.find('=');
     if (equals == std::string::npos) fail_usage("column '", entry, "': write OURS=THEIRS, for example label=class");
     const std::string ours = entry.substr(0, equals), theirs = entry.substr(equals + 1);
-    if (!is_known(ours))
+    if (!find_known(ours))
       fail_usage("column '", entry, "': dura has no column '", ours,
                  "', it knows file, label, split, group, patient, mask and mm_per_pixel");
     const auto it = std::find(original.begin(), original.end(), theirs);
@@ -65,18 +61,9 @@ std::string checked_path(const std::string& path, const std::string& where) {
 
 double parse_mm_per_pixel(const std::string& text, const std::string& where) {
   if (text.empty()) return 0;
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  DURA_CHECK(error == std::errc() && end == text.data() + text.size() && std::isfinite(value) && value > 0, where, ": mm_per_pixel is '",
-             text, "', expected a positive number or nothing");
+  const double value = parse_number(text).value_or(0);
+  DURA_CHECK(value > 0, where, ": mm_per_pixel is '", text, "', expected a positive number or nothing");
   return value;
-}
-
-// At most three: a message, not a listing.
-std::string describe_examples(const std::vector<std::string>& sentences) {
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(3, sentences.size()); ++i) text += (i ? "; " : "") + sentences[i];
-  return text + (sentences.size() > 3 ? "; ..." : "");
 }
 
 }  // namespace
@@ -94,13 +81,13 @@ std::optional<Split> parse_split(const std::string& name) {
 
 std::vector<std::string> Manifest::extra_columns() const {
   std::vector<std::string> extra;
-  std::copy_if(columns.begin(), columns.end(), std::back_inserter(extra), [](const std::string& c) { return !is_known(c); });
+  std::copy_if(columns.begin(), columns.end(), std::back_inserter(extra), [](const std::string& c) { return !find_known(c); });
   return extra;
 }
 
 std::string Manifest::value(const ManifestRow& row, const std::string& column) const {
-  if (const auto field = text_field(column)) return row.*field;
-  if (column == "mm_per_pixel") return row.mm_per_pixel > 0 ? format_number(row.mm_per_pixel) : "";
+  if (const KnownColumn* known = find_known(column))
+    return known->text ? row.*known->text : row.mm_per_pixel > 0 ? shortest(row.mm_per_pixel) : "";
   const std::vector<std::string> extra = extra_columns();
   const auto it = std::find(extra.begin(), extra.end(), column);
   if (it == extra.end()) fail_usage(name, " has no column '", column, "'");
@@ -108,7 +95,7 @@ std::string Manifest::value(const ManifestRow& row, const std::string& column) c
 }
 
 void Manifest::set_extra_column(const std::string& column, const std::vector<std::string>& values) {
-  DURA_CHECK(!is_known(column) && values.size() == rows.size(), name, ": column '", column, "' cannot be set with ", values.size(),
+  DURA_CHECK(!find_known(column) && values.size() == rows.size(), name, ": column '", column, "' cannot be set with ", values.size(),
              " values for ", rows.size(), " rows");
   const std::vector<std::string> extra = extra_columns();
   const auto at = static_cast<size_t>(std::find(extra.begin(), extra.end(), column) - extra.begin());
@@ -133,12 +120,13 @@ Manifest parse_manifest(const std::string& text, const std::string& name, const 
     ManifestRow row;
     row.line = fields.line;
     for (size_t i = 0; i < fields.fields.size(); ++i) {
-      if (const auto field = text_field(manifest.columns[i]))
-        row.*field = fields.fields[i];
-      else if (manifest.columns[i] == "mm_per_pixel")
-        row.mm_per_pixel = parse_mm_per_pixel(fields.fields[i], where);
-      else
+      const KnownColumn* known = find_known(manifest.columns[i]);
+      if (!known)
         row.extra.push_back(fields.fields[i]);
+      else if (known->text)
+        row.*known->text = fields.fields[i];
+      else
+        row.mm_per_pixel = parse_mm_per_pixel(fields.fields[i], where);
     }
     DURA_CHECK(!row.file.empty(), where, ": the field `file` is empty");
     DURA_CHECK(!row.label.empty(), where, ": the field `label` is empty");
@@ -153,18 +141,19 @@ Manifest parse_manifest(const std::string& text, const std::string& name, const 
 
 std::string format_manifest(const Manifest& manifest) {
   std::vector<std::string> columns = manifest.columns;
-  for (const char* column : known_columns) {
+  for (const KnownColumn& known : known_columns) {
+    const std::string column(known.name);
     const auto has_value = [&](const ManifestRow& row) { return !manifest.value(row, column).empty(); };
     if (std::find(columns.begin(), columns.end(), column) == columns.end() &&
         std::any_of(manifest.rows.begin(), manifest.rows.end(), has_value))
-      columns.emplace_back(column);
+      columns.push_back(column);
   }
   std::string text = format_csv_row(columns);
   std::vector<std::string> fields;
   for (const ManifestRow& row : manifest.rows) {
     fields.clear();
     size_t extra = 0;
-    for (const std::string& column : columns) fields.push_back(is_known(column) ? manifest.value(row, column) : row.extra.at(extra++));
+    for (const std::string& column : columns) fields.push_back(find_known(column) ? manifest.value(row, column) : row.extra.at(extra++));
     text += format_csv_row(fields);
   }
   return text;
@@ -221,11 +210,10 @@ std::vector<std::string> find_leaks(const Manifest& manifest, const SplitRows& s
       }
     for (const auto& [who, counts] : slices) {
       if (std::count(counts.begin(), counts.end(), 0) >= 2) continue;
-      std::string places;
+      std::vector<std::string> places;
       for (Split split : all_splits)
-        if (const int64_t n = counts[static_cast<size_t>(split)])
-          places += concat(places.empty() ? "" : ", ", split_name(split), " (", n, ")");
-      leaks.push_back(concat(what, " ", who, " is in ", places));
+        if (const int64_t n = counts[static_cast<size_t>(split)]) places.push_back(concat(split_name(split), " (", n, ")"));
+      leaks.push_back(concat(what, " ", who, " is in ", joined(places, ", ")));
     }
   }
   return leaks;
@@ -233,7 +221,7 @@ std::vector<std::string> find_leaks(const Manifest& manifest, const SplitRows& s
 
 void check_no_leak(const Manifest& manifest, const SplitRows& splits) {
   const std::vector<std::string> leaks = find_leaks(manifest, splits);
-  DURA_CHECK(leaks.empty(), manifest.name, ": ", leaks.size(), " patients or groups are in two splits: ", describe_examples(leaks),
+  DURA_CHECK(leaks.empty(), manifest.name, ": ", leaks.size(), " patients or groups are in two splits: ", first_few(leaks, "; ", 3),
              ". Scores would be too good. Let dura-prepare split anew, or allow it explicitly with --allow-leak.");
 }
 

@@ -10,56 +10,46 @@
 #include <new>
 #include <system_error>
 
+#include "engine/base/text.h"
+
 namespace dura {
 
 namespace {
 
 std::string system_reason(int error) { return std::generic_category().message(error); }
 
-const char* reading_advice(int error) {
-  switch (error) {
-    case ENOENT:
-      return "Check the path.";
-    case ENOTDIR:
-      return "A part of the path is a file, not a directory. Check the path.";
-    case EACCES:
-    case EPERM:
-      return "You may not read it: change its permissions or run as its owner.";
-    case EMFILE:
-    case ENFILE:
-      return "Too many files are open: raise the limit (ulimit -n).";
-    default:
-      return "Copy the file again or check the disk.";
-  }
-}
+struct Advice {
+  int error;
+  const char* text;
+};
+constexpr Advice reading_advices[] = {{ENOENT, "Check the path."},
+                                      {ENOTDIR, "A part of the path is a file, not a directory. Check the path."},
+                                      {EACCES, "You may not read it: change its permissions or run as its owner."},
+                                      {EPERM, "You may not read it: change its permissions or run as its owner."},
+                                      {EMFILE, "Too many files are open: raise the limit (ulimit -n)."},
+                                      {ENFILE, "Too many files are open: raise the limit (ulimit -n)."}};
+constexpr Advice writing_advices[] = {
+    {ENOENT, "Its directory does not exist: create it or choose another."},
+    {ENOTDIR, "A part of the path is a file, not a directory. Choose another path."},
+    {EISDIR, "A directory of this name is in the way. Choose another path."},
+    {ENOTEMPTY, "A directory of this name is in the way. Choose another path."},
+    {EEXIST, "A directory of this name is in the way. Choose another path."},
+    {EACCES, "You may not write there: choose a directory that is yours."},
+    {EPERM, "You may not write there: choose a directory that is yours."},
+    {EROFS, "You may not write there: choose a directory that is yours."},
+    {ENOSPC, "The disk is full: free some space or choose another directory."},
+    {EDQUOT, "The disk is full: free some space or choose another directory."},
+    {EFBIG, "The file may not grow further: raise the limit on file sizes (ulimit -f) or choose another file system."},
+    {ENAMETOOLONG, "The name is too long: choose a shorter one."},
+    {ELOOP, "A symbolic link is in the way of the temporary file: remove it."}};
 
-const char* writing_advice(int error) {
-  switch (error) {
-    case ENOENT:
-      return "Its directory does not exist: create it or choose another.";
-    case ENOTDIR:
-      return "A part of the path is a file, not a directory. Choose another path.";
-    case EISDIR:
-    case ENOTEMPTY:
-    case EEXIST:
-      return "A directory of this name is in the way. Choose another path.";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return "You may not write there: choose a directory that is yours.";
-    case ENOSPC:
-    case EDQUOT:
-      return "The disk is full: free some space or choose another directory.";
-    case EFBIG:
-      return "The file may not grow further: raise the limit on file sizes (ulimit -f) or choose another file system.";
-    case ENAMETOOLONG:
-      return "The name is too long: choose a shorter one.";
-    case ELOOP:
-      return "A symbolic link is in the way of the temporary file: remove it.";
-    default:
-      return "Check the disk or choose another directory.";
-  }
+const char* advice_for(int error, std::span<const Advice> advices, const char* otherwise) {
+  for (const Advice& advice : advices)
+    if (advice.error == error) return advice.text;
+  return otherwise;
 }
+const char* reading_advice(int error) { return advice_for(error, reading_advices, "Copy the file again or check the disk."); }
+const char* writing_advice(int error) { return advice_for(error, writing_advices, "Check the disk or choose another directory."); }
 
 int open_retrying(const char* path, int flags, mode_t mode = 0) {
   int descriptor;
@@ -201,7 +191,7 @@ void AtomicFile::write(std::span<const uint8_t> bytes) {
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size())); }
+void AtomicFile::write(std::string_view text) { write(bytes_of(text)); }
 
 void AtomicFile::commit() {
   DURA_CHECK(descriptor_ >= 0, path_.string(), ": was committed twice");
@@ -219,10 +209,12 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const ui
   file.commit();
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) { write_file_atomically(path, bytes_of(text)); }
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  DURA_CHECK(!error, "cannot make the folder ", path.string(), ": ", error.message(), ". Choose a directory that can be written to");
 }
 
 }  // namespace dura

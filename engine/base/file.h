@@ -65,4 +65,7 @@ class AtomicFile {
 void write_file_atomically(const std::filesystem::path& path, std::span<const uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+// The folder, and those above it, where they are missing. Throws Error with the system's reason.
+void make_folder(const std::filesystem::path& path);
+
 }  // namespace dura

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/numbers.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -124,10 +126,9 @@ thread_local int ThreadPool::index = 0;  // only a pool's own threads have anoth
 
 int default_threads() {
   if (const char* text = std::getenv("DURA_THREADS")) {
-    char* end = nullptr;
-    const long n = std::strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || n < 1 || n > 1024) fail_usage("DURA_THREADS is '", text, "'. It must be a number from 1 to 1024.");
-    return static_cast<int>(n);
+    const int n = parse_number<int>(text).value_or(0);
+    if (n < 1 || n > 1024) fail_usage("DURA_THREADS is '", text, "'. It must be a number from 1 to 1024.");
+    return n;
   }
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
@@ -157,7 +158,7 @@ void parallel_for(int64_t tasks, const std::function<void(int64_t)>& task) {
 
 void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   DURA_CHECK(grain > 0, "parallel_ranges: the grain must be positive, got ", grain);
-  parallel_for((count + grain - 1) / grain, [&](int64_t i) { body(i * grain, std::min(count, (i + 1) * grain)); });
+  parallel_for(ceil_div(count, grain), [&](int64_t i) { body(i * grain, std::min(count, (i + 1) * grain)); });
 }
 
 int worker_index() { return ThreadPool::index; }

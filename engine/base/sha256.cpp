@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -68,7 +69,7 @@ std::string Sha256::finish_hex() {
   update(tail);
   std::string hex;
   for (uint32_t word : state_)
-    for (int shift = 28; shift >= 0; shift -= 4) hex += "0123456789abcdef"[(word >> shift) & 0xfu];
+    for (int shift = 24; shift >= 0; shift -= 8) hex += hex_digits(static_cast<uint8_t>(word >> shift));
   return hex;
 }
 
@@ -78,7 +79,7 @@ std::string sha256_hex(std::span<const uint8_t> bytes) {
   return hash.finish_hex();
 }
 
-std::string sha256_hex(std::string_view text) { return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size())); }
+std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_of(text)); }
 
 std::string sha256_file_hex(const std::filesystem::path& path) {
   InputFile file(path);

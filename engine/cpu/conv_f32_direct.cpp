@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How a product is cut. A task takes `rows` x `cols` of the output through the whole depth in steps of `depth`; its rows of A (96 x 384
 // floats, 150 KB), its sums and the panel at work stay in the second-level cache.

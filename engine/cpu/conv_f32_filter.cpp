@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "engine/base/numbers.h"
 #include "engine/cpu/conv_f32_gather.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A task makes `rows` x `cols` of the gradient (rows: output channels, columns: taps and input channels) from one chunk of pixels, in steps
 // of `step` pixels: 144 x (256 + 256) floats and 256 x 256 sums, 560 KB, stay in the second-level cache.

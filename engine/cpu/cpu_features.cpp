@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura::cpu {
 namespace {
@@ -22,9 +23,10 @@ std::vector<const KernelSet*> available() {
 const KernelSet& find(const std::string& name, const char* where) {
   for (const KernelSet* set : available())
     if (name == set->name) return *set;
-  std::string known;
-  for (const KernelSet* set : available()) known += concat(known.empty() ? "" : ", ", set->name);
-  fail_usage(where, " asks for the CPU kernels '", name, "', which this processor or build does not have. Use one of: ", known, ".");
+  std::vector<std::string> known;
+  for (const KernelSet* set : available()) known.push_back(set->name);
+  fail_usage(where, " asks for the CPU kernels '", name,
+             "', which this processor or build does not have. Use one of: ", joined(known, ", "), ".");
 }
 
 std::atomic<const KernelSet*>& current() {

@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "engine/cpu/winograd_f32_tiles.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {
 
 constexpr int64_t frequencies = winograd_frequencies;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How the 4x4 output tiles are cut into tasks, and where a worker keeps its transformed inputs V, its products M and a pixel of zeros.
 struct TileCut {
@@ -44,8 +43,8 @@ TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
 bool winograd_pays(const GatherGrid& grid) {
   if (grid.taps_u != 3 || grid.taps_v != 3 || grid.in_stride != 1 || grid.out_stride != 1) return false;
   const int64_t tiles = WinogradTiles(grid).count();
-  // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications; and the transformed filter, four
-  // times as large, is read once for all tiles.
+  // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications; and the transformed filter,
+  // four times as large, is read once for all tiles.
   return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= 32 && 2 * frequencies * tiles <= 9 * grid.cells();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/base/numbers.h"
 #include "engine/cpu/winograd_f32.h"
 #include "engine/cpu/winograd_f32_tiles.h"
 #include "engine/base/parallel.h"
@@ -10,8 +11,6 @@ namespace dura::cpu {
 namespace {
 
 constexpr int64_t frequencies = winograd_frequencies;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Tiles are taken in groups: transformed inputs V (frequency, tile, C) and output gradients D (frequency, tile, K block) of a group, then
 // sums M (frequency, K block, C) += D^T V. Output channels are taken in blocks so that M stays small too; where one group holds all tiles,

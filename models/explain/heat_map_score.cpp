@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
+#include "engine/base/text.h"
 #include "models/explain/brain_region.h"
 
 namespace dura {
@@ -12,12 +12,11 @@ namespace dura {
 std::string Tolerance::text() const { return concat(amount, millimetres ? " mm" : " px"); }
 
 Tolerance parse_tolerance(const std::string& text) {
-  char* end = nullptr;
-  const double amount = std::strtod(text.c_str(), &end);
-  const std::string unit = end;
-  if (end == text.c_str() || !(amount >= 0 && amount <= 1000) || (unit != "px" && unit != "mm" && !(unit.empty() && amount == 0)))
+  const bool has_unit = text.ends_with("px") || text.ends_with("mm");
+  const double amount = parse_number(text.substr(0, text.size() - (has_unit ? 2 : 0))).value_or(-1);
+  if (!(amount >= 0 && amount <= 1000) || (!has_unit && amount != 0))
     fail_usage("the tolerance '", text, "' is not a radius with its unit. Use 0, or for example 15px or 5mm.");
-  return {amount, unit == "mm"};
+  return {amount, text.ends_with("mm")};
 }
 
 Image grow(const Image& mask, const Tolerance& tolerance, const PixelPitch& pitch) {
@@ -26,12 +25,10 @@ Image grow(const Image& mask, const Tolerance& tolerance, const PixelPitch& pitc
   const double rows = tolerance.amount / (tolerance.millimetres ? std::max(pitch.row, 1e-9) : 1),
                columns = tolerance.amount / (tolerance.millimetres ? std::max(pitch.column, 1e-9) : 1);
   const auto up = static_cast<int64_t>(rows), left = static_cast<int64_t>(columns);
-  const auto inside = [&](int64_t r, int64_t c) { return r >= 0 && c >= 0 && r < mask.height && c < mask.width && mask.at(r, c) != 0; };
   Image out = mask;
   for (int64_t r = 0; r < mask.height; ++r)
     for (int64_t c = 0; c < mask.width; ++c) {
-      const bool border = inside(r, c) && !(inside(r - 1, c) && inside(r + 1, c) && inside(r, c - 1) && inside(r, c + 1));
-      if (!border) continue;
+      if (!on_border(mask, r, c)) continue;
       for (int64_t y = std::max<int64_t>(0, r - up); y <= std::min(mask.height - 1, r + up); ++y)
         for (int64_t x = std::max<int64_t>(0, c - left); x <= std::min(mask.width - 1, c + left); ++x) {
           const double dy = y == r ? 0 : static_cast<double>(y - r) / rows, dx = x == c ? 0 : static_cast<double>(x - c) / columns;

@@ -1,8 +1,8 @@
 #include "models/network/classifier.h"
 
 #include <algorithm>
-#include <cstdlib>
 
+#include "engine/base/text.h"
 #include "engine/core/trace.h"
 
 namespace dura {
@@ -72,15 +72,13 @@ void Classifier::unfreeze(const std::string& policy) {
   } else if (policy == "keras50" && options_.backbone.depth != 50) {
     share(50);
   } else if (const size_t at = policy.find("%convs"); at != std::string::npos && at + 6 == policy.size()) {
-    char* end = nullptr;
-    const double percent = std::strtod(policy.c_str(), &end);
-    if (end != policy.c_str() + at || !(percent > 0 && percent <= 100))
-      fail_usage("unfreeze: '", policy, "' is not a share of the convolutions, like 50%convs");
+    const double percent = parse_number(policy.substr(0, at)).value_or(0);
+    if (!(percent > 0 && percent <= 100)) fail_usage("unfreeze: '", policy, "' is not a share of the convolutions, like 50%convs");
     share(percent);
   } else {
     std::string prefix = policy == "keras50" ? "layer3.0.downsample" : policy;
     if (!prefix.empty() && prefix.back() == '+') prefix.pop_back();
-    const auto matches = [&](const ConvBn* u) { return (u->conv.name() + ".").rfind(prefix + ".", 0) == 0; };
+    const auto matches = [&](const ConvBn* u) { return (u->conv.name() + ".").starts_with(prefix + "."); };
     first = static_cast<size_t>(std::find_if(units.begin(), units.end(), matches) - units.begin());
     if (first == units.size())
       fail_usage("unfreeze: no layer is called '", policy, "'. Use keras50, layer3+, layer3.3+, layer4, 50%convs, all or none.");

@@ -8,9 +8,6 @@
 
 namespace dura {
 
-// What the backbone's weights were trained with: torch: RGB, (x/255 - mean)/std; caffe: BGR, x - mean.
-enum class InputConvention : uint8_t { torch, caffe };
-
 struct ClassifierOptions {
   ResNetOptions backbone = {};
   std::vector<std::string> classes = {};  // in order: class i is label i

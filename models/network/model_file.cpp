@@ -1,10 +1,10 @@
 #include "models/network/model_file.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
+#include "engine/base/text.h"
 #include "weights/safetensors.h"
 
 namespace dura {
@@ -12,67 +12,7 @@ namespace {
 
 constexpr const char* model_format = "dura model 1";
 
-template <class E>
-struct Names {
-  E value;
-  const char* name;
-};
-constexpr Names<ResNetVariant> variants[] = {{ResNetVariant::v1, "v1"}, {ResNetVariant::v1_5, "v1_5"}};
-constexpr Names<StemPool> pools[] = {{StemPool::padded, "padded"}, {StemPool::ceil, "ceil"}};
-constexpr Names<InputConvention> inputs[] = {{InputConvention::torch, "torch"}, {InputConvention::caffe, "caffe"}};
-
-template <class E, size_t N>
-E parse_name(const char* what, const Names<E> (&names)[N], const std::string& text) {
-  for (const auto& n : names)
-    if (text == n.name) return n.value;
-  fail_usage("there is no ", what, " '", text, "'. Use ", names[0].name, " or ", names[1].name, ".");
-}
-
-template <class E, size_t N>
-const char* name_in(const Names<E> (&names)[N], E value) {
-  for (const auto& n : names)
-    if (value == n.value) return n.name;
-  fail("a value without a name");
-}
-
-std::string required(const StateDict& state, const std::string& key, const std::string& file) {
-  const auto found = state.metadata().find(key);
-  DURA_CHECK(found != state.metadata().end(), file, ": the metadata entry '", key,
-             "' is missing. A model written by dura-train is expected here.");
-  return found->second;
-}
-
-double number(const StateDict& state, const std::string& key, double low, double high, const std::string& file) {
-  const std::string text = required(state, key, file);
-  char* end = nullptr;
-  const double v = std::strtod(text.c_str(), &end);
-  DURA_CHECK(!text.empty() && *end == '\0' && v >= low && v <= high, file, ": the metadata entry '", key, "' is '", text,
-             "', expected a number from ", low, " to ", high);
-  return v;
-}
-
-std::vector<std::string> lines(const std::string& text) {
-  std::vector<std::string> all;
-  size_t begin = 0;
-  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) all.push_back(text.substr(begin, end - begin));
-  all.push_back(text.substr(begin));
-  return all;
-}
-
-std::string joined(const std::vector<std::string>& names, const char* separator) {
-  std::string text;
-  for (const std::string& n : names) text += (text.empty() ? "" : separator) + n;
-  return text;
-}
-
 }  // namespace
-
-ResNetVariant parse_variant(const std::string& name) { return parse_name("ResNet variant", variants, name); }
-StemPool parse_stem_pool(const std::string& name) { return parse_name("stem pooling", pools, name); }
-InputConvention parse_input(const std::string& name) { return parse_name("input convention", inputs, name); }
-const char* name_of(ResNetVariant v) { return name_in(variants, v); }
-const char* name_of(StemPool p) { return name_in(pools, p); }
-const char* name_of(InputConvention c) { return name_in(inputs, c); }
 
 void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing) {
   StateDict state = state_of(model);
@@ -80,10 +20,8 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
   state.metadata() = {{"dura.format", model_format},
                       {"dura.classes", joined(o.classes, "\n")},
                       {"dura.depth", std::to_string(o.backbone.depth)},
-                      {"dura.variant", name_of(o.backbone.variant)},
-                      {"dura.stem_pool", name_of(o.backbone.stem_pool)},
-                      {"dura.input", name_of(o.input)},
                       {"dura.dropout", concat(o.dropout)}};
+  state.metadata().merge(WeightConventions{.input = o.input, .variant = o.backbone.variant, .stem_pool = o.backbone.stem_pool}.metadata());
   state.metadata().merge(preprocessing.metadata());
   write_safetensors(file, state);
 }
@@ -91,24 +29,27 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes) {
   const StateDict state = read_safetensors(file);
   const std::string name = file.string();
+  const Entries& entries = state.metadata();
   require_finite(state, name);
-  DURA_CHECK(required(state, "dura.format", name) == model_format, name, ": the format is '", required(state, "dura.format", name),
-             "', expected '", model_format, "'");
+  DURA_CHECK(required_entry(entries, "dura.format", name) == model_format, name, ": the format is '",
+             required_entry(entries, "dura.format", name), "', expected '", model_format, "'");
   ClassifierOptions o;
-  o.classes = lines(required(state, "dura.classes", name));
-  o.backbone.depth = static_cast<int>(number(state, "dura.depth", 18, 101, name));
-  o.backbone.variant = parse_variant(required(state, "dura.variant", name));
-  o.backbone.stem_pool = parse_stem_pool(required(state, "dura.stem_pool", name));
+  o.classes = split_at(required_entry(entries, "dura.classes", name), '\n');
+  o.backbone.depth = static_cast<int>(number_entry(entries, "dura.depth", 18, 101, name));
+  for (const char* key : {"dura.variant", "dura.stem_pool", "dura.input"}) required_entry(entries, key, name);
+  const WeightConventions conventions = stated_conventions(entries, name);
+  o.backbone.variant = conventions.variant;
+  o.backbone.stem_pool = conventions.stem_pool;
   o.backbone.tensors = tensors;
-  o.input = parse_input(required(state, "dura.input", name));
-  o.dropout = number(state, "dura.dropout", 0, 0.999, name);
+  o.input = conventions.input;
+  o.dropout = number_entry(entries, "dura.dropout", 0, 0.999, name);
   DURA_CHECK(o.classes.size() >= 2, name, ": the metadata names ", o.classes.size(), " class, a classifier has at least two");
   DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "),
              ", expected were ", joined(expected_classes, ", "),
              " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
   ModelFile result;
   result.model = std::make_unique<Classifier>(o, Initialise::no);
-  result.preprocessing = PreprocessingOptions::from_metadata(state.metadata(), name);
+  result.preprocessing = PreprocessingOptions::from_metadata(entries, name);
   load_state(*result.model, state, Strict::yes, name);
   result.sha256 = sha256_file_hex(file);
   return result;
@@ -138,7 +79,7 @@ std::vector<std::string> load_backbone(Classifier& model, const StateDict& state
   DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(),
              ". Choose the depth that the file has with --depth.");
   for (const std::string& name : report.unexpected)
-    DURA_CHECK(name.rfind("layer", 0) != 0, file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth,
+    DURA_CHECK(!name.starts_with("layer"), file, ": the tensor ", name, " has no place in a ResNet-", model.options().backbone.depth,
                ". Choose the depth that the file has with --depth.");
   // Blocks that only the deeper network has would be initialised and trained without a word.
   const int depth = model.options().backbone.depth, file_depth = depth_of(report.loaded);

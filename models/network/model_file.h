@@ -26,14 +26,6 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors,
                      const std::vector<std::string>& expected_classes = {});
 
-// "v1" / "v1_5", "padded" / "ceil", "torch" / "caffe"; UsageError for anything else.
-ResNetVariant parse_variant(const std::string& name);
-StemPool parse_stem_pool(const std::string& name);
-InputConvention parse_input(const std::string& name);
-const char* name_of(ResNetVariant v);
-const char* name_of(StemPool p);
-const char* name_of(InputConvention c);
-
 // Copies a file's tensors into the model's backbone, whatever head the file has. Convolutions that it lacks keep their initial values, and
 // their BatchNorm is reset to (1, 0, 0, 1): their names are returned. Tensors of blocks that the model does not have are an error; others
 // (a head, a stem's bias, which the BatchNorm behind it makes meaningless) are named in the log and left out.

@@ -5,14 +5,9 @@
 #include <vector>
 
 #include "layers/layers.h"
+#include "weights/conventions.h"
 
 namespace dura {
-
-// Where a bottleneck block with stride 2 has it: in its 3x3 convolution (V1.5, torchvision) or in its first 1x1 (V1, the original and
-// Keras).
-enum class ResNetVariant : uint8_t { v1, v1_5 };
-// The pooling of the stem: 3x3 stride 2 with padding 1 (torchvision), or without padding and with ceil mode (the original Caffe model).
-enum class StemPool : uint8_t { padded, ceil };
 
 struct ResNetOptions {
   int depth = 50;  // 18, 34, 50 or 101

@@ -7,10 +7,12 @@
 #include "models/network/model_file.h"
 #include "apps/training/training_state.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/weight_files.h"
 #include "weights/safetensors.h"
 
 using namespace dura;
 using Catch::Contains;
+using dura::test::safetensors_bytes;
 
 namespace {
 

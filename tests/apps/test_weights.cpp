@@ -22,7 +22,7 @@ TEST_CASE("dura-convert writes what the file holds, says what it wrote, and keep
   REQUIRE(run.code == 0);
   CHECK_THAT(run.output, Contains("8 tensors") && Contains(sha256_file_hex(out)) && Contains("every bit as in") &&
                              Contains("input caffe, variant v1, stem pooling padded (as given)"));
-  const StateDict state = read_safetensors(out), original = read_pth(golden("module.pth"));
+  const StateDict state = read_safetensors(out), original = read_weights(golden("module.pth"));
   for (const StateDict::Entry& e : original.entries()) CHECK(bit_equal(state.at(e.name), e.array));
   CHECK(state.metadata().at("dura.input") == "caffe");
   CHECK(state.metadata().at("dura.converted_from") == sha256_file_hex(golden("module.pth")));

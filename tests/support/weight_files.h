@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/folders.h"
+#include "tests/support/temporary_folder.h"
 #include "engine/base/crc32.h"
 #include "engine/base/file.h"
 #include "weights/safetensors.h"
@@ -31,6 +32,15 @@ inline std::string golden_text(const std::string& name) { return read_text_file(
 
 inline std::string safetensors_text(const std::string& header, const std::string& data = "") {
   return little_endian(static_cast<uint64_t>(header.size())) + header + data;
+}
+
+inline Array scalar(int64_t value) { return Array::of<int64_t>({}, ElementType::i64, {value}); }
+
+// The bytes of the file that write_safetensors makes.
+inline std::vector<uint8_t> safetensors_bytes(const StateDict& state) {
+  const TemporaryFolder folder;
+  write_safetensors(folder / "state.safetensors", state);
+  return read_file(folder / "state.safetensors", max_weight_file_bytes);
 }
 
 struct ZipPart {

@@ -49,7 +49,7 @@ using Names = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("loading: a state dict of torchvision's names fills the module, filters are turned once", "[weights]") {
-  const StateDict state = read_pth(golden("module.pth"));
+  const StateDict state = read_weights(golden("module.pth"));
   for (DType compute : {DType::f32, DType::f64, DType::f16}) {
     Small module(compute);
     const LoadReport report = load_state(module, state, Strict::yes, "module.pth");
@@ -66,13 +66,13 @@ TEST_CASE("loading: a state dict of torchvision's names fills the module, filter
           const double value = w.dtype() == DType::f64 ? w.data<double>()[i] : static_cast<double>(w.data<float>()[i]);
           CHECK(value == file.value((k * 3 + c) * 9 + p));
         }
-    CHECK(Array::copy(module.bn1.running_variance).value(2) == state.at("bn1.running_var").value(2));
-    CHECK(Array::copy(module.fc.weight.master()).value(5) == state.at("fc.weight").value(5));
+    CHECK(Array::share(module.bn1.running_variance).value(2) == state.at("bn1.running_var").value(2));
+    CHECK(Array::share(module.fc.weight.master()).value(5) == state.at("fc.weight").value(5));
   }
 }
 
 TEST_CASE("loading: what a module gives is what it was given, bit by bit", "[weights]") {
-  StateDict state = without(read_pth(golden("module.pth")), "bn1.num_batches_tracked");
+  StateDict state = without(read_weights(golden("module.pth")), "bn1.num_batches_tracked");
   state = without(state, "fc.bias");
   state.add("fc.bias", Array::of<float>({2}, ElementType::f32, {-0.0f, 1e-45f}));
   Small module;
@@ -86,7 +86,7 @@ TEST_CASE("loading: what a module gives is what it was given, bit by bit", "[wei
 }
 
 TEST_CASE("loading: prefixes that all names share are ignored, counters too", "[weights]") {
-  const StateDict state = read_pth(golden("module.pth"));
+  const StateDict state = read_weights(golden("module.pth"));
   for (const char* prefix : {"module.", "model.", "backbone.", "module.model.", "state_dict.module."}) {
     Small module;
     CHECK(load_state(module, renamed(state, prefix), Strict::yes, "w").loaded.size() == 7);
@@ -98,7 +98,7 @@ TEST_CASE("loading: prefixes that all names share are ignored, counters too", "[
 }
 
 TEST_CASE("loading: missing, unexpected and mismatched tensors are named", "[weights]") {
-  const StateDict good = read_pth(golden("module.pth"));
+  const StateDict good = read_weights(golden("module.pth"));
   StateDict state = without(without(good, "bn1.bias"), "fc.weight");
   state.add("fc.weight", Array::of<float>({1, 4}, ElementType::f32, {1, 2, 3, 4}));
   state.add("conv1.bias", Array::of<float>({4}, ElementType::f32, {0, 0, 0, 0}));
@@ -112,7 +112,7 @@ TEST_CASE("loading: missing, unexpected and mismatched tensors are named", "[wei
   CHECK(report.text() ==
         "5 tensors loaded; 1 missing: bn1.bias; 1 unexpected: conv1.bias; 1 of another shape or type: "
         "fc.weight: f32 (1,4) in the file, (2,4) in the model");
-  CHECK(Array::copy(module.bn1.beta.master()).value(0) == 0);  // kept
+  CHECK(Array::share(module.bn1.beta.master()).value(0) == 0);  // kept
 
   StateDict integers = without(good, "fc.bias");
   integers.add("fc.bias", Array::of<int32_t>({2}, ElementType::i32, {1, 2}));
@@ -120,24 +120,24 @@ TEST_CASE("loading: missing, unexpected and mismatched tensors are named", "[wei
 }
 
 TEST_CASE("loading: a strict load that fails leaves the module as it was", "[weights]") {
-  StateDict state = without(read_pth(golden("module.pth")), "fc.bias");
+  StateDict state = without(read_weights(golden("module.pth")), "fc.bias");
   Small module;
   const std::vector<uint8_t> before = safetensors_bytes(state_of(module));
   CHECK_THROWS_WITH(load_state(module, state, Strict::yes, "w.pth"),
                     Contains("w.pth does not fit the model exactly") && Contains("1 missing: fc.bias"));
   CHECK(safetensors_bytes(state_of(module)) == before);
   Small wide(DType::f32, 3);
-  CHECK_THROWS_WITH(load_state(wide, read_pth(golden("module.pth")), Strict::yes, "w"),
+  CHECK_THROWS_WITH(load_state(wide, read_weights(golden("module.pth")), Strict::yes, "w"),
                     Contains("fc.weight: f32 (2,4) in the file, (3,4) in the model"));
 }
 
 TEST_CASE("conventions come from the file's metadata, its sum, or a description of its source", "[weights]") {
   const std::string none(64, '0');
   StateDict state;
-  state.add("conv1.weight", Array::scalar(0));
+  state.add("conv1.weight", scalar(0));
   CHECK_FALSE(conventions_of(state, none, "w").known);
-  CHECK(conventions_of(state, none, "w").input == "torch");
-  CHECK(conventions_of(state, none, "w").variant == "v1_5");
+  CHECK(conventions_of(state, none, "w").input == InputConvention::torch);
+  CHECK(conventions_of(state, none, "w").variant == ResNetVariant::v1_5);
   CHECK_THAT(conventions_of(state, none, "w").source, Contains("torchvision's conventions are assumed"));
   const WeightConventions v2 = conventions_of(state, "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca", "w");
   CHECK(v2.known);
@@ -147,23 +147,29 @@ TEST_CASE("conventions come from the file's metadata, its sum, or a description 
   caffe.metadata()["source"] = "MSRA ResNet-50, Caffe weights";
   const WeightConventions c = conventions_of(caffe, none, "w");
   CHECK(c.known);
-  CHECK(c.input == "caffe");
-  CHECK(c.variant == "v1");
-  CHECK(c.stem_pool == "ceil");
+  CHECK(c.input == InputConvention::caffe);
+  CHECK(c.variant == ResNetVariant::v1);
+  CHECK(c.stem_pool == StemPool::ceil);
 
   StateDict biased = state;
-  biased.add("conv1.bias", Array::scalar(0));
+  biased.add("conv1.bias", scalar(0));
   CHECK_FALSE(conventions_of(biased, none, "w").known);
   CHECK_THAT(conventions_of(biased, none, "w").source, Contains("conv1.bias") && Contains("Caffe or Keras"));
 
   StateDict stated = caffe;
-  state_conventions(stated, {.input = "torch", .variant = "v1", .stem_pool = "padded"});
+  for (const auto& [key, value] : WeightConventions{.variant = ResNetVariant::v1}.metadata()) stated.metadata()[key] = value;
   const WeightConventions s = conventions_of(stated, none, "w");
   CHECK(s.known);
-  CHECK(s.input == "torch");
-  CHECK(s.variant == "v1");
+  CHECK(s.input == InputConvention::torch);
+  CHECK(s.variant == ResNetVariant::v1);
   stated.metadata()["dura.input"] = "rgb";
   CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("w.st: its metadata say dura.input = 'rgb', expected torch or caffe"));
   stated.metadata().erase("dura.input");
   CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("not dura.input (torch or caffe)"));
+
+  const WeightConventions given = GivenConventions{.variant = "v1_5", .stem_pool = "padded"}.over(c);
+  CHECK(given.input == InputConvention::caffe);
+  CHECK(given.variant == ResNetVariant::v1_5);
+  CHECK(given.stem_pool == StemPool::padded);
+  CHECK_THROWS_AS(GivenConventions{.input = "rgb"}.over(c), UsageError);
 }

@@ -41,7 +41,7 @@ TEST_CASE("pth: files of the real torch.save hold the values that Python says", 
 }
 
 TEST_CASE("pth: the order of a state dict is kept", "[weights]") {
-  const StateDict state = read_pth(golden("module.pth"));
+  const StateDict state = read_weights(golden("module.pth"));
   std::vector<std::string> names;
   for (const StateDict::Entry& entry : state.entries()) names.push_back(entry.name);
   CHECK(names == std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var",
@@ -50,13 +50,13 @@ TEST_CASE("pth: the order of a state dict is kept", "[weights]") {
 }
 
 TEST_CASE("pth: foreign objects are refused by name and never run", "[weights]") {
-  CHECK_THROWS_WITH(read_pth(golden("foreign.pth")),
+  CHECK_THROWS_WITH(read_weights(golden("foreign.pth")),
                     Contains("foreign.pth") && Contains("the Python object 'posix.system', which dura refuses"));
-  CHECK_THROWS_WITH(read_pth(golden("foreign_legacy.pth")), Contains("the Python object 'posix.system'"));
-  CHECK_THROWS_WITH(read_pth(golden("whole_module.pth")), Contains("BatchNorm2d") && Contains("torch.save(model.state_dict(), path)"));
-  CHECK_THROWS_WITH(read_pth(golden("complex.pth")), Contains("ComplexFloatStorage"));
-  CHECK_THROWS_WITH(read_pth(golden("short.pth")), Contains("tensor 'weight' holds 8-bit signed or 16-bit integers"));
-  CHECK_THROWS_WITH(read_pth(golden("no_tensors.pth")), Contains("does not hold a dict of tensors"));
+  CHECK_THROWS_WITH(read_weights(golden("foreign_legacy.pth")), Contains("the Python object 'posix.system'"));
+  CHECK_THROWS_WITH(read_weights(golden("whole_module.pth")), Contains("BatchNorm2d") && Contains("torch.save(model.state_dict(), path)"));
+  CHECK_THROWS_WITH(read_weights(golden("complex.pth")), Contains("ComplexFloatStorage"));
+  CHECK_THROWS_WITH(read_weights(golden("short.pth")), Contains("tensor 'weight' holds 8-bit signed or 16-bit integers"));
+  CHECK_THROWS_WITH(read_weights(golden("no_tensors.pth")), Contains("does not hold a dict of tensors"));
   for (const char* name : {"os\nsystem", "builtins\neval", "builtins\ngetattr", "torch\nload",
                            "torch._utils\n_rebuild_tensor_v2.__globals__", "collections\nOrderedDict.fromkeys", "torch\n", "\n"})
     CHECK_THROWS_WITH(run_pickle(std::string("c") + name + "\n"), Contains("the Python object '"));

@@ -27,7 +27,7 @@ StateDict every_type() {
   state.add("half", Array::of<uint16_t>({2}, ElementType::f16, {0x3c00, 0xc000}));
   state.add("brain", Array::of<uint16_t>({1, 2}, ElementType::bf16, {0x3f80, 0xc000}));
   state.add("float", Array::of<float>({2, 2}, ElementType::f32, {1.5f, -0.0f, std::numeric_limits<float>::infinity(), 3e-45f}));
-  state.add("count", Array::scalar(-7));
+  state.add("count", scalar(-7));
   state.add("double", Array::of<double>({1}, ElementType::f64, {0.1}));
   state.add("byte", Array::of<uint8_t>({1}, ElementType::u8, {255}));
   state.add("int", Array::of<int32_t>({1}, ElementType::i32, {-1}));
@@ -64,7 +64,7 @@ TEST_CASE("safetensors: files of Python's library are read, with their values", 
   CHECK(types.metadata() == std::map<std::string, std::string>{{"golden", "types"}});
   CHECK(types.at("long").type() == ElementType::i64);
   CHECK(types.at("scalar").dimensions().empty());
-  CHECK(types.at("scalar").integer() == 42);
+  CHECK(types.at("scalar").value(0) == 42);
   CHECK(types.at("empty").dimensions() == Dimensions{0, 3});
   CHECK(types.at("double").value(0) == 0.1);
   CHECK(types.at("double").value(2) == 5e-324);
@@ -160,7 +160,7 @@ TEST_CASE("safetensors: a header that nests deeply or names control characters i
 
 TEST_CASE("safetensors: NaN and infinity are found where asked for", "[weights]") {
   StateDict state;
-  state.add("count", Array::scalar(1));
+  state.add("count", scalar(1));
   state.add("fine", Array::of<float>({2}, ElementType::f32, {1, 2}));
   CHECK_NOTHROW(require_finite(state, "w"));
   StateDict nan = state, infinite = state;
@@ -172,13 +172,13 @@ TEST_CASE("safetensors: NaN and infinity are found where asked for", "[weights]"
 
 TEST_CASE("safetensors: what cannot be stored is refused", "[weights]") {
   StateDict reserved, broken;
-  reserved.add("__metadata__", Array::scalar(1));
+  reserved.add("__metadata__", scalar(1));
   CHECK_THROWS_WITH(safetensors_bytes(reserved), Contains("cannot be named"));
-  broken.add("\xff", Array::scalar(1));
+  broken.add("\xff", scalar(1));
   CHECK_THROWS_WITH(safetensors_bytes(broken), Contains("not UTF-8"));
   StateDict twice;
-  twice.add("a", Array::scalar(1));
-  CHECK_THROWS_WITH(twice.add("a", Array::scalar(2)), Contains("tensor 'a' exists twice"));
+  twice.add("a", scalar(1));
+  CHECK_THROWS_WITH(twice.add("a", scalar(2)), Contains("tensor 'a' exists twice"));
   CHECK_THROWS_AS(Array({2}, ElementType::f32, {}, nullptr), Error);
 }
 
@@ -186,11 +186,10 @@ TEST_CASE("arrays become tensors, converted where that is possible", "[weights]"
   const StateDict types = read_safetensors(golden("types.safetensors"));
   const Tensor same = types.at("float").to_tensor(DType::f32, "float");
   CHECK(same.shape() == Shape{2, 3, 2, 2});
-  CHECK(bit_equal(Array::copy(same), types.at("float")));
+  CHECK(bit_equal(Array::share(same), types.at("float")));
   const Tensor shared_bytes = Tensor::of<float>({1}, {1.0f});
-  const Array copied = Array::copy(shared_bytes), view = Array::share(shared_bytes);
+  const Array view = Array::share(shared_bytes);
   shared_bytes.data<float>()[0] = 2.0f;
-  CHECK(copied.value(0) == 1.0);
   CHECK(view.value(0) == 2.0);
   CHECK(types.at("half").to_tensor(DType::f32, "half").data<float>()[4] == -7.0f);
   CHECK(types.at("float").to_tensor(DType::f64, "float").data<double>()[1] == -9.25);
@@ -204,7 +203,6 @@ TEST_CASE("arrays become tensors, converted where that is possible", "[weights]"
   CHECK_THROWS_WITH(types.at("float").to_tensor(DType::u8, "float"), Contains("do not convert"));
   CHECK_THROWS_WITH(Array::of<uint8_t>({1, 1, 1, 1, 1}, ElementType::u8, {1}).to_tensor(DType::u8, "five"),
                     Contains("five: has 5 dimensions"));
-  CHECK_THROWS_WITH(types.at("long").integer(), Contains("one whole number was expected, found i64 (3)"));
 }
 
 TEST_CASE("statistics of an array leave out what is not finite", "[weights]") {

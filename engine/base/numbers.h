@@ -1,0 +1,24 @@
+// Arithmetic that every room needs and the standard library lacks.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace dura {
+
+// a / b, rounded up: how many pieces of at most b cover a. For a >= 0 and b > 0.
+template <class T>
+constexpr T ceil_div(T a, T b) {
+  return (a + b - 1) / b;
+}
+
+// The value below which `share` of the ascending values lie, interpolated between neighbours as NumPy does (0: smallest, 1: largest); 0 of
+// none.
+inline double quantile(const std::vector<double>& ascending, double share) {
+  if (ascending.empty()) return 0;
+  const double place = share * static_cast<double>(ascending.size() - 1);
+  const size_t low = static_cast<size_t>(place), high = std::min(low + 1, ascending.size() - 1);
+  return ascending[low] + (place - static_cast<double>(low)) * (ascending[high] - ascending[low]);
+}
+
+}  // namespace dura
