@@ -6,7 +6,6 @@
 
 #include "engine/base/text.h"
 #include "weights/pickle_opcodes.h"
-#include "weights/state.h"
 
 namespace dura {
 
@@ -24,16 +23,6 @@ constexpr KnownGlobal known_globals[] = {
     {"torch._utils", "_rebuild_tensor_v2", PickleGlobal::rebuild_tensor},
     {"torch._utils", "_rebuild_parameter", PickleGlobal::rebuild_parameter},
     {"torch.nn.parameter", "Parameter", PickleGlobal::parameter},
-    {"torch", "FloatStorage", PickleGlobal::float_storage},
-    {"torch", "HalfStorage", PickleGlobal::half_storage},
-    {"torch", "BFloat16Storage", PickleGlobal::bfloat16_storage},
-    {"torch", "DoubleStorage", PickleGlobal::double_storage},
-    {"torch", "LongStorage", PickleGlobal::long_storage},
-    {"torch", "IntStorage", PickleGlobal::int_storage},
-    {"torch", "ShortStorage", PickleGlobal::short_storage},
-    {"torch", "CharStorage", PickleGlobal::char_storage},
-    {"torch", "ByteStorage", PickleGlobal::byte_storage},
-    {"torch", "BoolStorage", PickleGlobal::bool_storage},
 };
 
 class Machine {
@@ -117,6 +106,10 @@ class Machine {
   }
   void push_plain(PickleKind kind, int64_t truth = 0) { push(kind).integer = truth; }
   void push_integer(int64_t number) { push(PickleKind::integer).integer = number; }
+  void push_global(PickleGlobal global, int64_t place = 0) {
+    PickleValue& made = push(PickleKind::global);
+    made.global = global, made.integer = place;
+  }
   void push_text(std::string_view content) { push(PickleKind::text).text = content; }
   void push_with_items(PickleKind kind, std::vector<uint32_t> items) {
     PickleValue& made = push(kind);
@@ -262,10 +255,9 @@ class Machine {
   void global() {
     const std::string_view module = line(), name = line();
     for (const KnownGlobal& known : known_globals)
-      if (module == known.module && name == known.name) {
-        push(PickleKind::global).global = known.global;
-        return;
-      }
+      if (module == known.module && name == known.name) return push_global(known.global);
+    for (size_t i = 0; i < std::size(storage_types); ++i)
+      if (module == "torch" && name == storage_types[i].name) return push_global(PickleGlobal::storage_type, static_cast<int64_t>(i));
     refuse("the Python object ", quote(std::string(module) + "." + std::string(name)),
            ", which dura refuses: it reads tensors and never runs code");
   }
@@ -316,7 +308,7 @@ class Machine {
     if (!counted || value(id.items[0]).kind != PickleKind::text || value(id.items[0]).text != "storage")
       refuse("a reference to something that is not a storage");
     const PickleValue& type = value(id.items[1]);
-    if (type.kind != PickleKind::global || type.global < PickleGlobal::float_storage)
+    if (type.kind != PickleKind::global || type.global != PickleGlobal::storage_type)
       refuse("a storage of a type that is not a storage type");
     if (value(id.items[2]).kind != PickleKind::text || !is_size(id.items[4])) refuse("a storage without a key and a number of elements");
     if (id.items.size() == 6 && value(id.items[5]).kind != PickleKind::none)

@@ -9,15 +9,6 @@
 
 namespace dura {
 
-StorageElement storage_element(PickleGlobal storage_type) {
-  // In the order of PickleGlobal, from float_storage on.
-  constexpr StorageElement elements[] = {{4, ElementType::f32}, {2, ElementType::f16},    {2, ElementType::bf16}, {8, ElementType::f64},
-                                         {8, ElementType::i64}, {4, ElementType::i32},    {2, std::nullopt},      {1, std::nullopt},
-                                         {1, ElementType::u8},  {1, ElementType::boolean}};
-  DURA_CHECK(storage_type >= PickleGlobal::float_storage, "storage_element: not a storage type");
-  return elements[static_cast<size_t>(storage_type) - static_cast<size_t>(PickleGlobal::float_storage)];
-}
-
 namespace {
 
 // Tied weights and views repeat bytes of the file; more than this is no network but an attempt to fill the memory or the disk.
@@ -85,9 +76,8 @@ class Collector {
   Array tensor(const PickleValue& value, const std::string& name) {
     const PickleValue& storage = pickle_[value.items[0]];
     const std::string_view key = pickle_[storage.items[1]].text;
-    const PickleGlobal stored_as = pickle_[storage.items[0]].global;
     const int64_t storage_count = pickle_[storage.items[2]].integer, offset = pickle_[value.items[1]].integer;
-    const auto [size, type] = storage_element(stored_as);
+    const auto& [name_of_type, size, type] = pickle_.type_of(storage);
     DURA_CHECK(type, file_, ": tensor ", quote(name),
                " holds 8-bit signed or 16-bit integers, which dura does not read. Convert it to another type.");
 

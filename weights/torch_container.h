@@ -3,13 +3,11 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "weights/pickle.h"
-#include "weights/state.h"
 
 namespace dura {
 
@@ -21,12 +19,5 @@ struct TorchContainer {
 // `bytes` must outlive the result. Throw Error naming `file`.
 TorchContainer read_torch_zip(std::span<const uint8_t> bytes, const std::string& file);
 TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::string& file);
-
-// What a storage's elements are. 8-bit signed and 16-bit integers are no weights: they have no type, and their tensors are refused.
-struct StorageElement {
-  size_t bytes;
-  std::optional<ElementType> type;
-};
-StorageElement storage_element(PickleGlobal storage_type);
 
 }  // namespace dura

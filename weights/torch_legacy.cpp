@@ -59,7 +59,7 @@ TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::stri
     if (value.kind != PickleKind::storage) continue;
     const std::string_view key = container.pickle[value.items[1]].text;
     const int64_t count = container.pickle[value.items[2]].integer;
-    const size_t size = storage_element(container.pickle[value.items[0]].global).bytes;
+    const size_t size = container.pickle.type_of(value).bytes;
     DURA_CHECK(static_cast<uint64_t>(count) <= bytes.size() / size, file, ": storage ", quote(key), " of ", count,
                " elements is larger than the file. The file is truncated or damaged.");
     const uint64_t wanted = static_cast<uint64_t>(count) * size;

@@ -1,21 +1,12 @@
 #include "data/audit/column_bins.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 
 namespace dura {
-namespace {
-
-std::string short_number(double value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value, std::chars_format::general, 6).ptr);
-}
-
-}  // namespace
 
 std::vector<std::string> column_bins(const std::vector<std::string>& values, int bins, int most_distinct) {
   DURA_CHECK(bins >= 2, "a column is divided into at least 2 bins, ", bins, " were asked for");
@@ -38,7 +29,7 @@ std::vector<std::string> column_bins(const std::vector<std::string>& values, int
   }
   std::vector<std::string> names;
   for (size_t b = 0; b < begins.size(); ++b)
-    names.push_back(concat(short_number(begins[b]), " to ", short_number(b + 1 < begins.size() ? begins[b + 1] : numbers.back())));
+    names.push_back(concat(begins[b], " to ", b + 1 < begins.size() ? begins[b + 1] : numbers.back()));
 
   std::vector<std::string> result;
   for (const std::string& value : values) {

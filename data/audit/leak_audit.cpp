@@ -17,11 +17,7 @@ constexpr int rotation_steps = 3;  // either way
 constexpr double rotation_step = 3;
 constexpr int64_t block = 512;  // rows of a matrix product: its result is 1 MB at most for 512 columns
 
-struct Candidate {
-  Placement placement;
-  float likeness = 0;
-};
-using Candidates = std::map<std::pair<int64_t, int64_t>, Candidate>;
+using Candidates = std::map<std::pair<int64_t, int64_t>, NearCopy>;  // by first and second
 
 Tensor rows_of(const std::vector<std::vector<float>>& vectors, int64_t first, int64_t count) {
   const auto width = static_cast<int64_t>(vectors.front().size());
@@ -45,8 +41,8 @@ void add_candidates(const std::vector<std::vector<float>>& originals, const std:
         for (int64_t j = std::max<int64_t>(0, i0 + i + 1 - j0); j < width; ++j) {
           const float likeness = products.data<float>()[i * width + j];
           if (likeness < coarse_likeness) continue;
-          Candidate& best = found[{i0 + i, j0 + j}];
-          if (likeness > best.likeness) best = {placement, likeness};
+          NearCopy& best = found[{i0 + i, j0 + j}];
+          if (likeness > best.likeness) best = {i0 + i, j0 + j, placement, likeness};
         }
     }
   }
@@ -58,14 +54,16 @@ double likeness_of(const std::vector<float>& a, const std::vector<float>& b) {
   return sum;
 }
 
-// Climbs from the coarse placement: angle and shift in turn, until no step helps.
-NearCopy laid_upon(const Fingerprint& a, const Fingerprint& b, Placement placement) {
+// Climbs from the pair's coarse placement: angle and shift in turn, until no step helps.
+void lay_upon(NearCopy& pair, const Fingerprint& a, const Fingerprint& b) {
   constexpr int64_t size = Fingerprint::fine_size;
   const auto likeness_at = [&](const Placement& p) { return likeness_of(a.fine, placed(b.fine, size, p)); };
-  double best = likeness_at(placement);
+  Placement& placement = pair.placement;
+  double& best = pair.likeness;
+  best = likeness_at(placement);
   // A copy lies within 1.5 degrees of its coarse placement and has half of its likeness already, and nearly all of it after the wide steps:
   // most candidates end at one of the two.
-  if (best < hopeless) return {.placement = placement, .likeness = best};
+  if (best < hopeless) return;
   for (double degrees : {1.5, 0.5, 0.25}) {
     if (degrees < 1.5 && best < nearly) break;
     for (bool better = true; better;) {
@@ -81,7 +79,6 @@ NearCopy laid_upon(const Fingerprint& a, const Fingerprint& b, Placement placeme
       }
     }
   }
-  return {.placement = placement, .likeness = best};
 }
 
 }  // namespace
@@ -102,13 +99,11 @@ std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerpri
       add_candidates(originals, turned, placement, candidates);
     }
 
-  std::vector<std::pair<std::pair<int64_t, int64_t>, Candidate>> list(candidates.begin(), candidates.end());
-  std::vector<NearCopy> pairs(list.size());
-  parallel_for(static_cast<int64_t>(list.size()), [&](int64_t k) {
-    const auto& [rows, candidate] = list[static_cast<size_t>(k)];
+  std::vector<NearCopy> pairs;
+  for (const auto& [rows, candidate] : candidates) pairs.push_back(candidate);
+  parallel_for(static_cast<int64_t>(pairs.size()), [&](int64_t k) {
     NearCopy& pair = pairs[static_cast<size_t>(k)];
-    pair = laid_upon(fingerprints[static_cast<size_t>(rows.first)], fingerprints[static_cast<size_t>(rows.second)], candidate.placement);
-    pair.first = rows.first, pair.second = rows.second;
+    lay_upon(pair, fingerprints[static_cast<size_t>(pair.first)], fingerprints[static_cast<size_t>(pair.second)]);
   });
   std::erase_if(pairs, [](const NearCopy& pair) { return pair.likeness < least_likeness; });
   return pairs;

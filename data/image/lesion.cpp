@@ -9,10 +9,10 @@ namespace dura {
 namespace {
 
 // The largest distance of two pixels' centres. Only the ends of each row can be part of such a pair.
-double largest_distance(const Image& mask, const LesionSize& size) {
+double largest_distance(const Image& mask) {
   std::vector<std::array<double, 2>> ends;
-  for (int64_t r = size.top; r <= size.bottom; ++r) {
-    int64_t first = size.left, last = size.right;
+  for (int64_t r = 0; r < mask.height; ++r) {
+    int64_t first = 0, last = mask.width - 1;
     while (first <= last && mask.at(r, first) == 0) ++first;
     while (last >= first && mask.at(r, last) == 0) --last;
     if (first > last) continue;
@@ -33,10 +33,6 @@ LesionSize measure_lesion(const Image& mask, double mm_per_pixel) {
   for (int64_t r = 0; r < mask.height; ++r)
     for (int64_t c = 0; c < mask.width; ++c) {
       if (mask.at(r, c) == 0) continue;
-      size.top = size.pixels ? std::min(size.top, r) : r;
-      size.left = size.pixels ? std::min(size.left, c) : c;
-      size.bottom = std::max(size.bottom, r);
-      size.right = std::max(size.right, c);
       size.row += static_cast<double>(r);
       size.column += static_cast<double>(c);
       ++size.pixels;
@@ -46,7 +42,7 @@ LesionSize measure_lesion(const Image& mask, double mm_per_pixel) {
   size.row /= count;
   size.column /= count;
   size.area_mm2 = count * mm_per_pixel * mm_per_pixel;
-  size.extent_mm = (largest_distance(mask, size) + 1) * mm_per_pixel;
+  size.extent_mm = (largest_distance(mask) + 1) * mm_per_pixel;
   size.diameter_mm = 2 * std::sqrt(size.area_mm2 / std::numbers::pi);
   return size;
 }

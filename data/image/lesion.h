@@ -7,12 +7,11 @@
 namespace dura {
 
 struct LesionSize {
-  int64_t pixels = 0;                                // inside of the mask; 0: no lesion, and everything else is 0
-  double row = 0, column = 0;                        // centroid, in pixels, (0,0) the centre of the first pixel
-  int64_t top = 0, left = 0, bottom = 0, right = 0;  // bounding box, the last row and column included
-  double area_mm2 = 0;                               // 0 where the pixel size is not known
-  double diameter_mm = 0;                            // of the circle of the same area: 2 sqrt(area / pi)
-  double extent_mm = 0;                              // largest distance of two of its pixels' centres, plus one pixel
+  int64_t pixels = 0;          // inside of the mask; 0: no lesion, and everything else is 0
+  double row = 0, column = 0;  // centroid, in pixels, (0,0) the centre of the first pixel
+  double area_mm2 = 0;         // 0 where the pixel size is not known
+  double diameter_mm = 0;      // of the circle of the same area: 2 sqrt(area / pi)
+  double extent_mm = 0;        // largest distance of two of its pixels' centres, plus one pixel
 };
 
 // The mask has one channel, not zero inside. `mm_per_pixel` is the side of its pixels; 0: not known.

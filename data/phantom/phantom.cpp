@@ -4,7 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <iomanip>
-#include <sstream>
+#include <numeric>
 
 #include "data/image/codec.h"
 #include "data/phantom/phantom_scanner.h"
@@ -38,7 +38,7 @@ Split split_of(const PhantomOptions& options, int64_t patient) {
   const LesionKind kind = phantom_kind(options, patient);
   const SplitCounts counts = split_counts(options, kind);
   std::vector<int64_t> order(static_cast<size_t>(counts.all));
-  for (int64_t i = 0; i < counts.all; ++i) order[static_cast<size_t>(i)] = i;
+  std::iota(order.begin(), order.end(), int64_t{0});
   Random random(random_key(options.seed, "phantom split"), static_cast<uint64_t>(kind));
   random.shuffle(order);
   const int64_t before = meningiomas_before(options, patient),
@@ -137,9 +137,8 @@ Manifest write_phantoms(const PhantomOptions& options, const std::string& direct
   manifest.rows.resize(static_cast<size_t>(options.images()));
   parallel_for(options.images(), [&](int64_t i) {
     const Phantom phantom = make_phantom(options, i);
-    std::ostringstream patient;
-    patient << 'p' << std::setw(5) << std::setfill('0') << phantom.patient;
-    const std::string file = concat(patient.str(), "_s", phantom.slice, ".png");
+    const std::string patient = concat('p', std::setw(5), std::setfill('0'), phantom.patient);
+    const std::string file = concat(patient, "_s", phantom.slice, ".png");
     const auto write = [&](const char* folder, const Image& image) {
       const std::string path = concat(folder, "/", file);
       write_png((fs::path(directory) / path).string(), image);
@@ -148,10 +147,9 @@ Manifest write_phantoms(const PhantomOptions& options, const std::string& direct
     ManifestRow& row = manifest.rows[static_cast<size_t>(i)];
     row.file = write("images", phantom.image), row.mask = write("masks", phantom.mask);
     row.label = phantom.kind == LesionKind::meningioma ? "Menin" : "Glioma", row.split = split_name(phantom.split);
-    row.group = row.patient = patient.str(), row.mm_per_pixel = phantom.mm_per_pixel;
-    std::ostringstream diameter;
-    diameter << std::fixed << std::setprecision(1) << phantom.lesion_mm;
-    row.extra = {diameter.str(), place_name(phantom.place), std::to_string(phantom.slice), write("brains", phantom.brain)};
+    row.group = row.patient = patient, row.mm_per_pixel = phantom.mm_per_pixel;
+    row.extra = {concat(std::fixed, std::setprecision(1), phantom.lesion_mm), place_name(phantom.place), std::to_string(phantom.slice),
+                 write("brains", phantom.brain)};
   });
   write_manifest(manifest.name, manifest);
   return manifest;

@@ -2,13 +2,14 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 namespace dura {
 
 // a / b, rounded up: how many pieces of at most b cover a. For a >= 0 and b > 0.
-template <class T>
-constexpr T ceil_div(T a, T b) {
+template <class A, class B>
+constexpr std::common_type_t<A, B> ceil_div(A a, B b) {
   return (a + b - 1) / b;
 }
 
