@@ -17,7 +17,7 @@ function(dura_options target)
 endfunction()
 
 # dura_library(NAME [INSTALL] DEPENDS... SUBFOLDERS... EXCLUDE...): a static library of every .cpp file in this folder and in the subfolders
-# named, less the files in EXCLUDE. With INSTALL, library and headers are for others: find_package(dura) gives them dura::NAME.
+# named, less the files in EXCLUDE. With INSTALL the library is for others: find_package(dura) gives them dura::NAME (headers: DuraInstall.cmake).
 function(dura_library name)
   cmake_parse_arguments(ARG "INSTALL" "" "DEPENDS;SUBFOLDERS;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
@@ -29,12 +29,11 @@ function(dura_library name)
   add_library(dura_${name} STATIC ${sources})
   add_library(dura::${name} ALIAS dura_${name})
   set_target_properties(dura_${name} PROPERTIES EXPORT_NAME ${name})
-  target_include_directories(dura_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/dura>)
+  target_include_directories(dura_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(dura_${name} PUBLIC ${ARG_DEPENDS})
   target_compile_features(dura_${name} PUBLIC cxx_std_20)
   dura_options(dura_${name})
   if(ARG_INSTALL)
     install(TARGETS dura_${name} EXPORT dura_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(DIRECTORY . DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dura/${name} FILES_MATCHING PATTERN "*.h" PATTERN cpu EXCLUDE PATTERN cuda EXCLUDE)
   endif()
 endfunction()

@@ -257,7 +257,7 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
          {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
     text("--trace", s.trace, "Write a line about every operation that runs to this file; - is standard output");
   }
-  s.app.set_version_flag("--version", s.description.name + " " + dura_version());
+  s.app.set_version_flag("--version", s.description.name + " " + dura_version() + "\nApache-2.0, the dura authors");
   s.app.set_help_flag("-h,--help", "Show this text");
   s.app.footer(s.footer());
 

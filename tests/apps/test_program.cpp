@@ -114,7 +114,7 @@ TEST_CASE("help shows options, defaults and examples, and a missing required opt
   CHECK((contains(help.out, "INT=3") || contains(help.out, "INT [3]")));  // the default, as CLI11 writes it before and since 2.4
   const Outcome version = run({"--version"}, s);
   CHECK(version.code == 0);
-  CHECK(version.out == "dura-probe " + dura_version() + "\n");
+  CHECK(version.out == "dura-probe " + dura_version() + "\nApache-2.0, the dura authors\n");
 }
 
 TEST_CASE("nonsense on the command line ends in exit code 2 and one message that names the option", "[program]") {
