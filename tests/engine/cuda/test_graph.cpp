@@ -82,7 +82,7 @@ TEST_CASE("every graph that dura emits is well formed, and no two kinds are equa
   CHECK(hashes.size() == all.size());
 }
 
-TEST_CASE("a graph made twice is one key, of which TF32 and epsilon are part", "[cuda]") {
+TEST_CASE("a graph made twice is one key, and TF32 and epsilon are part of it", "[cuda]") {
   const Graph a = conv_forward_graph(strided, DType::f32, {.relu = true});
   Graph b = conv_forward_graph(strided, DType::f32, {.relu = true});
   CHECK(a == b);
