@@ -41,10 +41,10 @@ struct ConvCall {
   int64_t images = 0, bias = 0, result = 0, graph_space = 0, bytes = 0;  // the filter is first
 
   ConvCall(Driver& driver, const ConvGeometry& geometry, DType dtype, const ConvForm& form)
-      : g(geometry), padded(padded_channels(g.C, dtype)), graph_form(form), graph(conv_graph(g, dtype, form)) {
+      : g(geometry), padded(padded_channels(g.C, dtype)), graph_form(form), graph(padded_conv_graph(g, dtype, form)) {
     if (!driver.supports(graph)) {
       graph_form = {.pass = form.pass, .scale = form.scale};
-      graph = conv_graph(g, dtype, graph_form);
+      graph = padded_conv_graph(g, dtype, graph_form);
     }
     const bool pads = padded != g.C;
     const bool backward = form.pass != ConvPass::forward;

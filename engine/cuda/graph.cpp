@@ -2,32 +2,28 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 namespace dura::cuda {
 namespace {
 
-struct Arity {
+// By Operation.
+constexpr struct {
+  const char* name;
   size_t inputs, outputs;
+} kinds[] = {
+    {"conv_forward", 2, 1},
+    {"conv_backward_data", 2, 1},
+    {"conv_backward_filter", 2, 1},
+    {"add", 2, 1},
+    {"relu", 1, 1},
+    {"greater_than_zero", 1, 1},
+    {"select", 2, 1},
+    {"batch_norm_training", 3, 3},
+    {"batch_norm_backward", 5, 3},
 };
-
-Arity arity(const GraphNode& n) {
-  switch (n.operation) {
-    case Operation::conv_forward:
-    case Operation::conv_backward_data:
-    case Operation::conv_backward_filter:
-    case Operation::add:
-    case Operation::select:
-      return {2, 1};
-    case Operation::relu:
-    case Operation::greater_than_zero:
-      return {1, 1};
-    case Operation::batch_norm_training:
-      return {3, 3};
-    case Operation::batch_norm_backward:
-      return {5, 3};
-  }
-  fail("a graph has an operation without a name");
-}
+static_assert(std::size(kinds) == static_cast<size_t>(Operation::batch_norm_backward) + 1, "one entry for each operation");
+const auto& kind_of(Operation o) { return kinds[static_cast<size_t>(o)]; }
 
 bool is_convolution(Operation o) {
   return o == Operation::conv_forward || o == Operation::conv_backward_data || o == Operation::conv_backward_filter;
@@ -61,29 +57,7 @@ void check_convolution(const Graph& g, const GraphNode& n) {
 
 }  // namespace
 
-const char* operation_name(Operation operation) {
-  switch (operation) {
-    case Operation::conv_forward:
-      return "conv_forward";
-    case Operation::conv_backward_data:
-      return "conv_backward_data";
-    case Operation::conv_backward_filter:
-      return "conv_backward_filter";
-    case Operation::add:
-      return "add";
-    case Operation::relu:
-      return "relu";
-    case Operation::greater_than_zero:
-      return "greater_than_zero";
-    case Operation::select:
-      return "select";
-    case Operation::batch_norm_training:
-      return "batch_norm_training";
-    case Operation::batch_norm_backward:
-      return "batch_norm_backward";
-  }
-  return "?";
-}
+const char* operation_name(Operation operation) { return kind_of(operation).name; }
 
 GraphTensor image_tensor(const std::string& name, int64_t N, int64_t H, int64_t W, int64_t C, DType dtype) {
   return {name, {N, C, H, W}, {H * W * C, 1, W * C, C}, dtype, false};
@@ -104,7 +78,7 @@ void check_graph(const Graph& g) {
   std::vector<bool> known(g.tensors.size(), false), used(g.tensors.size(), false);
   for (const GraphNode& n : g.nodes) {
     const auto where = [&] { return concat("graph ", g.name, ", ", operation_name(n.operation), ": "); };
-    const Arity a = arity(n);
+    const auto& a = kind_of(n.operation);
     DURA_CHECK(n.inputs.size() == a.inputs && n.outputs.size() == a.outputs, where(), n.inputs.size(), " inputs and ", n.outputs.size(),
                " outputs, expected ", a.inputs, " and ", a.outputs);
     for (const std::vector<int>& indices : {n.inputs, n.outputs})
@@ -192,15 +166,6 @@ std::string describe(const Graph& g) {
 
 namespace {
 
-std::string conv_name(const char* op, const ConvGeometry& g, DType dtype) {
-  return concat(op, " ", dtype_name(dtype), " (", g.N, ",", g.H, ",", g.W, ",", g.C, ") * (", g.K, ",", g.R, ",", g.S, ",", g.C,
-                ") stride ", g.stride, " padding ", g.padding);
-}
-
-GraphNode conv_node(Operation o, const ConvGeometry& g, int a, int b, int out, bool accumulate) {
-  return {.operation = o, .inputs = {a, b}, .outputs = {out}, .stride = g.stride, .padding = g.padding, .accumulate = accumulate};
-}
-
 // Steps from one image to the next of the same extents: all but the last are virtual.
 class Chain {
  public:
@@ -234,41 +199,42 @@ class Chain {
 
 }  // namespace
 
-Graph conv_forward_graph(const ConvGeometry& g, DType dtype, const ConvEpilogueKind& e) {
+Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& call) {
   Graph graph;
-  graph.name =
-      concat(conv_name("conv_forward", g, dtype), e.residual ? " + residual" : "", e.bias ? " + bias" : "", e.relu ? ", relu" : "");
-  const int x = graph.add_tensor(image_tensor("x", g.N, g.H, g.W, g.C, dtype));
-  const int w = graph.add_tensor(filter_tensor("w", g.K, g.R, g.S, g.C, dtype));
-  const int residual = e.residual ? graph.add_tensor(image_tensor("residual", g.N, g.P, g.Q, g.K, dtype)) : -1;
-  const int bias = e.bias ? graph.add_tensor(channel_tensor("bias", g.K, dtype)) : -1;
-  const int y = graph.add_tensor(image_tensor("y", g.N, g.P, g.Q, g.K, dtype));
-  Chain chain(graph, y, 1 + e.residual + e.bias + e.relu);
-  graph.nodes.push_back(conv_node(Operation::conv_forward, g, x, w, chain.next("conv"), false));
-  if (e.residual) chain.add(residual);
-  if (e.bias) chain.add(bias);
-  if (e.relu) chain.relu();
-  return graph;
-}
-
-Graph conv_backward_data_graph(const ConvGeometry& g, DType dtype, bool accumulate) {
-  Graph graph;
-  graph.name = conv_name("conv_backward_data", g, dtype) + (accumulate ? ", accumulated" : "");
-  const int dy = graph.add_tensor(image_tensor("dy", g.N, g.P, g.Q, g.K, dtype));
-  const int w = graph.add_tensor(filter_tensor("w", g.K, g.R, g.S, g.C, dtype));
-  const int dx = graph.add_tensor(image_tensor("dx", g.N, g.H, g.W, g.C, dtype));
-  graph.nodes.push_back(conv_node(Operation::conv_backward_data, g, dy, w, dx, accumulate));
-  return graph;
-}
-
-Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumulate) {
-  Graph graph;
-  graph.name = conv_name("conv_backward_filter", g, dtype) + (accumulate ? ", accumulated" : "");
-  const int x = graph.add_tensor(image_tensor("x", g.N, g.H, g.W, g.C, dtype));
-  const int dy = graph.add_tensor(image_tensor("dy", g.N, g.P, g.Q, g.K, dtype));
-  const int dw = graph.add_tensor(filter_tensor("dw", g.K, g.R, g.S, g.C, dtype));
-  graph.nodes.push_back(conv_node(Operation::conv_backward_filter, g, x, dy, dw, accumulate));
-  return graph;
+  const auto input_image = [&](const char* name) { return graph.add_tensor(image_tensor(name, g.N, g.H, g.W, g.C, dtype)); };
+  const auto output_image = [&](const char* name) { return graph.add_tensor(image_tensor(name, g.N, g.P, g.Q, g.K, dtype)); };
+  const auto filter = [&](const char* name) { return graph.add_tensor(filter_tensor(name, g.K, g.R, g.S, g.C, dtype)); };
+  const auto convolve = [&](Operation o, int a, int b, int out) {
+    graph.name = concat(operation_name(o), " ", dtype_name(dtype), " (", g.N, ",", g.H, ",", g.W, ",", g.C, ") * (", g.K, ",", g.R, ",",
+                        g.S, ",", g.C, ") stride ", g.stride, " padding ", g.padding, call.residual ? " + residual" : "",
+                        call.bias ? " + bias" : "", call.relu ? ", relu" : "", call.accumulate ? ", accumulated" : "");
+    graph.nodes.push_back(
+        {.operation = o, .inputs = {a, b}, .outputs = {out}, .stride = g.stride, .padding = g.padding, .accumulate = call.accumulate});
+  };
+  switch (call.pass) {
+    case ConvPass::forward: {
+      const int x = input_image("x"), w = filter("w");
+      const int residual = call.residual ? output_image("residual") : -1;
+      const int bias = call.bias ? graph.add_tensor(channel_tensor("bias", g.K, dtype)) : -1;
+      Chain chain(graph, output_image("y"), 1 + call.residual + call.bias + call.relu);
+      convolve(Operation::conv_forward, x, w, chain.next("conv"));
+      if (call.residual) chain.add(residual);
+      if (call.bias) chain.add(bias);
+      if (call.relu) chain.relu();
+      return graph;
+    }
+    case ConvPass::backward_data: {
+      const int dy = output_image("dy"), w = filter("w");
+      convolve(Operation::conv_backward_data, dy, w, input_image("dx"));
+      return graph;
+    }
+    case ConvPass::backward_filter: {
+      const int x = input_image("x"), dy = output_image("dy");
+      convolve(Operation::conv_backward_filter, x, dy, filter("dw"));
+      return graph;
+    }
+  }
+  fail("conv_graph: no such pass");
 }
 
 Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNormForm& form) {
@@ -330,19 +296,11 @@ int64_t padded_channels(int64_t channels, DType dtype) {
   return (channels + multiple - 1) / multiple * multiple;
 }
 
-Graph conv_graph(const ConvGeometry& geometry, DType dtype, const ConvForm& form) {
+Graph padded_conv_graph(const ConvGeometry& geometry, DType dtype, ConvForm call) {
   ConvGeometry g = geometry;
   g.C = padded_channels(geometry.C, dtype);
-  const bool accumulate = form.accumulate && g.C == geometry.C;
-  switch (form.pass) {
-    case ConvPass::forward:
-      return conv_forward_graph(g, dtype, {.residual = form.residual, .bias = form.bias, .relu = form.relu});
-    case ConvPass::backward_data:
-      return conv_backward_data_graph(g, dtype, accumulate);
-    case ConvPass::backward_filter:
-      return conv_backward_filter_graph(g, dtype, accumulate);
-  }
-  fail("conv_graph: no such pass");
+  call.accumulate = call.accumulate && g.C == geometry.C;
+  return conv_graph(g, dtype, call);
 }
 
 }  // namespace dura::cuda

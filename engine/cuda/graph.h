@@ -85,18 +85,13 @@ GraphTensor mask_tensor(const std::string& name, int64_t N, int64_t H, int64_t W
 void check_graph(const Graph& graph);
 
 // ---- the graphs that dura emits; the first line of a comment gives the order of the tensors that are not virtual ----
-struct ConvEpilogueKind {
-  bool residual = false, bias = false, relu = false;
-};
-// x, w, [residual], [bias], y
-// y = relu(conv(x, w) + residual + bias); a BatchNorm's scale is folded into w before. The order of the additions is the one for which
-// cuDNN has precompiled engines; for the same reason the bias is stored as `dtype`, not as [stat].
-Graph conv_forward_graph(const ConvGeometry& g, DType dtype, const ConvEpilogueKind& epilogue);
-// dy, w, dx
-Graph conv_backward_data_graph(const ConvGeometry& g, DType dtype, bool accumulate);
-// x, dy, dw
+// forward: x, w, [residual], [bias], y
+// y = relu(conv(x, w) + residual + bias); a scale is folded into w before. The order of the additions is the one for which cuDNN has
+// precompiled engines; for the same reason the bias is stored as `dtype`, not as [stat].
+// backward_data: dy, w, dx
+// backward_filter: x, dy, dw
 // dw is stored as `dtype`: cuDNN 9.19 has no engine that writes it as f32 beside 16-bit images.
-Graph conv_backward_filter_graph(const ConvGeometry& g, DType dtype, bool accumulate);
+Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& call);
 
 // x, gamma, beta, [residual], y, [mask], mean, invstd
 // y = relu(batch_norm(x) + residual) with the statistics of this batch; x is (N,H,W,C), values per channel are f32. The mask is there with
@@ -113,6 +108,6 @@ Graph batch_norm_backward_graph(const Shape& x, DType dtype, const BatchNormForm
 // f16: a multiple of 4; bf16: of 8; f32: as it is.
 int64_t padded_channels(int64_t channels, DType dtype);
 // The graph for one call of a convolution. Gradients of padded channels are written beside, so what they are added to is not its affair.
-Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& form);
+Graph padded_conv_graph(const ConvGeometry& g, DType dtype, ConvForm call);
 
 }  // namespace dura::cuda

@@ -39,10 +39,10 @@ std::vector<Graph> all_graphs() {
   std::vector<Graph> all;
   for (DType dtype : {DType::f16, DType::bf16, DType::f32}) {
     for (int parts = 0; parts < 8; ++parts)
-      all.push_back(conv_forward_graph(strided, dtype, {.residual = (parts & 1) != 0, .bias = (parts & 2) != 0, .relu = (parts & 4) != 0}));
+      all.push_back(conv_graph(strided, dtype, {.bias = (parts & 2) != 0, .residual = (parts & 1) != 0, .relu = (parts & 4) != 0}));
     for (bool accumulate : {false, true}) {
-      all.push_back(conv_backward_data_graph(strided, dtype, accumulate));
-      all.push_back(conv_backward_filter_graph(strided, dtype, accumulate));
+      all.push_back(conv_graph(strided, dtype, {.pass = ConvPass::backward_data, .accumulate = accumulate}));
+      all.push_back(conv_graph(strided, dtype, {.pass = ConvPass::backward_filter, .accumulate = accumulate}));
     }
     const Shape x{2, 8, 7, 24};
     for (int parts = 0; parts < 4; ++parts)
@@ -83,8 +83,8 @@ TEST_CASE("every graph that dura emits is well formed, and no two kinds are equa
 }
 
 TEST_CASE("a graph made twice is one key, and TF32 and epsilon are part of it", "[cuda]") {
-  const Graph a = conv_forward_graph(strided, DType::f32, {.relu = true});
-  Graph b = conv_forward_graph(strided, DType::f32, {.relu = true});
+  const Graph a = conv_graph(strided, DType::f32, {.relu = true});
+  Graph b = conv_graph(strided, DType::f32, {.relu = true});
   CHECK(a == b);
   CHECK(GraphHash()(a) == GraphHash()(b));
   b.tf32 = true;
@@ -97,7 +97,7 @@ TEST_CASE("a graph made twice is one key, and TF32 and epsilon are part of it", 
 }
 
 TEST_CASE("the inference graph adds the residual, then the bias, then takes the ReLU, all sums virtual in f32", "[cuda]") {
-  const Graph g = conv_forward_graph(strided, DType::f16, {.residual = true, .bias = true, .relu = true});
+  const Graph g = conv_graph(strided, DType::f16, {.bias = true, .residual = true, .relu = true});
   CHECK(operations(g) == std::vector{Operation::conv_forward, Operation::add, Operation::add, Operation::relu});
   CHECK(real_tensors(g) == std::vector<std::string>{"x", "w", "residual", "bias", "y"});
   CHECK(tensor(g, "bias").dtype == DType::f16);
@@ -108,7 +108,7 @@ TEST_CASE("the inference graph adds the residual, then the bias, then takes the 
   CHECK(tensor(g, "w").extents == std::array<int64_t, 4>{24, 16, 3, 3});
   CHECK(tensor(g, "w").strides == std::array<int64_t, 4>{3 * 3 * 16, 1, 3 * 16, 16});
   // Alone, the convolution writes y itself.
-  CHECK(real_tensors(conv_forward_graph(strided, DType::f16, {})) == std::vector<std::string>{"x", "w", "y"});
+  CHECK(real_tensors(conv_graph(strided, DType::f16, {})) == std::vector<std::string>{"x", "w", "y"});
 }
 
 TEST_CASE("BatchNorm's graphs: statistics in f32, a mask of bits of the ReLU's output, the masked gradient on demand", "[cuda]") {
@@ -130,19 +130,20 @@ TEST_CASE("BatchNorm's graphs: statistics in f32, a mask of bits of the ReLU's o
 
 TEST_CASE("a convolution's channels are padded to what engines load, and the gradients of padded channels are not added to", "[cuda]") {
   ConvGeometry stem{.N = 2, .H = 16, .W = 16, .C = 3, .K = 64, .R = 7, .S = 7, .P = 8, .Q = 8, .stride = 2, .padding = 3};
-  CHECK(tensor(conv_graph(stem, DType::f16, {}), "x").extents[1] == 4);
-  CHECK(tensor(conv_graph(stem, DType::f16, {}), "w").extents[1] == 4);
-  CHECK(tensor(conv_graph(stem, DType::bf16, {}), "x").extents[1] == 8);
-  CHECK(tensor(conv_graph(stem, DType::f32, {}), "x").extents[1] == 3);
+  CHECK(tensor(padded_conv_graph(stem, DType::f16, {}), "x").extents[1] == 4);
+  CHECK(tensor(padded_conv_graph(stem, DType::f16, {}), "w").extents[1] == 4);
+  CHECK(tensor(padded_conv_graph(stem, DType::bf16, {}), "x").extents[1] == 8);
+  CHECK(tensor(padded_conv_graph(stem, DType::f32, {}), "x").extents[1] == 3);
   const ConvForm added{.pass = ConvPass::backward_filter, .accumulate = true};
-  CHECK_FALSE(conv_graph(stem, DType::f16, added).nodes[0].accumulate);
+  CHECK_FALSE(padded_conv_graph(stem, DType::f16, added).nodes[0].accumulate);
   stem.C = 16;
-  CHECK(conv_graph(stem, DType::f16, added).nodes[0].accumulate);
-  CHECK(conv_graph(stem, DType::bf16, added) == conv_backward_filter_graph(stem, DType::bf16, true));
+  CHECK(padded_conv_graph(stem, DType::f16, added).nodes[0].accumulate);
+  CHECK(padded_conv_graph(stem, DType::bf16, added) ==
+        conv_graph(stem, DType::bf16, {.pass = ConvPass::backward_filter, .accumulate = true}));
 }
 
 TEST_CASE("a broken graph is refused with its name and the tensor", "[cuda]") {
-  Graph g = conv_forward_graph(strided, DType::f32, {.residual = true});
+  Graph g = conv_graph(strided, DType::f32, {.residual = true});
   SECTION("extents that do not fit the stride") {
     g.tensors[0].extents[2] = 17;
     CHECK_THAT(message_of(g), Catch::Contains("conv_forward f32") && Catch::Contains("do not fit with stride 2"));

@@ -1,7 +1,8 @@
-// Asks cuDNN, without a card, for a plan of every graph that ResNet-50's training and inference need on an H100 (tests/engine/cuda/card/h100.json): a
-// deterministic engine within the cap of workspace. The graphs come from dry runs of the model. For every graph the heuristics are asked;
-// of each pattern (operations, filter, stride) one plan is completed and made again from its choice of engine. Code that cuDNN compiles
-// while making a plan cannot be loaded here: with the toolkit's stub as libcuda.so.1 such a plan gets as far as that last step, and counts.
+// Asks cuDNN, without a card, for a plan of every graph that ResNet-50's training and inference need on an H100
+// (tests/engine/cuda/card/h100.json): a deterministic engine within the cap of workspace. The graphs come from dry runs of the model. For
+// every graph the heuristics are asked; of each pattern (operations, filter, stride) one plan is completed and made again from its choice
+// of engine. Code that cuDNN compiles while making a plan cannot be loaded here: with the toolkit's stub as libcuda.so.1 such a plan gets
+// as far as that last step, and counts.
 //   usage: cudnn_plan_check DEVICE_PROPERTIES.json f16|bf16|tf32|f32|all BATCH...
 // Ends with 77 (skipped) where cuDNN is missing, or where a version that this was not tried with does not take the description.
 #include <dlfcn.h>
@@ -121,7 +122,7 @@ bool driver_library_opens() {
 // The check can fail: graphs that have no plan are seen to have none.
 void check_that_it_can_fail(const PlanTarget& target) {
   const ConvGeometry g{.N = 16, .H = 14, .W = 14, .C = 256, .K = 256, .R = 3, .S = 3, .P = 14, .Q = 14, .stride = 1, .padding = 1};
-  Graph mixed = conv_forward_graph(g, DType::f16, {});
+  Graph mixed = conv_graph(g, DType::f16, {});
   mixed.tensors[1].dtype = DType::bf16;
   Totals totals;
   std::cout << "must have no plan (an f16 image and a bf16 filter): ";
@@ -133,12 +134,12 @@ void check_that_it_can_fail(const PlanTarget& target) {
   DURA_CHECK(totals.without_plan == 1,
              "cuDNN offers a plan for a convolution of an f16 image with a bf16 filter: this check sees no failure");
   // What dura's graphs avoid because 9.19 has no engine for it (graph.h).
-  Graph wide = conv_backward_filter_graph(g, DType::f16, false);
+  Graph wide = conv_graph(g, DType::f16, {.pass = ConvPass::backward_filter});
   wide.tensors.back().dtype = DType::f32;
   const bool has_wide = !offered_engines(wide, target).empty();
   std::cout << "a filter gradient stored as f32 beside f16 images: " << (has_wide ? "this cuDNN has engines" : "no engine") << "\n";
   DURA_CHECK(!has_wide || cudnn_version() != known_version, "cuDNN ", known_version, " was known to have no engine for that");
-  Graph plain = conv_backward_filter_graph(g, DType::f16, false);
+  Graph plain = conv_graph(g, DType::f16, {.pass = ConvPass::backward_filter});
   DURA_CHECK(!unfit(offered_engines(plain, target).at(0), plain, 0).empty(), "a plan fits into no workspace at all");
 }
 
