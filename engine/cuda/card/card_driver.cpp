@@ -53,26 +53,14 @@ class CardDriver final : public Driver {
   // ---- memory ----
   void* allocate(size_t bytes) override {
     void* memory = nullptr;
-    const cudaError_t error = cudaMalloc(&memory, bytes);
-    if (error == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      return nullptr;
-    }
-    check(error, concat("CUDA, allocating ", bytes, " bytes"));
-    return memory;
+    return is_full(cudaMalloc(&memory, bytes), bytes, " bytes") ? nullptr : memory;
   }
   // What releases is called by destructors, and can only fail of earlier work: then a call that waited for that work has said so, and an
   // exception from here would end the program before anybody could read it.
   void release(void* memory) override { cudaFree(memory); }
   void* allocate_pinned(size_t bytes) override {
     void* memory = nullptr;
-    const cudaError_t error = cudaMallocHost(&memory, bytes);
-    if (error == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      return nullptr;
-    }
-    check(error, concat("CUDA, allocating ", bytes, " bytes of pinned host memory"));
-    return memory;
+    return is_full(cudaMallocHost(&memory, bytes), bytes, " bytes of pinned host memory") ? nullptr : memory;
   }
   void release_pinned(void* memory) override { cudaFreeHost(memory); }
 
@@ -143,6 +131,11 @@ class CardDriver final : public Driver {
   void allow_tf32(bool allowed) override { tf32_ = allowed; }
 
  private:
+  static bool is_full(cudaError_t error, size_t bytes, const char* what) {
+    if (error == cudaErrorMemoryAllocation) return cudaGetLastError(), true;
+    check(error, concat("CUDA, allocating ", bytes, what));
+    return false;
+  }
   template <class T>
   static T& at(std::vector<T>& all, int id, const char* what) {
     DURA_CHECK(id >= 0 && static_cast<size_t>(id) < all.size(), "the CUDA driver was given ", what, " ", id, " of ", all.size());
@@ -207,14 +200,7 @@ std::string card_missing() {
   return "";
 }
 
-std::string cudnn_missing() {
-  try {
-    cudnn();
-    return "";
-  } catch (const Error& e) {
-    return e.what();
-  }
-}
+std::string cudnn_missing() { return why_not(cudnn); }
 
 std::string why_no_card() {
   for (const auto part : {card_missing, cudnn_missing, cublas_missing})

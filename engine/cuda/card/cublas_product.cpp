@@ -12,40 +12,24 @@
 namespace dura::cuda {
 
 struct CublasProducts::Library {
-  decltype(::cublasLtGetStatusString)* status_string = nullptr;
-  decltype(::cublasLtCreate)* create = nullptr;
-  decltype(::cublasLtDestroy)* destroy = nullptr;
-  decltype(::cublasLtMatmulDescCreate)* create_operation = nullptr;
-  decltype(::cublasLtMatmulDescDestroy)* destroy_operation = nullptr;
-  decltype(::cublasLtMatmulDescSetAttribute)* set_operation = nullptr;
-  decltype(::cublasLtMatrixLayoutCreate)* create_layout = nullptr;
-  decltype(::cublasLtMatrixLayoutDestroy)* destroy_layout = nullptr;
-  decltype(::cublasLtMatmulPreferenceCreate)* create_preference = nullptr;
-  decltype(::cublasLtMatmulPreferenceDestroy)* destroy_preference = nullptr;
-  decltype(::cublasLtMatmulPreferenceSetAttribute)* set_preference = nullptr;
-  decltype(::cublasLtMatmulAlgoGetHeuristic)* heuristics = nullptr;
-  decltype(::cublasLtMatmul)* multiply = nullptr;
+  // Its version is the toolkit's: libcublasLt.so.13 belongs to CUDA 13.
+  SharedLibrary file{concat("libcublasLt.so.", CUBLAS_VER_MAJOR), split_folders(DURA_CUBLAS_FOLDERS)};
+  DURA_LIBRARY_FUNCTION(status_string, cublasLtGetStatusString);
+  DURA_LIBRARY_FUNCTION(create, cublasLtCreate);
+  DURA_LIBRARY_FUNCTION(destroy, cublasLtDestroy);
+  DURA_LIBRARY_FUNCTION(create_operation, cublasLtMatmulDescCreate);
+  DURA_LIBRARY_FUNCTION(destroy_operation, cublasLtMatmulDescDestroy);
+  DURA_LIBRARY_FUNCTION(set_operation, cublasLtMatmulDescSetAttribute);
+  DURA_LIBRARY_FUNCTION(create_layout, cublasLtMatrixLayoutCreate);
+  DURA_LIBRARY_FUNCTION(destroy_layout, cublasLtMatrixLayoutDestroy);
+  DURA_LIBRARY_FUNCTION(create_preference, cublasLtMatmulPreferenceCreate);
+  DURA_LIBRARY_FUNCTION(destroy_preference, cublasLtMatmulPreferenceDestroy);
+  DURA_LIBRARY_FUNCTION(set_preference, cublasLtMatmulPreferenceSetAttribute);
+  DURA_LIBRARY_FUNCTION(heuristics, cublasLtMatmulAlgoGetHeuristic);
+  DURA_LIBRARY_FUNCTION(multiply, cublasLtMatmul);
 
   static const Library& opened() {
-    static const Library library = [] {
-      // Its version is the toolkit's: libcublasLt.so.13 belongs to CUDA 13.
-      const SharedLibrary file(concat("libcublasLt.so.", CUBLAS_VER_MAJOR), split_folders(DURA_CUBLAS_FOLDERS));
-      Library l;
-      file.symbol("cublasLtGetStatusString", l.status_string);
-      file.symbol("cublasLtCreate", l.create);
-      file.symbol("cublasLtDestroy", l.destroy);
-      file.symbol("cublasLtMatmulDescCreate", l.create_operation);
-      file.symbol("cublasLtMatmulDescDestroy", l.destroy_operation);
-      file.symbol("cublasLtMatmulDescSetAttribute", l.set_operation);
-      file.symbol("cublasLtMatrixLayoutCreate", l.create_layout);
-      file.symbol("cublasLtMatrixLayoutDestroy", l.destroy_layout);
-      file.symbol("cublasLtMatmulPreferenceCreate", l.create_preference);
-      file.symbol("cublasLtMatmulPreferenceDestroy", l.destroy_preference);
-      file.symbol("cublasLtMatmulPreferenceSetAttribute", l.set_preference);
-      file.symbol("cublasLtMatmulAlgoGetHeuristic", l.heuristics);
-      file.symbol("cublasLtMatmul", l.multiply);
-      return l;
-    }();
+    static const Library library;
     return library;
   }
 };
@@ -175,13 +159,6 @@ void CublasProducts::run(const Product& p, bool tf32, void* workspace, void* str
         lib.status_string, p);
 }
 
-std::string cublas_missing() {
-  try {
-    CublasProducts::open();
-    return "";
-  } catch (const Error& e) {
-    return e.what();
-  }
-}
+std::string cublas_missing() { return why_not(CublasProducts::open); }
 
 }  // namespace dura::cuda

@@ -5,8 +5,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "engine/cuda/card/shared_library.h"
-
 namespace dura::cuda {
 namespace {
 
@@ -29,31 +27,15 @@ void open_compiler_builtins(const std::filesystem::path& cudnn_folder) {
 
 }  // namespace
 
+CudnnLibrary::CudnnLibrary() : file("libcudnn.so.9", split_folders(DURA_CUDNN_FOLDERS)) {
+  // The numbers of attributes are those of the headers; a minor version more or less only knows more or fewer of them.
+  DURA_CHECK(version() / 10000 == CUDNN_MAJOR, file.path(), " is cuDNN ", version(), ", dura was built for ", CUDNN_MAJOR, ".", CUDNN_MINOR,
+             ". Install a cuDNN ", CUDNN_MAJOR, " or build dura again.");
+  open_compiler_builtins(std::filesystem::path(file.path()).parent_path());
+}
+
 const CudnnLibrary& cudnn() {
-  static const CudnnLibrary library = [] {
-    const SharedLibrary file("libcudnn.so.9", split_folders(DURA_CUDNN_FOLDERS));
-    CudnnLibrary l;
-    l.path = file.path();
-    decltype(::cudnnGetVersion)* get_version = nullptr;
-    file.symbol("cudnnGetVersion", get_version);
-    l.version = get_version();
-    // The numbers of attributes are those of the headers; a minor version more or less only knows more or fewer of them.
-    DURA_CHECK(l.version / 10000 == CUDNN_MAJOR, l.path, " is cuDNN ", l.version, ", dura was built for ", CUDNN_MAJOR, ".", CUDNN_MINOR,
-               ". Install a cuDNN ", CUDNN_MAJOR, " or build dura again.");
-    file.symbol("cudnnGetErrorString", l.get_error_string);
-    file.symbol("cudnnGetLastErrorString", l.get_last_error_string);
-    file.symbol("cudnnCreate", l.create);
-    file.symbol("cudnnDestroy", l.destroy);
-    file.symbol("cudnnSetStream", l.set_stream);
-    file.symbol("cudnnBackendCreateDescriptor", l.create_descriptor);
-    file.symbol("cudnnBackendDestroyDescriptor", l.destroy_descriptor);
-    file.symbol("cudnnBackendFinalize", l.finalize);
-    file.symbol("cudnnBackendSetAttribute", l.set_attribute);
-    file.symbol("cudnnBackendGetAttribute", l.get_attribute);
-    file.symbol("cudnnBackendExecute", l.execute);
-    open_compiler_builtins(std::filesystem::path(l.path).parent_path());
-    return l;
-  }();
+  static const CudnnLibrary library;
   return library;
 }
 

@@ -5,23 +5,25 @@
 #include <string>
 
 #include "engine/base/check.h"
+#include "engine/cuda/card/shared_library.h"
 
 namespace dura::cuda {
 
 struct CudnnLibrary {
-  std::string path;
-  size_t version = 0;  // 91900 is 9.19.0
-  decltype(::cudnnGetErrorString)* get_error_string = nullptr;
-  decltype(::cudnnGetLastErrorString)* get_last_error_string = nullptr;
-  decltype(::cudnnCreate)* create = nullptr;
-  decltype(::cudnnDestroy)* destroy = nullptr;
-  decltype(::cudnnSetStream)* set_stream = nullptr;
-  decltype(::cudnnBackendCreateDescriptor)* create_descriptor = nullptr;
-  decltype(::cudnnBackendDestroyDescriptor)* destroy_descriptor = nullptr;
-  decltype(::cudnnBackendFinalize)* finalize = nullptr;
-  decltype(::cudnnBackendSetAttribute)* set_attribute = nullptr;
-  decltype(::cudnnBackendGetAttribute)* get_attribute = nullptr;
-  decltype(::cudnnBackendExecute)* execute = nullptr;
+  CudnnLibrary();
+  SharedLibrary file;
+  DURA_LIBRARY_FUNCTION(version, cudnnGetVersion);  // 91900 is 9.19.0
+  DURA_LIBRARY_FUNCTION(get_error_string, cudnnGetErrorString);
+  DURA_LIBRARY_FUNCTION(get_last_error_string, cudnnGetLastErrorString);
+  DURA_LIBRARY_FUNCTION(create, cudnnCreate);
+  DURA_LIBRARY_FUNCTION(destroy, cudnnDestroy);
+  DURA_LIBRARY_FUNCTION(set_stream, cudnnSetStream);
+  DURA_LIBRARY_FUNCTION(create_descriptor, cudnnBackendCreateDescriptor);
+  DURA_LIBRARY_FUNCTION(destroy_descriptor, cudnnBackendDestroyDescriptor);
+  DURA_LIBRARY_FUNCTION(finalize, cudnnBackendFinalize);
+  DURA_LIBRARY_FUNCTION(set_attribute, cudnnBackendSetAttribute);
+  DURA_LIBRARY_FUNCTION(get_attribute, cudnnBackendGetAttribute);
+  DURA_LIBRARY_FUNCTION(execute, cudnnBackendExecute);
 };
 
 // Opened by the first call; throws Error where it is missing or of another major version than the headers.

@@ -71,8 +71,8 @@ bool is_refusal(cudnnStatus_t status, const PlanTarget& target) {
 
 }  // namespace
 
-size_t cudnn_version() { return cudnn().version; }
-const std::string& cudnn_path() { return cudnn().path; }
+size_t cudnn_version() { return cudnn().version(); }
+const std::string& cudnn_path() { return cudnn().file.path(); }
 
 std::string card_properties() {
   CudnnDescriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "device properties");

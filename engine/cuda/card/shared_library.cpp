@@ -5,8 +5,6 @@
 
 #include <cstdlib>
 
-#include "engine/base/check.h"
-
 namespace dura::cuda {
 
 std::vector<std::string> split_folders(const std::string& list) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/check.h"
+
 namespace dura::cuda {
 
 // Where CUDA's libraries are looked for. Where the environment variable DURA_CUDA_LIBRARIES is set, only in its folders (separated by ':').
@@ -18,10 +20,10 @@ class SharedLibrary {
   // The file that was opened, where the loader tells.
   const std::string& path() const { return path_; }
 
-  // `function` = the symbol of this name; throws Error where the library lacks it.
+  // The function of this name; throws Error where the library lacks it.
   template <class Function>
-  void symbol(const char* name, Function*& function) const {
-    function = reinterpret_cast<Function*>(address(name));
+  Function* function(const char* name) const {
+    return reinterpret_cast<Function*>(address(name));
   }
 
  private:
@@ -30,6 +32,20 @@ class SharedLibrary {
   void* handle_ = nullptr;
   std::string path_;
 };
+
+// "" where `open` does; else what its Error says.
+template <class Open>
+std::string why_not(Open&& open) {
+  try {
+    open();
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+// Declares a member that is the function `name` of the library `file`, a SharedLibrary that is declared above it.
+#define DURA_LIBRARY_FUNCTION(member, name) decltype(::name)* member = file.function<decltype(::name)>(#name)
 
 // The folders in `list`, separated by ':'; empty ones are left out.
 std::vector<std::string> split_folders(const std::string& list);
