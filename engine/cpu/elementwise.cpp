@@ -24,6 +24,14 @@ float round_to_odd(double v) {
   return formula::bits_float((formula::float_bits(nearest) - (away_from_zero ? 1u : 0u)) | 1u);
 }
 
+template <class To, class From>
+To converted(From v) {
+  if constexpr (std::is_same_v<From, double> && sizeof(To) == 2)
+    return Element<To>::store(round_to_odd(v));
+  else
+    return Element<To>::store(static_cast<typename Element<To>::Compute>(Element<From>::load(v)));
+}
+
 }  // namespace
 
 void CpuBackend::fill(const Tensor& x, double value) {
@@ -58,11 +66,7 @@ void CpuBackend::cast(const Tensor& x, const Tensor& y) {
       const From* a = x.data<From>();
       To* b = y.data<To>();
       parallel_ranges(x.numel(), grain, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          if constexpr (std::is_same_v<From, double> && sizeof(To) == 2)
-            b[i] = Element<To>::store(round_to_odd(a[i]));
-          else
-            b[i] = Element<To>::store(static_cast<typename Element<To>::Compute>(Element<From>::load(a[i])));
+        for (int64_t i = begin; i < end; ++i) b[i] = converted<To>(a[i]);
       });
     });
   });
