@@ -1,139 +1,84 @@
 #include "engine/cpu/conv_f32.h"
 
 #include <algorithm>
-#include <type_traits>
 
 #include "engine/cpu/conv_f32_filter.h"
+#include "engine/cpu/conv_f32_parts.h"
 #include "engine/cpu/conv_f32_prepared.h"
 #include "engine/cpu/cpu_features.h"
-#include "engine/cpu/element.h"
 #include "engine/cpu/winograd_f32.h"
 #include "engine/cpu/winograd_f32_filter.h"
-#include "engine/base/parallel.h"
 
 namespace dura::cpu {
 namespace {
 
-int64_t round_up(int64_t floats) { return (floats + 15) / 16 * 16; }  // whole cache lines, so that workers share none
-
-// The images that go through f32 copies at a time, by the shape alone: all where no copies are needed, else what 8 MiB hold, in parts as
-// equal as can be.
-struct Parts {
-  int64_t images = 0, whole = 0;  // of a part, of all; the last part may be smaller
-  Parts(const ConvGeometry& g, DType dtype) : images(g.N), whole(g.N) {
-    constexpr int64_t copied_floats = int64_t{2} << 20;
-    const int64_t image = std::max<int64_t>(1, g.H * g.W * g.C + g.P * g.Q * g.K);
-    if (dtype != DType::f32) images = std::clamp<int64_t>(copied_floats / image, 1, std::max<int64_t>(1, g.N));
-    const int64_t count = images == 0 ? 0 : (whole + images - 1) / images;
-    if (count > 0) images = (whole + count - 1) / count;
-  }
-  int64_t last() const { return images == 0 ? 0 : whole - (whole - 1) / images * images; }
-  // f(first image, number of images)
-  template <class F>
-  void for_each(F&& f) const {
-    for (int64_t n = 0; n < whole; n += images) f(n, std::min(images, whole - n));
-  }
-};
-
-ConvGeometry with_images(ConvGeometry g, int64_t images) {
-  g.N = images;
-  return g;
-}
-
-// A part of a tensor as floats: the elements themselves where they are, else a copy in `space`.
-template <class T>
-const float* read_part(const T* from, int64_t count, float* space) {
-  if constexpr (std::is_same_v<T, float>) {
-    return from;
-  } else {
-    parallel_ranges(count, grain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) space[i] = Element<T>::load(from[i]);
-    });
-    return space;
-  }
-}
-// Where to compute a part of an output, and the way from there to its place.
-template <class T>
-float* output_part(T* to, float* space) {
-  if constexpr (std::is_same_v<T, float>) {
-    return to;
-  } else {
-    return space;
-  }
-}
-template <class T>
-void write_part(const float* computed, int64_t count, T* to) {
-  if constexpr (!std::is_same_v<T, float>)
-    parallel_ranges(count, grain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = Element<T>::store(computed[i]);
-    });
-}
-
-// Calls f with a value of the storage type, one that is computed with in f32.
-template <class F>
-void dispatch_stored(const char* kernel, DType dtype, F&& f) {
-  dispatch_floating(kernel, dtype, [&]<class T>(T value) {
-    if constexpr (std::is_same_v<T, double>) {
-      fail(kernel, ": f64 is computed elsewhere");
-    } else {
-      f(value);
-    }
-  });
-}
-
-// Where the f32 copies begin, in floats: of the filter, of a part's input, of a part's output. Nothing for tensors in f32.
-struct CopyLayout {
-  int64_t filter, input, output, end;
-  CopyLayout(const ConvGeometry& part, DType dtype, int64_t begin, int64_t in_image, int64_t out_image) {
-    const bool copies = dtype != DType::f32;
-    filter = begin;
-    input = filter + (copies ? round_up(part.K * part.R * part.S * part.C) : 0);
-    output = input + (copies ? round_up(part.N * in_image) : 0);
-    end = output + (copies ? round_up(part.N * out_image) : 0);
-  }
-};
-
-// How one forward or data-gradient pass is done, and what it takes from the workspace: first the workers' pieces, then the filter's form,
+// How a forward pass or a data gradient is done, and what it takes from the workspace: first the workers' pieces, then the packed filter,
 // then the copies.
 struct PassPlan {
-  const KernelSet* set;
+  ConvGeometry g;
+  bool backward;
+  Parts parts;
+  const KernelSet& set = kernels();
   std::vector<GatherGrid> grids;  // of a part
   bool winograd;
   int64_t scratch_step = 0;
-  std::vector<int64_t> form_offsets;  // of each grid
-  int64_t form_floats = 0;
+  std::vector<int64_t> filter_offsets;  // of each grid
+  int64_t filter_floats = 0;
 
-  int64_t form_begin() const { return num_threads() * scratch_step; }
-  int64_t copies_begin() const { return form_begin() + form_floats; }
-};
-
-PassPlan plan_pass(const ConvGeometry& g, const Parts& parts, bool backward) {
-  const ConvGeometry part = with_images(g, parts.images);
-  PassPlan plan;
-  plan.set = &kernels();
-  if (backward) {
-    plan.grids = backward_data_grids(part);
-  } else {
-    plan.grids.push_back(forward_grid(part));
-  }
-  plan.winograd = !exact_conv() && plan.grids.size() == 1 && winograd_pays(plan.grids[0]);
-  for (const GatherGrid& grid : plan.grids) {
-    for (const int64_t images : {parts.images, parts.last()}) {
-      GatherGrid sized = grid;
-      sized.images = images;
-      const int64_t scratch = plan.winograd ? winograd_scratch_floats(*plan.set, sized) : direct_scratch_floats(*plan.set, sized);
-      plan.scratch_step = std::max(plan.scratch_step, round_up(scratch));
+  PassPlan(const ConvGeometry& geometry, DType dtype, ConvPass pass)
+      : g(geometry), backward(pass == ConvPass::backward_data), parts(g, dtype) {
+    if (backward)
+      grids = backward_data_grids(part());
+    else
+      grids = {forward_grid(part())};
+    winograd = !exact_conv() && grids.size() == 1 && winograd_pays(grids[0]);
+    for (const GatherGrid& grid : grids) {
+      for (const int64_t images : {parts.images, parts.last()}) {
+        GatherGrid sized = grid;
+        sized.images = images;
+        const int64_t scratch = winograd ? winograd_scratch_floats(set, sized) : direct_scratch_floats(set, sized);
+        scratch_step = std::max(scratch_step, whole_lines(scratch));
+      }
+      filter_offsets.push_back(filter_floats);
+      filter_floats += whole_lines(winograd ? winograd_filter_floats(set, grid) : panel_floats(set, grid));
     }
-    plan.form_offsets.push_back(plan.form_floats);
-    plan.form_floats += round_up(plan.winograd ? winograd_filter_floats(*plan.set, grid) : panel_floats(*plan.set, grid));
   }
-  return plan;
-}
 
-CopyLayout copies_of(const PassPlan& plan, const ConvGeometry& part, DType dtype, bool backward) {
-  const int64_t x = part.H * part.W * part.C, y = part.P * part.Q * part.K;
-  return {part, dtype, plan.copies_begin(), backward ? y : x, backward ? x : y};
-}
+  ConvGeometry part() const { return with_images(g, parts.images); }
+  int64_t filter_begin() const { return num_threads() * scratch_step; }
+  CopyLayout copies(DType dtype) const { return {part(), dtype, filter_begin() + filter_floats}; }
+  FormKey filter_key() const {
+    return {.form = winograd ? FilterForm::winograd : FilterForm::panels,
+            .set = &set,
+            .stride = g.stride,
+            .padding = g.padding,
+            .floats = filter_floats};
+  }
+
+  void pack(const float* filter, const float* scale, float* target) const {
+    for (size_t i = 0; i < grids.size(); ++i) {
+      if (winograd) {
+        transform_filter(set, grids[i], backward, filter, scale, target);
+      } else if (backward) {
+        pack_backward_panels(set, grids[i], g, filter, scale, target + filter_offsets[i]);
+      } else {
+        pack_forward_panels(set, grids[i], filter, target);
+      }
+    }
+  }
+
+  void run(int64_t images, const float* input, const float* filter, const EpiloguePointers& epilogue, float* scratch, float* output) const {
+    for (size_t i = 0; i < grids.size(); ++i) {
+      GridPass pass{set, grids[i], input, filter + filter_offsets[i], epilogue, scratch, scratch_step, output};
+      pass.grid.images = images;
+      if (winograd) {
+        run_winograd(pass);
+      } else if (pass.grid.depth() > 0 || !epilogue.accumulate) {
+        run_direct(pass);
+      }
+    }
+  }
+};
 
 float* workspace_floats(const Tensor& workspace, int64_t floats, const char* what) {
   if (floats == 0) return nullptr;
@@ -143,134 +88,92 @@ float* workspace_floats(const Tensor& workspace, int64_t floats, const char* wha
   return static_cast<float*>(workspace.raw());
 }
 
-void run(const PassPlan& plan, int64_t images, const float* input, const float* form, const OutputRule& rule, float* scratch,
-         float* output) {
-  for (size_t i = 0; i < plan.grids.size(); ++i) {
-    GatherGrid grid = plan.grids[i];
-    grid.images = images;
-    if (plan.winograd) {
-      run_winograd(*plan.set, grid, input, form, rule, scratch, plan.scratch_step, output);
-    } else if (grid.depth() > 0 || !rule.accumulate) {
-      run_direct(*plan.set, grid, input, form + plan.form_offsets[i], rule, scratch, plan.scratch_step, output);
-    }
-  }
+// What a forward pass or a data gradient reads and writes.
+struct PassTensors {
+  const Tensor& from;
+  const Weight& w;
+  const FoldedScale& folded;
+  const ConvEpilogue& epilogue;
+  const Tensor& workspace;
+  GradTarget to;
+};
+
+void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const PassTensors& t) {
+  dispatch_stored(kernel, t.from.dtype(), [&]<class T>(T) {
+    const PassPlan plan(g, t.from.dtype(), pass);
+    const CopyLayout copies = plan.copies(t.from.dtype());
+    float* const space = workspace_floats(t.workspace, copies.end, kernel);
+    const FormSlot slot = plan.backward ? FormSlot::backward_data : FormSlot::forward;
+    const float* filter = prepared_filter(t.w, t.folded, slot, plan.filter_key(), space + plan.filter_begin(), [&](float* target) {
+      plan.pack(read_part(t.w.value.data<T>(), t.w.value.numel(), space + copies.filter), data_or_null<float>(t.folded.scale), target);
+    });
+    int64_t in_image = g.H * g.W * g.C, out_image = g.P * g.Q * g.K, input_copy = copies.x, output_copy = copies.y;
+    if (plan.backward) std::swap(in_image, out_image), std::swap(input_copy, output_copy);
+    const ConvEpilogue& e = t.epilogue;
+    EpiloguePointers pointers{data_or_null<float>(e.scale), data_or_null<float>(e.bias), nullptr, e.relu, t.to.accumulate};
+    plan.parts.for_each([&](int64_t n, int64_t images) {
+      const int64_t begin = n * out_image, count = images * out_image;
+      T* const to = t.to.tensor.data<T>() + begin;
+      float* const output = output_part(to, space + output_copy);
+      // What is added is copied to where the output is computed: each element is read before it is written.
+      if (e.residual.defined()) pointers.residual = read_part(e.residual.data<T>() + begin, count, output);
+      if (t.to.accumulate) read_part(to, count, output);
+      const float* input = read_part(t.from.data<T>() + n * in_image, images * in_image, space + input_copy);
+      plan.run(images, input, filter, pointers, space, output);
+      write_part(output, count, to);
+    });
+  });
 }
 
-const float* optional(const Tensor& t) { return t.defined() ? t.data<float>() : nullptr; }
-
-FormKey key_of(const PassPlan& plan, const ConvGeometry& g) {
-  FormKey key;
-  key.form = plan.winograd ? FilterForm::winograd : FilterForm::panels;
-  key.set = plan.set;
-  key.stride = g.stride, key.padding = g.padding;
-  key.floats = plan.form_floats;
-  return key;
-}
-
-// The filter gradient of a part, by one of two forms. Workspace: the form's, then the copies, of which the "filter" is the sum.
-struct FilterPass {
+// The filter gradient of a part, by one of two algorithms. Workspace: the algorithm's, then the copies; the sum takes the filter's place.
+struct FilterPlan {
   Parts parts;
   ConvGeometry part;
   bool winograd;
-  int64_t scratch = 0;
   CopyLayout copies;
 
-  FilterPass(const ConvGeometry& g, DType dtype)
+  FilterPlan(const ConvGeometry& g, DType dtype)
       : parts(g, dtype),
         part(with_images(g, parts.images)),
         winograd(!exact_conv() && winograd_pays(forward_grid(part))),
-        scratch(scratch_floats(part)),
-        copies(part, dtype, scratch, g.H * g.W * g.C, g.P * g.Q * g.K) {}
+        copies(part, dtype, scratch_floats()) {}
 
  private:
-  int64_t scratch_floats(const ConvGeometry& g) const {
+  int64_t scratch_floats() const {
     const auto floats = winograd ? winograd_filter_gradient_floats : filter_gradient_floats;
-    return round_up(std::max(floats(kernels(), g), floats(kernels(), with_images(g, parts.last()))));
+    return whole_lines(std::max(floats(kernels(), part), floats(kernels(), with_images(part, parts.last()))));
   }
 };
 
 }  // namespace
 
 size_t conv_workspace_f32(const ConvGeometry& g, DType dtype, ConvPass pass) {
-  const auto bytes = [](int64_t floats) { return static_cast<size_t>(floats) * sizeof(float); };
-  if (pass == ConvPass::backward_filter) return bytes(FilterPass(g, dtype).copies.end);
-  const Parts parts(g, dtype);
-  const bool backward = pass == ConvPass::backward_data;
-  return bytes(copies_of(plan_pass(g, parts, backward), with_images(g, parts.images), dtype, backward).end);
+  const CopyLayout copies = pass == ConvPass::backward_filter ? FilterPlan(g, dtype).copies : PassPlan(g, dtype, pass).copies(dtype);
+  return static_cast<size_t>(copies.end) * sizeof(float);
 }
 
 void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
                       const Tensor& y) {
-  dispatch_stored("conv_forward", x.dtype(), [&]<class T>(T) {
-    const Parts parts(g, x.dtype());
-    const PassPlan plan = plan_pass(g, parts, false);
-    const CopyLayout copies = copies_of(plan, with_images(g, parts.images), x.dtype(), false);
-    float* const space = workspace_floats(workspace, copies.end, "conv_forward");
-    const float* form = prepared_filter(w, {}, FormSlot::forward, key_of(plan, g), space + plan.form_begin(), [&](float* target) {
-      const float* filter = read_part(w.value.data<T>(), w.value.numel(), space + copies.filter);
-      if (plan.winograd) {
-        transform_filter(*plan.set, plan.grids[0], false, filter, nullptr, target);
-      } else {
-        pack_forward_panels(*plan.set, plan.grids[0], filter, target);
-      }
-    });
-    const int64_t in_image = g.H * g.W * g.C, out_image = g.P * g.Q * g.K;
-    parts.for_each([&](int64_t n, int64_t images) {
-      T* const to = y.data<T>() + n * out_image;
-      float* const output = output_part(to, space + copies.output);
-      OutputRule rule;
-      rule.scale = optional(e.scale), rule.bias = optional(e.bias), rule.relu = e.relu;
-      // The copy of the residual lies where the output is computed: each element is read before it is written.
-      if (e.residual.defined()) rule.residual = read_part(e.residual.data<T>() + n * out_image, images * out_image, output);
-      run(plan, images, read_part(x.data<T>() + n * in_image, images * in_image, space + copies.input), form, rule, space, output);
-      write_part(output, images * out_image, to);
-    });
-  });
+  run_pass("conv_forward", g, ConvPass::forward, {x, w, {}, e, workspace, {y, false}});
 }
 
 void conv_backward_data_f32(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
                             GradTarget dx) {
-  dispatch_stored("conv_backward_data", dy.dtype(), [&]<class T>(T) {
-    const Parts parts(g, dy.dtype());
-    const PassPlan plan = plan_pass(g, parts, true);
-    const CopyLayout copies = copies_of(plan, with_images(g, parts.images), dy.dtype(), true);
-    float* const space = workspace_floats(workspace, copies.end, "conv_backward_data");
-    const float* factors = optional(scale.scale);
-    const float* form = prepared_filter(w, scale, FormSlot::backward_data, key_of(plan, g), space + plan.form_begin(), [&](float* target) {
-      const float* filter = read_part(w.value.data<T>(), w.value.numel(), space + copies.filter);
-      for (size_t i = 0; i < plan.grids.size(); ++i) {
-        if (plan.winograd) {
-          transform_filter(*plan.set, plan.grids[i], true, filter, factors, target);
-        } else {
-          pack_backward_panels(*plan.set, plan.grids[i], g, filter, factors, target + plan.form_offsets[i]);
-        }
-      }
-    });
-    const int64_t in_image = g.P * g.Q * g.K, out_image = g.H * g.W * g.C;
-    parts.for_each([&](int64_t n, int64_t images) {
-      T* const to = dx.tensor.data<T>() + n * out_image;
-      float* const output = output_part(to, space + copies.output);
-      OutputRule rule;
-      rule.accumulate = dx.accumulate;
-      if (dx.accumulate) read_part(to, images * out_image, output);
-      run(plan, images, read_part(dy.data<T>() + n * in_image, images * in_image, space + copies.input), form, rule, space, output);
-      write_part(output, images * out_image, to);
-    });
-  });
+  run_pass("conv_backward_data", g, ConvPass::backward_data, {dy, w, scale, {}, workspace, dx});
 }
 
 void conv_backward_filter_f32(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
   dispatch_stored("conv_backward_filter", x.dtype(), [&]<class T>(T) {
-    const FilterPass pass(g, x.dtype());
-    float* const space = workspace_floats(workspace, pass.copies.end, "conv_backward_filter");
+    const FilterPlan plan(g, x.dtype());
+    float* const space = workspace_floats(workspace, plan.copies.end, "conv_backward_filter");
     T* const to = dw.tensor.data<T>();
-    float* const sum = output_part(to, space + pass.copies.filter);
+    float* const sum = output_part(to, space + plan.copies.filter);
     if (dw.accumulate) read_part(to, dw.tensor.numel(), sum);
-    const auto compute = pass.winograd ? winograd_filter_gradient : filter_gradient;
+    const auto compute = plan.winograd ? winograd_filter_gradient : filter_gradient;
     const int64_t in_image = g.H * g.W * g.C, out_image = g.P * g.Q * g.K;
-    pass.parts.for_each([&](int64_t n, int64_t images) {
-      const float* const input = read_part(x.data<T>() + n * in_image, images * in_image, space + pass.copies.input);
-      const float* const gradient = read_part(dy.data<T>() + n * out_image, images * out_image, space + pass.copies.output);
+    plan.parts.for_each([&](int64_t n, int64_t images) {
+      const float* const input = read_part(x.data<T>() + n * in_image, images * in_image, space + plan.copies.x);
+      const float* const gradient = read_part(dy.data<T>() + n * out_image, images * out_image, space + plan.copies.y);
       compute(kernels(), with_images(g, images), input, gradient, space, dw.accumulate || n > 0, sum);
     });
     write_part(sum, dw.tensor.numel(), to);

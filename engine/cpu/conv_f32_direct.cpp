@@ -17,6 +17,13 @@ struct Cut {
   int64_t row_step;  // of the copied rows
 };
 
+// The same epilogue for the columns from n on.
+EpiloguePointers from_column(EpiloguePointers e, int64_t n) {
+  for (const float** part : {&e.scale, &e.bias, &e.residual})
+    if (*part) *part += n;
+  return e;
+}
+
 constexpr int64_t target_rows = 96, target_depth = 384, target_cols = 512, wanted_tasks = 16;
 // Rows of 4 KiB and more fall into the same few sets of the first-level cache: twelve of them evict each other. Copying spreads them.
 constexpr int64_t longest_direct_row = 512;
@@ -85,39 +92,37 @@ int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid) {
   return (cut.gather ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? cut.rows * cut.cols : 0);
 }
 
-void run_direct(const KernelSet& set, const GatherGrid& grid, const float* input, const float* panels, const OutputRule& rule,
-                float* scratch, int64_t scratch_step, float* output) {
+void run_direct(const GridPass& pass) {
+  const KernelSet& set = pass.set;
+  const GatherGrid& grid = pass.grid;
   const Cut cut = cut_product(set, grid);
   const int64_t cells = grid.cells(), depth = grid.depth(), nr = static_cast<int64_t>(set.nr);
   parallel_for(cut.row_blocks * cut.col_blocks, [&](int64_t task) {
     const int64_t m0 = task / cut.col_blocks * cut.rows, m1 = std::min(cells, m0 + cut.rows);
     const int64_t n0 = task % cut.col_blocks * cut.cols, n1 = std::min(grid.out_c, n0 + cut.cols);
-    float* const gathered = scratch + worker_index() * scratch_step;
+    float* const gathered = pass.scratch + worker_index() * pass.scratch_step;
     ptrdiff_t offsets[target_rows];
-    output_offsets(grid, m0, m1, offsets);
+    output_offsets(grid, {m0, m1}, offsets);
 
     BlockProduct block = {};
     block.rows = static_cast<size_t>(m1 - m0), block.cols = static_cast<size_t>(n1 - n0);
     block.b_panel = nr * depth, block.b_depth = nr;
     block.partial = gathered + (cut.gather ? cut.rows * cut.row_step : 0);
-    block.c = output + n0, block.c_rows = offsets;
-    block.residual = rule.residual ? rule.residual + n0 : nullptr;
-    block.scale = rule.scale ? rule.scale + n0 : nullptr;
-    block.bias = rule.bias ? rule.bias + n0 : nullptr;
-    block.relu = rule.relu, block.accumulate = rule.accumulate;
+    block.c = pass.output + n0, block.c_rows = offsets;
+    block.epilogue = from_column(pass.epilogue, n0);
     int64_t d0 = 0;
     do {  // once also where no tap reaches these pixels: the sum is zero then
       const int64_t d1 = std::min(depth, d0 + cut.depth);
       block.depth = static_cast<size_t>(d1 - d0);
       block.first = d0 == 0, block.last = d1 == depth;
       if (cut.gather) {
-        if (d1 > d0) gather_rows(grid, input, m0, m1, d0, d1, gathered, cut.row_step);
+        if (d1 > d0) gather_rows(grid, pass.input, {m0, m1}, {d0, d1}, gathered, cut.row_step);
         block.a = gathered, block.a_row = cut.row_step;
       } else {
-        block.a = input + m0 * grid.in_c + d0, block.a_row = grid.in_c;
+        block.a = pass.input + m0 * grid.in_c + d0, block.a_row = grid.in_c;
       }
       block.a_tile = static_cast<ptrdiff_t>(set.mr) * block.a_row, block.a_depth = 1;
-      block.b = panels + n0 * depth + d0 * nr;
+      block.b = pass.filter + n0 * depth + d0 * nr;
       set.block_product(&block);
       d0 = d1;
     } while (d0 < depth);

@@ -76,12 +76,12 @@ void filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x
     block.b_panel = static_cast<ptrdiff_t>(set.nr), block.b_depth = cut.b_step;
     block.partial = b + (cut.gather_b ? step * cut.b_step : 0);
     block.c = sums + (cut.chunks > 1 ? chunk * count : 0) + n0, block.c_rows = offsets;
-    block.accumulate = cut.chunks == 1 && accumulate;
+    block.epilogue.accumulate = cut.chunks == 1 && accumulate;
     const int64_t begin = chunk * cut.chunk, end = std::min(pixels, begin + cut.chunk);
     for (int64_t m0 = begin; m0 < end; m0 += step) {
       const int64_t m1 = std::min(end, m0 + step);
-      if (cut.gather_a) gather_rows(dy_rows, dy, m0, m1, k0, k1, a, cut.a_step);
-      if (cut.gather_b) gather_rows(grid, x, m0, m1, n0, n1, b, cut.b_step);
+      if (cut.gather_a) gather_rows(dy_rows, dy, {m0, m1}, {k0, k1}, a, cut.a_step);
+      if (cut.gather_b) gather_rows(grid, x, {m0, m1}, {n0, n1}, b, cut.b_step);
       block.a = cut.gather_a ? a : dy + m0 * g.K + k0;
       block.b = cut.gather_b ? b : x + m0 * g.C + n0;
       block.depth = static_cast<size_t>(m1 - m0);

@@ -30,6 +30,19 @@ Parity parity(int64_t a, int64_t stride, int64_t padding, int64_t filter) {
   return {(a + padding - highest) / stride, taps, highest};  // the division is exact
 }
 
+// f(image, i, j) for each of a grid's cells.
+template <class F>
+void for_cells(const GatherGrid& grid, Range cells, F&& f) {
+  int64_t j = cells.begin % grid.cols, i = cells.begin / grid.cols % grid.rows, n = cells.begin / grid.cols / grid.rows;
+  for (int64_t m = cells.begin; m < cells.end; ++m) {
+    f(n, i, j);
+    if (++j == grid.cols) {
+      j = 0;
+      if (++i == grid.rows) i = 0, ++n;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
@@ -53,17 +66,17 @@ std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
   return grids;
 }
 
-void gather_rows(const GatherGrid& grid, const float* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1, float* target, int64_t step) {
+void gather_rows(const GatherGrid& grid, const float* input, Range rows, Range depth, float* target, int64_t step) {
   // The taps of one filter row and their channels are neighbours in the image: each row of taps is one copy, cut where it leaves the image.
   const int64_t run = grid.taps_v * grid.in_c;
-  const int64_t first_u = d0 / run, last_u = (d1 - 1) / run;
-  int64_t j = m0 % grid.cols, i = m0 / grid.cols % grid.rows, n = m0 / grid.cols / grid.rows;
-  for (int64_t m = m0; m < m1; ++m, target += step) {
+  const int64_t first_u = depth.begin / run, last_u = (depth.end - 1) / run;
+  for_cells(grid, rows, [&](int64_t n, int64_t i, int64_t j) {
     float* to = target;
+    target += step;
     const int64_t row_elements = grid.in_w * grid.in_c;
     const int64_t run_start = (j * grid.in_stride + grid.first_v) * grid.in_c;  // within the image row; may lie outside
     for (int64_t u = first_u; u <= last_u; ++u) {
-      const int64_t begin = std::max(d0 - u * run, int64_t{0}), length = std::min(d1 - u * run, run) - begin;
+      const int64_t begin = std::max(depth.begin - u * run, int64_t{0}), length = std::min(depth.end - u * run, run) - begin;
       const int64_t h = i * grid.in_stride + grid.first_u + u;
       const bool inside = h >= 0 && h < grid.in_h;
       const int64_t from = run_start + begin;
@@ -77,22 +90,13 @@ void gather_rows(const GatherGrid& grid, const float* input, int64_t m0, int64_t
       if (length > copy_until) std::memset(to + copy_until, 0, static_cast<size_t>(length - copy_until) * sizeof(float));
       to += length;
     }
-    if (++j == grid.cols) {
-      j = 0;
-      if (++i == grid.rows) i = 0, ++n;
-    }
-  }
+  });
 }
 
-void output_offsets(const GatherGrid& grid, int64_t m0, int64_t m1, ptrdiff_t* offsets) {
-  int64_t j = m0 % grid.cols, i = m0 / grid.cols % grid.rows, n = m0 / grid.cols / grid.rows;
-  for (int64_t m = m0; m < m1; ++m) {
+void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets) {
+  for_cells(grid, rows, [&](int64_t n, int64_t i, int64_t j) {
     *offsets++ = ((n * grid.out_h + grid.out_i + i * grid.out_stride) * grid.out_w + grid.out_j + j * grid.out_stride) * grid.out_c;
-    if (++j == grid.cols) {
-      j = 0;
-      if (++i == grid.rows) i = 0, ++n;
-    }
-  }
+  });
 }
 
 }  // namespace dura::cpu

@@ -31,10 +31,14 @@ struct GatherGrid {
 GatherGrid forward_grid(const ConvGeometry& g);
 std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g);
 
-// Elements [d0,d1) of rows [m0,m1), row m at target + (m-m0)*step. Depth runs over u, v and channel, channel fastest.
-void gather_rows(const GatherGrid& grid, const float* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1, float* target, int64_t step);
+struct Range {
+  int64_t begin, end;
+};
 
-// The element offset of the output pixel of each row [m0,m1).
-void output_offsets(const GatherGrid& grid, int64_t m0, int64_t m1, ptrdiff_t* offsets);
+// Elements `depth` of `rows`, row m at target + (m - rows.begin)*step. Depth runs over u, v and channel, channel fastest.
+void gather_rows(const GatherGrid& grid, const float* input, Range rows, Range depth, float* target, int64_t step);
+
+// The element offset of the output pixel of each of `rows`.
+void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets);
 
 }  // namespace dura::cpu

@@ -8,8 +8,8 @@
 
 namespace dura::cpu {
 
-void gemm_f32(GemmForm form, int64_t m, int64_t n, int64_t depth, const float* a, const float* b, const float* bias, bool accumulate,
-              float* c) {
+void gemm_f32(const Gemm& g) {
+  const int64_t m = g.m, n = g.n, depth = g.depth;
   const KernelSet& set = kernels();
   const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
   // A task packs one panel of B piece by piece on its stack and multiplies up to 48 rows of A with it.
@@ -24,26 +24,26 @@ void gemm_f32(GemmForm form, int64_t m, int64_t n, int64_t depth, const float* a
     for (int64_t i = 0; i < rows; ++i) offsets[i] = (i0 + i) * n;
     BlockProduct block = {};
     block.rows = static_cast<size_t>(rows), block.cols = static_cast<size_t>(width);
-    block.a_row = form == GemmForm::tn ? 1 : depth, block.a_depth = form == GemmForm::tn ? m : 1;
+    block.a_row = g.transpose_a ? 1 : depth, block.a_depth = g.transpose_a ? m : 1;
     block.a_tile = mr * block.a_row;
     block.b = panel, block.b_panel = 0, block.b_depth = nr;
     block.partial = partial;
-    block.c = c + j0, block.c_rows = offsets;
-    block.bias = bias ? bias + j0 : nullptr;
-    block.accumulate = accumulate;
+    block.c = g.c + j0, block.c_rows = offsets;
+    block.epilogue.bias = g.bias ? g.bias + j0 : nullptr;
+    block.epilogue.accumulate = g.accumulate;
     std::fill(panel, panel + piece * nr, 0.0f);
     int64_t d0 = 0;
     do {  // once for a depth of 0 too: the product is zero then
       const int64_t d1 = std::min(depth, d0 + piece);
-      if (form == GemmForm::nt) {
+      if (g.transpose_b) {
         for (int64_t j = 0; j < width; ++j)
-          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = b[(j0 + j) * depth + d];
+          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = g.b[(j0 + j) * depth + d];
       } else {
-        for (int64_t d = d0; d < d1; ++d) std::copy(b + d * n + j0, b + d * n + j0 + width, panel + (d - d0) * nr);
+        for (int64_t d = d0; d < d1; ++d) std::copy_n(g.b + d * n + j0, width, panel + (d - d0) * nr);
       }
       block.depth = static_cast<size_t>(d1 - d0);
       block.first = d0 == 0, block.last = d1 == depth;
-      block.a = a + i0 * block.a_row + d0 * block.a_depth;
+      block.a = g.a + i0 * block.a_row + d0 * block.a_depth;
       set.block_product(&block);
       d0 = d1;
     } while (d0 < depth);

@@ -4,15 +4,17 @@
 
 namespace dura::cpu {
 
-enum class GemmForm : uint8_t {
-  nn,  // C = A B:   A (m,depth), B (depth,n)
-  nt,  // C = A B^T: A (m,depth), B (n,depth)
-  tn,  // C = A^T B: A (depth,m), B (depth,n)
+// c (m,n) = a (m,depth) b (depth,n), plus bias[j] in column j where bias is not null, plus what c held where `accumulate` is set. A
+// transposed factor is stored as (depth,m) or (n,depth); all matrices are contiguous.
+struct Gemm {
+  int64_t m = 0, n = 0, depth = 0;
+  const float* a = nullptr;
+  const float* b = nullptr;
+  bool transpose_a = false, transpose_b = false;
+  const float* bias = nullptr;
+  bool accumulate = false;
+  float* c = nullptr;
 };
-
-// C (m,n) = product, plus bias[j] in column j where bias is not null, plus what C held where `accumulate` is set. All matrices are
-// contiguous.
-void gemm_f32(GemmForm form, int64_t m, int64_t n, int64_t depth, const float* a, const float* b, const float* bias, bool accumulate,
-              float* c);
+void gemm_f32(const Gemm& g);
 
 }  // namespace dura::cpu

@@ -11,7 +11,6 @@ namespace dura {
 using cpu::dispatch_floating;
 using cpu::Element;
 using cpu::gemm_f32;
-using cpu::GemmForm;
 
 namespace {
 
@@ -37,7 +36,14 @@ void narrow(const M& from, GradTarget to) {
 void CpuBackend::linear_forward(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y) {
   const int64_t N = x.shape()[0], C = x.shape()[1], K = w.shape()[0];
   if (x.dtype() == DType::f32)
-    return gemm_f32(GemmForm::nt, N, K, C, x.data<float>(), w.data<float>(), cpu::data_or_null<float>(b), false, y.data<float>());
+    return gemm_f32({.m = N,
+                     .n = K,
+                     .depth = C,
+                     .a = x.data<float>(),
+                     .b = w.data<float>(),
+                     .transpose_b = true,
+                     .bias = cpu::data_or_null<float>(b),
+                     .c = y.data<float>()});
   dispatch_floating("linear_forward", x.dtype(), [&]<class T>(T) {
     Matrix<typename Element<T>::Compute> out = widen<T>(x, N, C) * widen<T>(w, K, C).transpose();
     if (b.defined()) out.rowwise() += widen<T>(b, 1, K).row(0);
@@ -48,7 +54,13 @@ void CpuBackend::linear_forward(const Tensor& x, const Tensor& w, const Tensor& 
 void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, GradTarget dx) {
   const int64_t N = dy.shape()[0], K = w.shape()[0], C = w.shape()[1];
   if (dy.dtype() == DType::f32)
-    return gemm_f32(GemmForm::nn, N, C, K, dy.data<float>(), w.data<float>(), nullptr, dx.accumulate, dx.tensor.data<float>());
+    return gemm_f32({.m = N,
+                     .n = C,
+                     .depth = K,
+                     .a = dy.data<float>(),
+                     .b = w.data<float>(),
+                     .accumulate = dx.accumulate,
+                     .c = dx.tensor.data<float>()});
   dispatch_floating("linear_backward_data", dy.dtype(), [&]<class T>(T) {
     const Matrix<typename Element<T>::Compute> out = widen<T>(dy, N, K) * widen<T>(w, K, C);
     narrow<T>(out, dx);
@@ -59,8 +71,14 @@ void CpuBackend::linear_backward_weight(const Tensor& x, const Tensor& dy, GradT
   const int64_t N = dy.shape()[0], K = dy.shape()[1];
   const bool f32 = dy.dtype() == DType::f32;
   if (f32 && dw.wanted()) {
-    const int64_t C = x.shape()[1];
-    gemm_f32(GemmForm::tn, K, C, N, dy.data<float>(), x.data<float>(), nullptr, dw.accumulate, dw.tensor.data<float>());
+    gemm_f32({.m = K,
+              .n = x.shape()[1],
+              .depth = N,
+              .a = dy.data<float>(),
+              .b = x.data<float>(),
+              .transpose_a = true,
+              .accumulate = dw.accumulate,
+              .c = dw.tensor.data<float>()});
   }
   dispatch_floating("linear_backward_weight", dy.dtype(), [&]<class T>(T) {
     using M = Matrix<typename Element<T>::Compute>;

@@ -22,20 +22,15 @@ inline Vec load_part(const float* p, size_t n) { return _mm256_maskload_ps(p, fi
 inline void store_part(float* p, size_t n, Vec v) { _mm256_maskstore_ps(p, first_lanes(n), v); }
 inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 inline Vec broadcast(const float* p) { return _mm256_broadcast_ss(p); }
-inline Vec broadcast_value(float x) { return _mm256_set1_ps(x); }
-inline Vec zero() { return _mm256_setzero_ps(); }
+inline Vec broadcast(float x) { return _mm256_set1_ps(x); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
-inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
-inline Vec sub(Vec a, Vec b) { return _mm256_sub_ps(a, b); }
-inline Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
 inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 
 #include "engine/cpu/simd_body.h"
 
 }  // namespace
 
-const KernelSet avx2_kernels = {
-    "avx2", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
+const KernelSet avx2_kernels = kernel_set("avx2");
 
 }  // namespace dura::cpu
 #endif

@@ -20,20 +20,15 @@ inline Vec load_part(const float* p, size_t n) { return _mm512_maskz_loadu_ps(fi
 inline void store_part(float* p, size_t n, Vec v) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 inline Vec broadcast(const float* p) { return _mm512_set1_ps(*p); }
-inline Vec broadcast_value(float x) { return _mm512_set1_ps(x); }
-inline Vec zero() { return _mm512_setzero_ps(); }
+inline Vec broadcast(float x) { return _mm512_set1_ps(x); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
-inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
-inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
-inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
 inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 
 #include "engine/cpu/simd_body.h"
 
 }  // namespace
 
-const KernelSet avx512_kernels = {
-    "avx512", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
+const KernelSet avx512_kernels = kernel_set("avx512");
 
 }  // namespace dura::cpu
 #endif

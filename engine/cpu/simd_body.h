@@ -1,14 +1,16 @@
-// The kernels of one set, written once over a vector type. Each simd_*.cpp defines, in an unnamed namespace,
+// The kernels of one set, written once over a vector type with the operators +, - and *. Each simd_*.cpp defines, in an unnamed namespace,
 //   Vec, lanes, mr, load, store, load_part, store_part (the first n lanes; the others read as 0), broadcast (of what a pointer points to),
-//   broadcast_value, zero, prefetch, fma (a*b+c), add, sub, mul, max, and the macro DURA_TILE_ROWS (= mr),
+//   prefetch, fma (a*b+c), max, and the macro DURA_TILE_ROWS (= mr),
 // and then includes this file there. Everything here has internal linkage: nothing may be shared between objects of different instruction
 // sets. No include guard, no include: it is a part of the file that includes it.
+
+#define DURA_INLINE inline __attribute__((always_inline))
 
 constexpr size_t nr = 2 * lanes;
 
 // The sums of one register tile: Rows x 2 vectors. `a` is read by broadcast, so that it needs no packing when its rows are contiguous.
 template <int Rows>
-inline __attribute__((always_inline)) void multiply(const BlockProduct& p, const float* a, const float* b, Vec (&sum)[Rows][2]) {
+DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b, Vec (&sum)[Rows][2]) {
   // Groups of four rows share a pointer and the offsets 1, 2 and 3 rows: 12 separate pointers would not fit the integer registers.
   const float* group[(Rows + 3) / 4];
 #pragma GCC unroll 4
@@ -28,21 +30,32 @@ inline __attribute__((always_inline)) void multiply(const BlockProduct& p, const
   }
 }
 
-inline __attribute__((always_inline)) Vec finish(const BlockProduct& p, Vec v, ptrdiff_t row, size_t j, size_t n) {
-  if (p.scale) v = mul(v, n == lanes ? load(p.scale + j) : load_part(p.scale + j, n));
-  if (p.bias) v = add(v, n == lanes ? load(p.bias + j) : load_part(p.bias + j, n));
-  if (p.residual) v = add(v, n == lanes ? load(p.residual + row + j) : load_part(p.residual + row + j, n));
-  if (p.accumulate) v = add(v, n == lanes ? load(p.c + row + j) : load_part(p.c + row + j, n));
-  return p.relu ? max(zero(), v) : v;  // in this order a NaN stays a NaN
+// The first n lanes, n <= lanes.
+DURA_INLINE Vec load(const float* p, size_t n) { return n == lanes ? load(p) : load_part(p, n); }
+DURA_INLINE void store(float* p, size_t n, Vec v) {
+  if (n == lanes)
+    store(p, v);
+  else
+    store_part(p, n, v);
+}
+
+// Writes the sums of n columns from column j on; `at`: where they lie in the output.
+DURA_INLINE void finish(const EpiloguePointers& e, Vec v, float* output, ptrdiff_t at, size_t j, size_t n) {
+  if (e.scale) v = v * load(e.scale + j, n);
+  if (e.bias) v = v + load(e.bias + j, n);
+  if (e.residual) v = v + load(e.residual + at, n);
+  if (e.accumulate) v = v + load(output + at, n);
+  store(output + at, n, e.relu ? max(Vec{}, v) : v);  // in this order a NaN stays a NaN
 }
 
 template <int Rows>
 void tile(const BlockProduct& p, const float* a, const float* b, float* partial, size_t i, size_t j) {
+  const EpiloguePointers& e = p.epilogue;
   Vec sum[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    sum[r][0] = p.first ? zero() : load(partial + r * nr);
-    sum[r][1] = p.first ? zero() : load(partial + r * nr + lanes);
+    sum[r][0] = p.first ? Vec{} : load(partial + r * nr);
+    sum[r][1] = p.first ? Vec{} : load(partial + r * nr + lanes);
   }
   if (p.last) {
     // The output is written (and the residual read) when the sums are done: ask for the lines now, so that they come while the sums are
@@ -51,7 +64,7 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
     for (int r = 0; r < Rows; ++r) {
       const ptrdiff_t at = p.c_rows[i + r] + static_cast<ptrdiff_t>(j);
       prefetch(p.c + at), prefetch(p.c + at + lanes);
-      if (p.residual) prefetch(p.residual + at), prefetch(p.residual + at + lanes);
+      if (e.residual) prefetch(e.residual + at), prefetch(e.residual + at + lanes);
     }
   }
   multiply<Rows>(p, a, b, sum);
@@ -62,23 +75,24 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
   }
   const ptrdiff_t* rows = p.c_rows + i;
   const size_t width = p.cols - j;
-  const bool plain = !(p.accumulate || p.scale || p.bias || p.residual || p.relu);
+  const bool plain = !(e.accumulate || e.scale || e.bias || e.residual || e.relu);
+  const auto finish_rows = [&](size_t n0, size_t n1) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const ptrdiff_t at = rows[r] + static_cast<ptrdiff_t>(j);
+      finish(e, sum[r][0], p.c, at, j, n0);
+      if (n1) finish(e, sum[r][1], p.c, at + static_cast<ptrdiff_t>(lanes), j + lanes, n1);
+    }
+  };
   if (width >= nr && plain) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) store(p.c + rows[r] + j, sum[r][0]), store(p.c + rows[r] + j + lanes, sum[r][1]);
   } else if (width >= nr) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      store(p.c + rows[r] + j, finish(p, sum[r][0], rows[r], j, lanes));
-      store(p.c + rows[r] + j + lanes, finish(p, sum[r][1], rows[r], j + lanes, lanes));
-    }
+    finish_rows(lanes, lanes);
+  } else if (width > lanes) {
+    finish_rows(lanes, width - lanes);
   } else {
-    const size_t n0 = width < lanes ? width : lanes, n1 = width - n0;
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      store_part(p.c + rows[r] + j, n0, finish(p, sum[r][0], rows[r], j, n0));
-      if (n1) store_part(p.c + rows[r] + j + lanes, n1, finish(p, sum[r][1], rows[r], j + lanes, n1));
-    }
+    finish_rows(width, 0);
   }
 }
 
@@ -106,222 +120,124 @@ void block_product(const BlockProduct* product) {
 
 // ---- Winograd F(4x4, 3x3): one-dimensional transforms, applied to columns and then to rows ----
 
-// B^T d
-inline __attribute__((always_inline)) void input_transform(const Vec (&d)[6], Vec (&t)[6]) {
-  const Vec two = broadcast_value(2.0f), four = broadcast_value(4.0f), five = broadcast_value(5.0f);
-  const Vec even = sub(d[4], mul(four, d[2])), odd = sub(d[3], mul(four, d[1]));
-  const Vec even2 = sub(d[4], d[2]), odd2 = mul(two, sub(d[3], d[1]));
-  t[0] = add(sub(mul(four, d[0]), mul(five, d[2])), d[4]);
-  t[1] = add(even, odd);
-  t[2] = sub(even, odd);
-  t[3] = add(even2, odd2);
-  t[4] = sub(even2, odd2);
-  t[5] = add(sub(mul(four, d[1]), mul(five, d[3])), d[5]);
+// B^T d. What is fused with the multiplication by 5, the only one that rounds, is spelt out: every compiler gives the same bits.
+DURA_INLINE void input_transform(const Vec (&d)[6], Vec (&t)[6]) {
+  const Vec four = broadcast(4.0f), minus_five = broadcast(-5.0f);
+  const Vec even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
+  const Vec even2 = d[4] - d[2], odd2 = 2.0f * (d[3] - d[1]);
+  t[0] = fma(minus_five, d[2], 4.0f * d[0]) + d[4];
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = even2 + odd2;
+  t[4] = even2 - odd2;
+  t[5] = fma(four, d[1], minus_five * d[3]) + d[5];
 }
 
 // A^T m
-inline __attribute__((always_inline)) void output_transform(const Vec (&m)[6], Vec (&y)[4]) {
-  const Vec two = broadcast_value(2.0f), four = broadcast_value(4.0f), eight = broadcast_value(8.0f);
-  const Vec sum1 = add(m[1], m[2]), difference1 = sub(m[1], m[2]), sum2 = add(m[3], m[4]), difference2 = sub(m[3], m[4]);
-  y[0] = add(add(m[0], sum1), sum2);
+DURA_INLINE void output_transform(const Vec (&m)[6], Vec (&y)[4]) {
+  const Vec two = broadcast(2.0f), four = broadcast(4.0f), eight = broadcast(8.0f);
+  const Vec sum1 = m[1] + m[2], difference1 = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+  y[0] = m[0] + sum1 + sum2;
   y[1] = fma(two, difference2, difference1);
   y[2] = fma(four, sum2, sum1);
-  y[3] = add(fma(eight, difference2, difference1), m[5]);
+  y[3] = fma(eight, difference2, difference1) + m[5];
 }
 
 // G g
-inline __attribute__((always_inline)) void filter_transform(const Vec (&g)[3], Vec (&u)[6]) {
-  const Vec quarter = broadcast_value(1.0f / 4), sixth = broadcast_value(-1.0f / 6), part24 = broadcast_value(1.0f / 24),
-            part12 = broadcast_value(1.0f / 12), part6 = broadcast_value(1.0f / 6);
-  const Vec outer = mul(sixth, add(g[0], g[2])), inner = mul(sixth, g[1]);
-  const Vec outer2 = fma(part24, g[0], mul(part6, g[2])), inner2 = mul(part12, g[1]);
-  u[0] = mul(quarter, g[0]);
-  u[1] = add(outer, inner);
-  u[2] = sub(outer, inner);
-  u[3] = add(outer2, inner2);
-  u[4] = sub(outer2, inner2);
+DURA_INLINE void filter_transform(const Vec (&g)[3], Vec (&u)[6]) {
+  const Vec sixth = broadcast(-1.0f / 6), part24 = broadcast(1.0f / 24), part12 = broadcast(1.0f / 12), part6 = broadcast(1.0f / 6);
+  const Vec outer = sixth * (g[0] + g[2]), inner = sixth * g[1];
+  const Vec outer2 = fma(part24, g[0], part6 * g[2]), inner2 = part12 * g[1];
+  u[0] = 0.25f * g[0];
+  u[1] = outer + inner;
+  u[2] = outer - inner;
+  u[3] = outer2 + inner2;
+  u[4] = outer2 - inner2;
   u[5] = g[2];
 }
 
 // A y
-inline __attribute__((always_inline)) void output_gradient_transform(const Vec (&y)[4], Vec (&t)[6]) {
-  const Vec two = broadcast_value(2.0f), four = broadcast_value(4.0f), eight = broadcast_value(8.0f);
-  const Vec even = add(y[0], y[2]), odd = add(y[1], y[3]);
-  const Vec even2 = fma(four, y[2], y[0]), odd2 = fma(eight, y[3], mul(two, y[1]));
+DURA_INLINE void output_gradient_transform(const Vec (&y)[4], Vec (&t)[6]) {
+  const Vec four = broadcast(4.0f), eight = broadcast(8.0f);
+  const Vec even = y[0] + y[2], odd = y[1] + y[3];
+  const Vec even2 = fma(four, y[2], y[0]), odd2 = fma(eight, y[3], 2.0f * y[1]);
   t[0] = y[0];
-  t[1] = add(even, odd);
-  t[2] = sub(even, odd);
-  t[3] = add(even2, odd2);
-  t[4] = sub(even2, odd2);
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = even2 + odd2;
+  t[4] = even2 - odd2;
   t[5] = y[3];
 }
 
 // G^T m
-inline __attribute__((always_inline)) void filter_gradient_transform(const Vec (&m)[6], Vec (&g)[3]) {
-  const Vec quarter = broadcast_value(1.0f / 4), sixth = broadcast_value(1.0f / 6), part24 = broadcast_value(1.0f / 24),
-            part12 = broadcast_value(1.0f / 12);
-  const Vec sum1 = mul(sixth, add(m[1], m[2])), sum2 = add(m[3], m[4]);
-  g[0] = fma(part24, sum2, sub(mul(quarter, m[0]), sum1));
-  g[1] = fma(part12, sub(m[3], m[4]), mul(sixth, sub(m[2], m[1])));
-  g[2] = add(fma(sixth, sum2, m[5]), sub(zero(), sum1));
+DURA_INLINE void filter_gradient_transform(const Vec (&m)[6], Vec (&g)[3]) {
+  const Vec quarter = broadcast(1.0f / 4), sixth = broadcast(1.0f / 6), part24 = broadcast(1.0f / 24), part12 = broadcast(1.0f / 12);
+  const Vec sum1 = sixth * (m[1] + m[2]), sum2 = m[3] + m[4];
+  g[0] = fma(part24, sum2, quarter * m[0] - sum1);
+  g[1] = fma(part12, m[3] - m[4], sixth * (m[2] - m[1]));
+  g[2] = fma(sixth, sum2, m[5]) + (Vec{} - sum1);
 }
 
-void winograd_input(const WinogradInput* input) {
-  const WinogradInput p = *input;
-  for (size_t c = 0; c < p.channels; c += lanes) {
-    const size_t n = p.channels - c < lanes ? p.channels - c : lanes;
-    Vec half[6][6];  // [row][column of the patch], rows transformed
-    for (int column = 0; column < 6; ++column) {
-      Vec d[6], t[6];
+// Transforms patches of In x In values to Out x Out, for `lanes` neighbouring channels at a time: read(i, c, n) gives value i of channels
+// [c, c+n), write(i, c, n, v) takes it.
+template <int In, int Out, void (&transform)(const Vec (&)[In], Vec (&)[Out]), class Read, class Write>
+DURA_INLINE void transform_patches(size_t channels, const Read& read, const Write& write) {
+  for (size_t c = 0; c < channels; c += lanes) {
+    const size_t n = channels - c < lanes ? channels - c : lanes;
+    Vec half[Out][In];  // [row][column of the patch], rows transformed
+    for (int column = 0; column < In; ++column) {
+      Vec from[In], to[Out];
 #pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) d[r] = n == lanes ? load(p.pixels[6 * r + column] + c) : load_part(p.pixels[6 * r + column] + c, n);
-      input_transform(d, t);
+      for (int r = 0; r < In; ++r) from[r] = read(In * r + column, c, n);
+      transform(from, to);
 #pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) half[r][column] = t[r];
+      for (int r = 0; r < Out; ++r) half[r][column] = to[r];
     }
-    float* v = p.v + c;
-    for (int r = 0; r < 6; ++r) {
-      Vec t[6];
-      input_transform(half[r], t);
+    for (int r = 0; r < Out; ++r) {
+      Vec to[Out];
+      transform(half[r], to);
 #pragma GCC unroll 6
-      for (int column = 0; column < 6; ++column, v += p.v_step) {
-        if (n == lanes) {
-          store(v, t[column]);
-        } else {
-          store_part(v, n, t[column]);
-        }
-      }
+      for (int column = 0; column < Out; ++column) write(Out * r + column, c, n, to[column]);
     }
   }
+}
+
+template <int In, void (&transform)(const Vec (&)[In], Vec (&)[6])>
+void winograd_patch(const WinogradPatch* patch) {
+  const WinogradPatch p = *patch;
+  transform_patches<In, 6, transform>(
+      p.channels, [&](int i, size_t c, size_t n) __attribute__((always_inline)) { return load(p.pixels[i] + c, n); },
+      [&](int f, size_t c, size_t n, Vec v) __attribute__((always_inline)) { store(p.v + f * p.v_step + c, n, v); });
 }
 
 void winograd_output(const WinogradOutput* output) {
   const WinogradOutput p = *output;
-  for (size_t k = 0; k < p.channels; k += lanes) {
-    const size_t n = p.channels - k < lanes ? p.channels - k : lanes;
-    const auto at = [&](const float* x) __attribute__((always_inline)) { return n == lanes ? load(x) : load_part(x, n); };
-    Vec half[4][6];
-    for (int column = 0; column < 6; ++column) {
-      Vec m[6], y[4];
-#pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) m[r] = at(p.m + (6 * r + column) * p.m_step + static_cast<ptrdiff_t>(k));
-      output_transform(m, y);
-#pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) half[r][column] = y[r];
-    }
-    const Vec scale = p.scale ? at(p.scale + k) : zero(), bias = p.bias ? at(p.bias + k) : zero();
-    for (int r = 0; r < 4; ++r) {
-      Vec y[4];
-      output_transform(half[r], y);
-#pragma GCC unroll 4
-      for (int column = 0; column < 4; ++column) {
-        const ptrdiff_t offset = p.offsets[4 * r + column];
-        if (offset < 0) continue;
-        float* target = p.y + offset + k;
-        Vec v = p.scale ? mul(y[column], scale) : y[column];
-        if (p.bias) v = add(v, bias);
-        if (p.residual) v = add(v, at(p.residual + offset + k));
-        if (p.accumulate) v = add(v, at(target));
-        if (p.relu) v = max(zero(), v);
-        if (n == lanes) {
-          store(target, v);
-        } else {
-          store_part(target, n, v);
-        }
-      }
-    }
-  }
+  transform_patches<6, 4, output_transform>(
+      p.channels, [&](int f, size_t k, size_t n) __attribute__((always_inline)) { return load(p.m + f * p.m_step + k, n); },
+      [&](int i, size_t k, size_t n, Vec v) __attribute__((always_inline)) {
+        if (p.offsets[i] >= 0) finish(p.epilogue, v, p.y, p.offsets[i] + static_cast<ptrdiff_t>(k), k, n);
+      });
 }
 
+template <int In, int Out, void (&transform)(const Vec (&)[In], Vec (&)[Out])>
 void winograd_filter(const WinogradFilter* filter) {
   const WinogradFilter p = *filter;
-  for (size_t i = 0; i < p.count; i += lanes) {
-    const size_t n = p.count - i < lanes ? p.count - i : lanes;
-    Vec half[6][3];
-    for (int s = 0; s < 3; ++s) {
-      Vec g[3], u[6];
-#pragma GCC unroll 3
-      for (int r = 0; r < 3; ++r) {
-        const float* tap = p.taps + (3 * r + s) * p.taps_step + static_cast<ptrdiff_t>(i);
-        g[r] = n == lanes ? load(tap) : load_part(tap, n);
-      }
-      filter_transform(g, u);
-#pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) half[r][s] = u[r];
-    }
-    float* target = p.u + i;
-    for (int r = 0; r < 6; ++r) {
-      Vec u[6];
-      filter_transform(half[r], u);
-#pragma GCC unroll 6
-      for (int s = 0; s < 6; ++s, target += p.u_step) {
-        if (n == lanes) {
-          store(target, u[s]);
-        } else {
-          store_part(target, n, u[s]);
-        }
-      }
-    }
-  }
+  transform_patches<In, Out, transform>(
+      p.channels, [&](int i, size_t c, size_t n) __attribute__((always_inline)) { return load(p.from + i * p.from_step + c, n); },
+      [&](int i, size_t c, size_t n, Vec v) __attribute__((always_inline)) {
+        float* const to = p.to + i * p.to_step + c;
+        store(to, n, p.accumulate ? v + load(to, n) : v);
+      });
 }
 
-void winograd_output_gradient(const WinogradOutputGradient* gradient) {
-  const WinogradOutputGradient p = *gradient;
-  for (size_t k = 0; k < p.channels; k += lanes) {
-    const size_t n = p.channels - k < lanes ? p.channels - k : lanes;
-    Vec half[6][4];
-    for (int column = 0; column < 4; ++column) {
-      Vec y[4], t[6];
-#pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) y[r] = n == lanes ? load(p.pixels[4 * r + column] + k) : load_part(p.pixels[4 * r + column] + k, n);
-      output_gradient_transform(y, t);
-#pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) half[r][column] = t[r];
-    }
-    float* v = p.v + k;
-    for (int r = 0; r < 6; ++r) {
-      Vec t[6];
-      output_gradient_transform(half[r], t);
-#pragma GCC unroll 6
-      for (int column = 0; column < 6; ++column, v += p.v_step) {
-        if (n == lanes) {
-          store(v, t[column]);
-        } else {
-          store_part(v, n, t[column]);
-        }
-      }
-    }
-  }
-}
-
-void winograd_filter_gradient(const WinogradFilterGradient* gradient) {
-  const WinogradFilterGradient p = *gradient;
-  for (size_t c = 0; c < p.channels; c += lanes) {
-    const size_t n = p.channels - c < lanes ? p.channels - c : lanes;
-    Vec half[3][6];
-    for (int column = 0; column < 6; ++column) {
-      Vec m[6], g[3];
-#pragma GCC unroll 6
-      for (int r = 0; r < 6; ++r) {
-        const float* source = p.m + (6 * r + column) * p.m_step + static_cast<ptrdiff_t>(c);
-        m[r] = n == lanes ? load(source) : load_part(source, n);
-      }
-      filter_gradient_transform(m, g);
-#pragma GCC unroll 3
-      for (int r = 0; r < 3; ++r) half[r][column] = g[r];
-    }
-    float* tap = p.taps + c;
-    for (int r = 0; r < 3; ++r) {
-      Vec g[3];
-      filter_gradient_transform(half[r], g);
-#pragma GCC unroll 3
-      for (int s = 0; s < 3; ++s, tap += p.taps_step) {
-        if (n == lanes) {
-          store(tap, p.accumulate ? add(g[s], load(tap)) : g[s]);
-        } else {
-          store_part(tap, n, p.accumulate ? add(g[s], load_part(tap, n)) : g[s]);
-        }
-      }
-    }
-  }
+constexpr KernelSet kernel_set(const char* name) {
+  return {.name = name,
+          .mr = mr,
+          .nr = nr,
+          .block_product = block_product,
+          .winograd_input = winograd_patch<6, input_transform>,
+          .winograd_output = winograd_output,
+          .winograd_filter = winograd_filter<3, 6, filter_transform>,
+          .winograd_output_gradient = winograd_patch<4, output_gradient_transform>,
+          .winograd_filter_gradient = winograd_filter<6, 3, filter_gradient_transform>};
 }

@@ -20,21 +20,16 @@ inline Vec load_part(const float* p, size_t n) {
 inline void store_part(float* p, size_t n, Vec v) {
   for (size_t i = 0; i < n; ++i) p[i] = v[i];
 }
-inline Vec broadcast_value(float x) { return Vec{x, x, x, x}; }
+inline Vec broadcast(float x) { return Vec{x, x, x, x}; }
 inline void prefetch(const float* p) { __builtin_prefetch(p); }
-inline Vec broadcast(const float* p) { return broadcast_value(*p); }
-inline Vec zero() { return broadcast_value(0.0f); }
+inline Vec broadcast(const float* p) { return broadcast(*p); }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
-inline Vec add(Vec a, Vec b) { return a + b; }
-inline Vec sub(Vec a, Vec b) { return a - b; }
-inline Vec mul(Vec a, Vec b) { return a * b; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
 #include "engine/cpu/simd_body.h"
 
 }  // namespace
 
-const KernelSet generic_kernels = {
-    "generic", mr, nr, block_product, winograd_input, winograd_output, winograd_filter, winograd_output_gradient, winograd_filter_gradient};
+const KernelSet generic_kernels = kernel_set("generic");
 
 }  // namespace dura::cpu

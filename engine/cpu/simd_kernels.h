@@ -6,6 +6,13 @@
 
 namespace dura::cpu {
 
+// What happens to a sum on its way out, relu(sum * scale[j] + bias[j] + residual + (accumulate ? what is there : 0)), where j is its column
+// or channel and the residual lies as the output does. Null pointers are left out.
+struct EpiloguePointers {
+  const float *scale, *bias, *residual;
+  int relu, accumulate;
+};
+
 // One block of a product, C = A B, with A (rows, depth), B (depth, cols) and what follows it: where the sums continue or end.
 // Elements are floats; all strides are in elements. Row tiles have `mr` rows, column panels `nr` columns of the kernel set.
 struct BlockProduct {
@@ -16,19 +23,15 @@ struct BlockProduct {
   ptrdiff_t b_panel, b_depth;
   float* partial;   // sums of a depth that is cut into several blocks: ceil(rows/mr) * mr * ceil(cols/nr) * nr floats, in tile order
   int first, last;  // is this the first, the last block of the depth? `partial` is not read for the first and not written for the last
-  // What the last block does: c = relu((sum) * scale[j] + bias[j] + residual + (accumulate ? c : 0)); null pointers are left out.
-  float* c;               // element (i, j) at c[c_rows[i] + j]
-  const float* residual;  // likewise
+  float* c;         // element (i, j) at c[c_rows[i] + j]
   const ptrdiff_t* c_rows;
-  const float* scale;
-  const float* bias;
-  int accumulate, relu;
+  EpiloguePointers epilogue;  // of the last block
 };
 
 // The transforms of Winograd's F(4x4, 3x3), on `channels` neighbouring channels at once (Lavin and Gray, "Fast algorithms for convolutional
 // neural networks", 2016, section 4). Frequencies are numbered 0..35, row by row.
-struct WinogradInput {
-  const float* const* pixels;  // 36 pixels of `channels` floats, the 6x6 input patch; a pixel outside of the image points to zeros
+struct WinogradPatch {
+  const float* const* pixels;  // of `channels` floats each, row by row; a pixel outside of the image points to zeros
   size_t channels;
   float* v;  // frequency f, channel c at v[f * v_step + c]
   ptrdiff_t v_step;
@@ -37,34 +40,16 @@ struct WinogradOutput {
   const float* m;  // frequency f, channel k at m[f * m_step + k]
   ptrdiff_t m_step;
   size_t channels;
-  float* y;               // the 4x4 output patch: pixel i at y + offsets[i]; a negative offset is outside of the image
-  const float* residual;  // same offsets
+  float* y;  // the 4x4 output patch: pixel i at y + offsets[i]; a negative offset is outside of the image
   const ptrdiff_t* offsets;
-  const float* scale;
-  const float* bias;
-  int accumulate, relu;  // as in BlockProduct
+  EpiloguePointers epilogue;
 };
 struct WinogradFilter {
-  const float* taps;  // tap t = 3 r + s, element i at taps[t * taps_step + i]
-  ptrdiff_t taps_step;
-  size_t count;
-  float* u;  // frequency f, element i at u[f * u_step + i]
-  ptrdiff_t u_step;
-};
-
-// The filter gradient is the adjoint of the same form: dg = G^T [(A dy A^T) x (B^T d B)] G, the products summed over all tiles.
-struct WinogradOutputGradient {
-  const float* const* pixels;  // 16 pixels of `channels` floats, the 4x4 patch of dy; a pixel outside of the image points to zeros
+  const float* from;  // number i, element c at from[i * from_step + c]: taps (3 r + s) of a filter, or frequencies of its gradient
+  ptrdiff_t from_step;
   size_t channels;
-  float* v;  // frequency f, channel k at v[f * v_step + k]
-  ptrdiff_t v_step;
-};
-struct WinogradFilterGradient {
-  const float* m;  // frequency f, channel c at m[f * m_step + c]
-  ptrdiff_t m_step;
-  size_t channels;
-  float* taps;  // tap t = 3 r + s, channel c at taps[t * taps_step + c]
-  ptrdiff_t taps_step;
+  float* to;  // likewise: frequencies of a filter, or taps of its gradient
+  ptrdiff_t to_step;
   int accumulate;
 };
 
@@ -72,11 +57,12 @@ struct KernelSet {
   const char* name;
   size_t mr, nr;  // the register tile
   void (*block_product)(const BlockProduct*);
-  void (*winograd_input)(const WinogradInput*);
+  void (*winograd_input)(const WinogradPatch*);  // from 6x6 pixels
   void (*winograd_output)(const WinogradOutput*);
   void (*winograd_filter)(const WinogradFilter*);
-  void (*winograd_output_gradient)(const WinogradOutputGradient*);
-  void (*winograd_filter_gradient)(const WinogradFilterGradient*);
+  // The filter gradient is the adjoint: dg = G^T [(A dy A^T) x (B^T d B)] G, the products summed over all tiles.
+  void (*winograd_output_gradient)(const WinogradPatch*);  // from 4x4 pixels of dy
+  void (*winograd_filter_gradient)(const WinogradFilter*);
 };
 
 extern const KernelSet generic_kernels;

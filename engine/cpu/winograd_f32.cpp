@@ -79,23 +79,27 @@ void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transpo
           }
         }
       }
-      WinogradFilter args = {};
-      args.taps = taps, args.taps_step = piece * nr, args.count = static_cast<size_t>(count * nr);
-      args.u = u + (panel * depth + d0) * nr, args.u_step = panels * depth * nr;
-      set.winograd_filter(&args);
+      const WinogradFilter panel_taps = {.from = taps,
+                                         .from_step = piece * nr,
+                                         .channels = static_cast<size_t>(count * nr),
+                                         .to = u + (panel * depth + d0) * nr,
+                                         .to_step = panels * depth * nr,
+                                         .accumulate = 0};
+      set.winograd_filter(&panel_taps);
     }
   });
 }
 
 int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid) { return cut_tiles(set, grid).scratch; }
 
-void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* input, const float* u, const OutputRule& rule, float* scratch,
-                  int64_t scratch_step, float* output) {
+void run_winograd(const GridPass& pass) {
+  const KernelSet& set = pass.set;
+  const GatherGrid& grid = pass.grid;
   const TileCut cut = cut_tiles(set, grid);
   const WinogradTiles tiles(grid);
   const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, u_step = ceil_div(grid.out_c, nr) * nr * depth;
   parallel_for(cut.tasks, [&](int64_t task) {
-    float* const v = scratch + worker_index() * scratch_step;
+    float* const v = pass.scratch + worker_index() * pass.scratch_step;
     float* const m = v + cut.m_offset;
     float* const zeros = v + cut.zeros_offset;
     std::fill(zeros, zeros + depth, 0.0f);
@@ -103,11 +107,10 @@ void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* inp
 
     for (int64_t t = first; t < last; ++t) {
       const float* pixels[frequencies];
-      tiles.input_pixels(t, input, zeros, pixels);
-      WinogradInput args = {};
-      args.pixels = pixels, args.channels = static_cast<size_t>(depth);
-      args.v = v + (t - first) * cut.v_row, args.v_step = cut.v_step;
-      set.winograd_input(&args);
+      tiles.input_pixels(t, pass.input, zeros, pixels);
+      const WinogradPatch patch = {
+          .pixels = pixels, .channels = static_cast<size_t>(depth), .v = v + (t - first) * cut.v_row, .v_step = cut.v_step};
+      set.winograd_input(&patch);
     }
 
     ptrdiff_t rows[96];
@@ -121,7 +124,7 @@ void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* inp
     block.c_rows = rows;
     for (int64_t f = 0; f < frequencies; ++f) {
       block.a = v + f * cut.v_step;
-      block.b = u + f * u_step;
+      block.b = pass.filter + f * u_step;
       block.c = m + f * cut.m_step;
       set.block_product(&block);
     }
@@ -129,11 +132,13 @@ void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* inp
     for (int64_t t = first; t < last; ++t) {
       ptrdiff_t offsets[winograd_outputs * winograd_outputs];
       tiles.output_offsets(t, offsets);
-      WinogradOutput args = {};
-      args.m = m + (t - first) * cut.m_row, args.m_step = cut.m_step, args.channels = static_cast<size_t>(grid.out_c);
-      args.y = output, args.residual = rule.residual, args.offsets = offsets;
-      args.scale = rule.scale, args.bias = rule.bias, args.accumulate = rule.accumulate, args.relu = rule.relu;
-      set.winograd_output(&args);
+      const WinogradOutput out = {.m = m + (t - first) * cut.m_row,
+                                  .m_step = cut.m_step,
+                                  .channels = static_cast<size_t>(grid.out_c),
+                                  .y = pass.output,
+                                  .offsets = offsets,
+                                  .epilogue = pass.epilogue};
+      set.winograd_output(&out);
     }
   });
 }

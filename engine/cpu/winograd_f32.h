@@ -1,12 +1,13 @@
-// Winograd's F(4x4, 3x3) for 3x3 convolutions with stride 1 (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016): 36
-// multiplications for 16 outputs instead of 144. A data gradient with stride 1 is the same thing with the filter turned around. Measured
-// against double at ResNet-50's layers, its normalised mean squared error is 2e-12 to 1.2e-11, where the direct form has 1e-13 to 1.3e-12.
+// Winograd's algorithm F(4x4, 3x3) for 3x3 convolutions with stride 1 (Lavin and Gray, "Fast algorithms for convolutional neural networks",
+// 2016): 36 multiplications for 16 outputs instead of 144. A data gradient with stride 1 is the same thing with the filter turned around.
+// Measured against double at ResNet-50's layers, its normalised mean squared error is 2e-12 to 1.2e-11, where the direct product has 1e-13
+// to 1.3e-12.
 #pragma once
 #include "engine/cpu/conv_f32_direct.h"
 
 namespace dura::cpu {
 
-// Is the grid one that Winograd's form can do, and does faster?
+// Is the grid one that Winograd's algorithm can do, and does faster?
 bool winograd_pays(const GatherGrid& grid);
 
 // Floats of the transformed filter: 36 frequencies of packed panels.
@@ -16,8 +17,6 @@ void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transpo
 
 // Floats that each worker needs.
 int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid);
-// Arguments as for run_direct.
-void run_winograd(const KernelSet& set, const GatherGrid& grid, const float* input, const float* u, const OutputRule& rule, float* scratch,
-                  int64_t scratch_step, float* output);
+void run_winograd(const GridPass& pass);
 
 }  // namespace dura::cpu

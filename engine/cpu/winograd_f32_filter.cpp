@@ -70,19 +70,17 @@ void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const
           if (make_v) {
             const float* pixels[frequencies];
             tiles.input_pixels(first + t, x, zeros, pixels);
-            WinogradInput input = {};
-            input.pixels = pixels, input.channels = static_cast<size_t>(g.C);
-            input.v = v + t * cut.v_row, input.v_step = cut.v_step;
-            set.winograd_input(&input);
+            const WinogradPatch patch = {
+                .pixels = pixels, .channels = static_cast<size_t>(g.C), .v = v + t * cut.v_row, .v_step = cut.v_step};
+            set.winograd_input(&patch);
           }
           ptrdiff_t offsets[winograd_outputs * winograd_outputs];
           const float* pixels[winograd_outputs * winograd_outputs];
           tiles.output_offsets(first + t, offsets);
           for (int i = 0; i < winograd_outputs * winograd_outputs; ++i) pixels[i] = offsets[i] < 0 ? zeros : dy + offsets[i] + k0;
-          WinogradOutputGradient gradient = {};
-          gradient.pixels = pixels, gradient.channels = static_cast<size_t>(k1 - k0);
-          gradient.v = d + t * cut.d_row, gradient.v_step = cut.d_step;
-          set.winograd_output_gradient(&gradient);
+          const WinogradPatch patch = {
+              .pixels = pixels, .channels = static_cast<size_t>(k1 - k0), .v = d + t * cut.d_row, .v_step = cut.d_step};
+          set.winograd_output_gradient(&patch);
         }
       });
       // One task is one frequency and up to 144 output channels.
@@ -99,14 +97,17 @@ void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const
         block.first = block.last = 1;
         block.c = m + f * cut.m_step, block.c_rows = rows;
         block.partial = block.c;  // not touched: the depth is in one piece
-        block.accumulate = first > 0;
+        block.epilogue.accumulate = first > 0;
         set.block_product(&block);
       });
     }
     parallel_for(k1 - k0, [&](int64_t k) {
-      WinogradFilterGradient gradient = {};
-      gradient.m = m + k * g.C, gradient.m_step = cut.m_step, gradient.channels = static_cast<size_t>(g.C);
-      gradient.taps = dw + (k0 + k) * 9 * g.C, gradient.taps_step = g.C, gradient.accumulate = accumulate;
+      const WinogradFilter gradient = {.from = m + k * g.C,
+                                       .from_step = cut.m_step,
+                                       .channels = static_cast<size_t>(g.C),
+                                       .to = dw + (k0 + k) * 9 * g.C,
+                                       .to_step = g.C,
+                                       .accumulate = accumulate};
       set.winograd_filter_gradient(&gradient);
     });
   }

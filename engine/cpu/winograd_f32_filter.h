@@ -1,4 +1,4 @@
-// The filter gradient of a 3x3 convolution with stride 1 in Winograd's form: the adjoint of the forward pass (winograd_f32.h), 36
+// The filter gradient of a 3x3 convolution with stride 1 by Winograd's algorithm: the adjoint of the forward pass (winograd_f32.h), 36
 // multiplications for each tile, input and output channel instead of 144. It pays where winograd_pays() says so of the forward grid.
 #pragma once
 #include "engine/core/backend.h"

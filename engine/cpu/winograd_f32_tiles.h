@@ -1,4 +1,4 @@
-// The 4x4 output tiles of a 3x3 convolution with stride 1, as Winograd's form cuts them.
+// The 4x4 output tiles of a 3x3 convolution with stride 1, as Winograd's algorithm cuts them.
 #pragma once
 #include "engine/cpu/conv_f32_gather.h"
 

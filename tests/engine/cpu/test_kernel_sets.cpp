@@ -108,13 +108,14 @@ TEST_CASE("Files compiled for wider instruction sets include nothing that others
   }
 }
 
-TEST_CASE("gemm_f32 agrees with double in all forms, with bias and accumulation", "[cpu]") {
+TEST_CASE("gemm_f32 agrees with double with either factor transposed, with bias and accumulation", "[cpu]") {
   using conv_cases::random_tensor;
   const std::string before = cpu::kernels().name;
   for (const std::string& set : cpu::available_kernel_sets()) {
     cpu::use_kernel_set(set);
-    for (const auto& [m, n, depth] :
+    for (const auto& size :
          std::vector<std::array<int64_t, 3>>{{1, 1, 1}, {16, 2, 2048}, {50, 37, 5}, {7, 100, 300}, {3, 5, 0}, {97, 64, 256}}) {
+      const int64_t m = size[0], n = size[1], depth = size[2];
       const Tensor a = random_tensor({m, depth}, 1), b = random_tensor({depth, n}, 2), bias = random_tensor({n}, 3),
                    start = random_tensor({m, n}, 4);
       Tensor at = random_tensor({depth, m}, 1), bt = random_tensor({n, depth}, 2);
@@ -132,16 +133,24 @@ TEST_CASE("gemm_f32 agrees with double in all forms, with bias and accumulation"
             for (int64_t d = 0; d < depth; ++d) sum += static_cast<double>(a.data<float>()[i * depth + d]) * b.data<float>()[d * n + j];
             expected[static_cast<size_t>(i * n + j)] = sum;
           }
-        const auto check = [&](cpu::GemmForm form, const Tensor& left, const Tensor& right) {
+        const auto check = [&](const Tensor& left, bool transpose_a, const Tensor& right, bool transpose_b) {
           const Tensor c = Tensor::empty({m, n}, DType::f32, Device::cpu);
           std::copy(start.data<float>(), start.data<float>() + m * n, c.data<float>());
-          cpu::gemm_f32(form, m, n, depth, left.data<float>(), right.data<float>(), with_bias ? bias.data<float>() : nullptr, accumulate,
-                        c.data<float>());
+          cpu::gemm_f32({.m = m,
+                         .n = n,
+                         .depth = depth,
+                         .a = left.data<float>(),
+                         .b = right.data<float>(),
+                         .transpose_a = transpose_a,
+                         .transpose_b = transpose_b,
+                         .bias = with_bias ? bias.data<float>() : nullptr,
+                         .accumulate = accumulate,
+                         .c = c.data<float>()});
           CHECK(conv_cases::difference(c, expected).nmse <= 1e-11);
         };
-        check(cpu::GemmForm::nn, a, b);
-        check(cpu::GemmForm::nt, a, bt);
-        check(cpu::GemmForm::tn, at, b);
+        check(a, false, b, false);
+        check(a, false, bt, true);
+        check(at, true, b, false);
       }
     }
   }
