@@ -96,13 +96,8 @@ void choose_on_validation(SplitEvaluation& s, Classifier& model, const ModelFile
   }
   const ThresholdRule rule = parse_threshold_rule(o.threshold);
   if (rule.kind == ThresholdRule::Kind::argmax) return;
-  std::vector<bool> positive;
-  std::vector<double> score;
-  for (size_t i = 0; i < p.labels.size(); ++i) {
-    positive.push_back(p.labels[i] == s.rare);
-    score.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(s.rare)]);
-  }
-  s.decision = {.argmax = false, .rare = s.rare, .threshold = choose_threshold(rule, ScoreCurve(positive, score))};
+  const OneAgainstRest rare(p.labels, p.probabilities, p.classes, s.rare);
+  s.decision = {.argmax = false, .rare = s.rare, .threshold = choose_threshold(rule, rare.curve())};
   const Confusion c = confusion_of(p.labels, s.decision.classes(p.probabilities, p.classes), p.classes);
   s.validation = {.pictures = c.total(), .precision = c.precision(s.rare), .recall = c.recall(s.rare), .f1 = c.f1(s.rare)};
 }

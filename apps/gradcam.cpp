@@ -78,7 +78,7 @@ int explain_split(Options o, Device device) {
   if (!groups.empty()) {
     const std::string title = "Heat maps (" + o.run.method + " at " + o.run.stage + ", tolerance " + tolerance.text() + ")";
     std::cout << score_text(groups, title) << std::flush;
-    page.add_scores(groups, title);
+    add_scores(page.page(), groups, title);
   }
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
   SanityCheck sanity;

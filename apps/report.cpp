@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
       fail_usage("--run ", run, ": there is no run.json. Name the folder that was dura-train's --out.");
     if (!preparation.empty() && !fs::exists(preparation)) fail_usage("--prepare ", preparation, ": there is no such file");
     const fs::path page = out.empty() ? fs::path(run) / "report.html" : fs::path(out);
-    write_run_report(page, {.run = run, .preparation = preparation});
+    write_run_report(page, run, preparation);
     log_info("wrote ", page.string());
     return 0;
   });

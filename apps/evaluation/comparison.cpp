@@ -1,57 +1,33 @@
 #include "apps/evaluation/comparison.h"
 
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
-#include "apps/program/json_values.h"
-#include "apps/metrics/score_curve.h"
+#include "apps/metrics/class_scores.h"
 #include "engine/base/check.h"
 
 namespace dura {
 namespace {
 
-double ratio(double a, double b) { return b == 0 ? std::numeric_limits<double>::quiet_NaN() : a / b; }
+// Accuracy, then F1 and AUC of each class.
+std::vector<double> compared_scores(const Decided& rows, const std::vector<double>& counts) {
+  const CountedScores scores = counted_scores(rows, counts);
+  std::vector<double> values = {scores.accuracy};
+  for (const CountedScores::Class& c : scores.classes) values.insert(values.end(), {c.f1, c.auc});
+  return values;
+}
 
-// What of a table does not change from one resample to the next.
-struct Answers {
-  explicit Answers(const PredictionTable& table) : rows(table.rows) {
-    for (size_t c = 0; c < table.classes.size(); ++c) positive.push_back(table.positives(c)), score.push_back(table.scores(c));
-  }
+std::vector<bool> right_answers(const Decided& rows) {
+  std::vector<bool> right;
+  for (size_t i = 0; i < rows.labels.size(); ++i) right.push_back(rows.labels[i] == rows.decided[i]);
+  return right;
+}
 
-  // Accuracy, then F1 and AUC of each class, of rows that count `counts` times each.
-  std::vector<double> scores(const std::vector<double>& counts) const {
-    double right = 0, total = 0;
-    for (size_t i = 0; i < rows.size(); ++i) right += rows[i].label == rows[i].predicted ? counts[i] : 0, total += counts[i];
-    std::vector<double> values = {ratio(right, total)};
-    for (size_t c = 0; c < positive.size(); ++c) {
-      double found = 0, called = 0, support = 0;
-      for (size_t i = 0; i < rows.size(); ++i) {
-        const bool is = positive[c][i], named = rows[i].predicted == static_cast<int32_t>(c);
-        found += is && named ? counts[i] : 0;
-        called += named ? counts[i] : 0;
-        support += is ? counts[i] : 0;
-      }
-      values.push_back(ratio(2 * found, called + support));
-      values.push_back(ScoreCurve(positive[c], score[c], counts).roc_auc());
-    }
-    return values;
-  }
+Decided decided(const PredictionTable& t) { return {t.labels, t.decided, t.probabilities, static_cast<int64_t>(t.classes.size())}; }
 
-  std::vector<bool> right() const {
-    std::vector<bool> all;
-    for (const PredictionRow& r : rows) all.push_back(r.label == r.predicted);
-    return all;
-  }
-
-  const std::vector<PredictionRow>& rows;
-  std::vector<std::vector<bool>> positive;
-  std::vector<std::vector<double>> score;
-};
-
-std::string signed_number(double v) { return v >= 0 ? "+" + fixed(v, 3) : fixed(v, 3); }
+std::string signed_number(double v) { return v >= 0 ? "+" + fixed(v) : fixed(v); }
 
 std::string verdict(const ScoreDifference& d) {
   if (!std::isfinite(d.interval.low)) return "no interval";
@@ -64,30 +40,28 @@ std::string p_text(double p) { return p < 0.0001 ? "below 0.0001" : fixed(p, 4);
 }  // namespace
 
 Comparison compare_predictions(const PredictionTable& a, const PredictionTable& b, const BootstrapOptions& options) {
-  const PredictionTable matched = matched_to(a, b);
-  const Answers first(a), second(matched);
-  Comparison c{.a = a.name,
-               .b = b.name,
-               .unit = a.patients > 0 ? "patients" : "groups or pictures",
-               .mcnemar = {},
-               .differences = {},
-               .bootstrap = options};
-  c.pictures = static_cast<int64_t>(a.rows.size());
-  if (a.patients > 0 && a.patients < c.pictures) c.unit = "patients, and groups or pictures where the patient is not known";
-  c.mcnemar = mcnemar(first.right(), second.right());
+  const Decided first = decided(a), second = decided(matched_to(a, b));
+  Comparison c;
+  c.a = a.name, c.b = b.name;
+  c.bootstrap = options;
+  c.pictures = static_cast<int64_t>(a.rows());
+  c.unit = a.patients == 0           ? "groups or pictures"
+           : a.patients < c.pictures ? "patients, and groups or pictures where the patient is not known"
+                                     : "patients";
+  c.mcnemar = mcnemar(right_answers(first), right_answers(second));
 
   std::vector<std::string> names = {"accuracy"};
   for (const std::string& k : a.classes) names.insert(names.end(), {"F1 " + k, "ROC AUC " + k});
-  const Bootstrap bootstrap(a.units(), options);
+  const Bootstrap bootstrap(a.units, options);
   c.units = bootstrap.units();
   const auto differences = [&](const std::vector<double>& counts) {
-    std::vector<double> values = second.scores(counts);
-    const std::vector<double> base = first.scores(counts);
+    std::vector<double> values = compared_scores(second, counts);
+    const std::vector<double> base = compared_scores(first, counts);
     for (size_t s = 0; s < values.size(); ++s) values[s] -= base[s];
     return values;
   };
   const std::vector<Interval> intervals = bootstrap.intervals(names.size(), differences);
-  const std::vector<double> once(a.rows.size(), 1.0), of_a = first.scores(once), of_b = second.scores(once);
+  const std::vector<double> once(a.rows(), 1.0), of_a = compared_scores(first, once), of_b = compared_scores(second, once);
   for (size_t s = 0; s < names.size(); ++s) c.differences.push_back({names[s], of_a[s], of_b[s], of_b[s] - of_a[s], intervals[s]});
   return c;
 }
@@ -106,10 +80,10 @@ std::string comparison_text(const Comparison& c) {
                        m.only_b_right, "; p = ", p_text(m.p_value), " (exact, two-sided).\n",
                        "  It counts every picture as independent. Where patients have several, p is too small: the intervals below are by ",
                        c.unit, ".\n");
-  std::vector<std::vector<std::string>> lines = {{"score", "A", "B", "B - A", "95 % interval", ""}};
+  Table lines = {{"score", "A", "B", "B - A", "95 % interval", ""}};
   for (const ScoreDifference& d : c.differences)
     lines.push_back(
-        {d.score, fixed(d.a, 3), fixed(d.b, 3), signed_number(d.difference),
+        {d.score, fixed(d.a), fixed(d.b), signed_number(d.difference),
          std::isfinite(d.interval.low) ? concat("[", signed_number(d.interval.low), ", ", signed_number(d.interval.high), "]") : "-",
          verdict(d)});
   text += "\nScores:\n" + text_table(lines);
@@ -138,12 +112,8 @@ std::string comparison_json(const Comparison& c) {
                                 {"level", c.bootstrap.level}}},
                               {"scores", nlohmann::ordered_json::array()}};
   for (const ScoreDifference& d : c.differences)
-    j["scores"].push_back({{"name", d.score},
-                           {"a", json_number(d.a)},
-                           {"b", json_number(d.b)},
-                           {"difference", json_number(d.difference)},
-                           {"low", json_number(d.interval.low)},
-                           {"high", json_number(d.interval.high)}});
+    j["scores"].push_back(
+        {{"name", d.score}, {"a", d.a}, {"b", d.b}, {"difference", d.difference}, {"low", d.interval.low}, {"high", d.interval.high}});
   return j.dump(1) + "\n";
 }
 

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <cstdio>
 
 #include "apps/metrics/metrics.h"
 #include "apps/metrics/score_curve.h"
+#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "data/audit/logistic_regression.h"
 
 namespace dura {
@@ -43,7 +44,7 @@ ControlScore score_split(Split split, const ControlData& data, const std::vector
   return {.split = split,
           .slices = confusion.total(),
           .balanced_accuracy = confusion.balanced_accuracy(),
-          .auc = roc_auc(positive, odds_of_rare),
+          .auc = ScoreCurve(positive, odds_of_rare).roc_auc(),
           .f1 = confusion.f1(rare)};
 }
 
@@ -85,19 +86,13 @@ std::array<ControlData, 3> control_data(const DataSurvey& survey, const Manifest
 
 std::string control_text(const ControlReport& report) {
   std::string text = concat("control: logistic regression on ", picture_statistic_names.size(), " simple statistics of the picture\n");
-  char line[160];
-  for (const ControlScore& s : report.scores) {
-    std::snprintf(line, sizeof line, "  %-5s %6lld slices   balanced accuracy %.3f   AUC %.3f   F1 of ", split_name(s.split),
-                  static_cast<long long>(s.slices), s.balanced_accuracy, s.auc);
-    text += line + report.rare_class;
-    std::snprintf(line, sizeof line, " %.3f\n", s.f1);
-    text += line;
-  }
+  Table table = {{"split", "slices", "balanced accuracy", "AUC", "F1 of " + report.rare_class}};
+  for (const ControlScore& s : report.scores)
+    table.push_back({split_name(s.split), std::to_string(s.slices), fixed(s.balanced_accuracy), fixed(s.auc), fixed(s.f1)});
+  text += text_table(table);
   text += concat("  weighs most in favour of ", report.rare_class, ":");
-  for (size_t j = 0; j < std::min<size_t>(5, report.weights.size()); ++j) {
-    std::snprintf(line, sizeof line, "%s %s %+.2f", j ? "," : "", report.weights[j].first.c_str(), report.weights[j].second);
-    text += line;
-  }
+  for (size_t j = 0; j < std::min<size_t>(5, report.weights.size()); ++j)
+    text += (j ? ", " : " ") + report.weights[j].first + printed(" %+.2f", report.weights[j].second);
   return text + "\n";
 }
 
@@ -109,11 +104,8 @@ std::string control_json(const ControlReport& report) {
                       {"scores", ordered_json::array()},
                       {"weights", ordered_json::array()}};
   for (const ControlScore& s : report.scores)
-    out["scores"].push_back({{"split", split_name(s.split)},
-                             {"slices", s.slices},
-                             {"balanced_accuracy", s.balanced_accuracy},
-                             {"auc", std::isfinite(s.auc) ? ordered_json(s.auc) : ordered_json(nullptr)},
-                             {"f1", s.f1}});
+    out["scores"].push_back(
+        {{"split", split_name(s.split)}, {"slices", s.slices}, {"balanced_accuracy", s.balanced_accuracy}, {"auc", s.auc}, {"f1", s.f1}});
   for (const auto& [name, weight] : report.weights) out["weights"].push_back({{"statistic", name}, {"weight", weight}});
   return out.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

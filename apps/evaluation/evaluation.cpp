@@ -1,7 +1,6 @@
 #include "apps/evaluation/evaluation.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "apps/program/decimals.h"
@@ -10,29 +9,10 @@
 namespace dura {
 namespace {
 
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t intervals_per_class = 4;
-
-double ratio(double a, double b) { return b == 0 ? not_defined : a / b; }
-
-// The scores that get intervals, of rows that count `counts` times each: precision, recall, F1 and AUC of each class, then accuracy.
-std::vector<double> counted_scores(const std::vector<double>& counts, const Predictions& p, const std::vector<int32_t>& decided,
-                                   const std::vector<OneAgainstRest>& classes) {
-  std::vector<double> values;
-  double right = 0, total = 0;
-  for (size_t i = 0; i < counts.size(); ++i) right += decided[i] == p.labels[i] ? counts[i] : 0, total += counts[i];
-  for (size_t c = 0; c < classes.size(); ++c) {
-    double found = 0, predicted = 0, support = 0;
-    for (size_t i = 0; i < counts.size(); ++i) {
-      const bool is = classes[c].positive[i], called = decided[i] == static_cast<int32_t>(c);
-      found += is && called ? counts[i] : 0;
-      predicted += called ? counts[i] : 0;
-      support += is ? counts[i] : 0;
-    }
-    values.insert(values.end(), {ratio(found, predicted), ratio(found, support), ratio(2 * found, predicted + support),
-                                 ScoreCurve(classes[c].positive, classes[c].score, counts).roc_auc()});
-  }
-  values.push_back(ratio(right, total));
+// Accuracy, then the scores with intervals of each class.
+std::vector<double> interval_values(const CountedScores& scores) {
+  std::vector<double> values = {scores.accuracy};
+  for (const CountedScores::Class& c : scores.classes) values.insert(values.end(), {c.precision, c.recall, c.f1, c.auc});
   return values;
 }
 
@@ -67,39 +47,32 @@ Evaluation evaluate(const Predictions& p, const std::vector<std::string>& classe
                     const Bootstrap& bootstrap) {
   Evaluation e;
   e.title = title;
-  const std::vector<int32_t> decided = decision.classes(p.probabilities, p.classes),
-                             most_probable = argmax_rows(p.probabilities, p.classes);
-  e.confusion = confusion_of(p.labels, decided, p.classes);
-  e.accuracy = e.confusion.accuracy();
+  const Decided rows(p.labels, decision.classes(p.probabilities, p.classes), p.probabilities, p.classes);
+  e.confusion = confusion_of(p.labels, rows.decided, p.classes);
   e.balanced_accuracy = e.confusion.balanced_accuracy();
   e.log_loss = log_loss(p.labels, p.logits, p.classes);
-
   e.reliability = confidence_bins(p);
   e.calibration_error = expected_calibration_error(e.reliability);
 
-  std::vector<OneAgainstRest> each;
-  for (int64_t c = 0; c < p.classes; ++c) each.push_back(one_against_rest(p, c));
-  const std::vector<Interval> intervals = bootstrap.intervals(
-      each.size() * intervals_per_class + 1, [&](const std::vector<double>& counts) { return counted_scores(counts, p, decided, each); });
-  e.accuracy_interval = intervals.back();
+  const std::vector<Interval> intervals =
+      bootstrap.intervals(1 + rows.classes.size() * scores_with_interval,
+                          [&](const std::vector<double>& counts) { return interval_values(counted_scores(rows, counts)); });
+  e.accuracy = {e.confusion.accuracy(), intervals[0]};
+  const Interval* next = &intervals[1];
   for (int64_t c = 0; c < p.classes; ++c) {
-    const auto k = static_cast<size_t>(c);
-    const Interval* of_class = &intervals[k * intervals_per_class];
-    const ScoreCurve curve(each[k].positive, each[k].score);
-    e.classes.push_back({.name = classes[k],
+    const OneAgainstRest& one = rows.classes[static_cast<size_t>(c)];
+    const ScoreCurve curve = one.curve();
+    e.classes.push_back({.name = classes[static_cast<size_t>(c)],
                          .support = e.confusion.support(c),
-                         .precision = e.confusion.precision(c),
-                         .recall = e.confusion.recall(c),
-                         .f1 = e.confusion.f1(c),
-                         .auc = curve.roc_auc(),
-                         .average_precision = curve.average_precision(),
-                         .brier = brier_score(each[k].positive, each[k].score),
-                         .precision_interval = of_class[0],
-                         .recall_interval = of_class[1],
-                         .f1_interval = of_class[2],
-                         .auc_interval = of_class[3],
+                         .precision = {e.confusion.precision(c), next[0]},
+                         .recall = {e.confusion.recall(c), next[1]},
+                         .f1 = {e.confusion.f1(c), next[2]},
+                         .auc = {curve.roc_auc(), next[3]},
+                         .average_precision = {curve.average_precision()},
+                         .brier = {brier_score(one.positive, one.score)},
                          .curve = curve,
-                         .reliability = reliability_bins(each[k].positive, each[k].score)});
+                         .reliability = reliability_bins(one.positive, one.score)});
+    next += scores_with_interval;
   }
   return e;
 }

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics/bootstrap.h"
-#include "apps/metrics/calibration.h"
+#include "apps/metrics/class_scores.h"
 #include "apps/metrics/decision.h"
 #include "apps/metrics/metrics.h"
 #include "apps/training/prediction.h"
@@ -13,24 +12,13 @@
 
 namespace dura {
 
-// One class against the rest.
-struct ClassScores {
-  std::string name;
-  int64_t support = 0;                                                      // pictures of this class
-  double precision = 0, recall = 0, f1 = 0;                                 // of the decisions; 0 where the denominator is 0
-  double auc = 0, average_precision = 0, brier = 0;                         // of the probabilities; NaN where one side is empty
-  Interval precision_interval, recall_interval, f1_interval, auc_interval;  // NaN where there is none
-  ScoreCurve curve = ScoreCurve({}, {});                                    // ROC and precision-recall
-  std::vector<ReliabilityBin> reliability;                                  // of this class' probability
-};
-
 struct Evaluation {
   std::string title;  // "untouched"
   std::vector<ClassScores> classes;
   Confusion confusion = Confusion(0);
-  double accuracy = 0, balanced_accuracy = 0, log_loss = 0;
-  double calibration_error = 0;  // of the most probable class' probability, whatever the decision; see calibration.h
-  Interval accuracy_interval;
+  Score accuracy;
+  double balanced_accuracy = 0, log_loss = 0;
+  double calibration_error = 0;             // of the most probable class' probability, whatever the decision; see calibration.h
   std::vector<ReliabilityBin> reliability;  // what the calibration error is made of
 };
 

@@ -8,6 +8,7 @@
 #include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
 #include "apps/program/json_values.h"
+#include "apps/metrics/class_scores.h"
 #include "engine/base/check.h"
 
 namespace dura {
@@ -18,10 +19,7 @@ using Json = nlohmann::ordered_json;
 constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
 
 // A score stands alone or with its interval, {"value", "low", "high"}; null is not defined.
-double score_of(const Json& j) {
-  const Json& value = j.is_object() ? j.at("value") : j;
-  return value.is_null() ? not_defined : value.get<double>();
-}
+double score_of(const Json& j) { return number(j.is_object() ? j.at("value") : j); }
 
 const Json& result_named(const Json& evaluation, const std::string& title, const std::string& name) {
   for (const Json& r : evaluation.at("results"))
@@ -69,10 +67,7 @@ Fold read_fold(const FoldFile& file, const std::string& result) {
   DURA_CHECK(r.at("classes").size() == fold.classes.size(), r.at("classes").size(), " rows for ", fold.classes.size(), " classes");
   for (size_t c = 0; c < fold.classes.size(); ++c) {
     const Json& row = r.at("classes").at(c);
-    const std::vector<std::pair<const char*, const char*>> columns = {
-        {"precision ", "precision"}, {"recall ", "recall"}, {"F1 ", "f1"}, {"ROC AUC ", "auc"}, {"average precision ", "average_precision"},
-        {"Brier score ", "brier"}};
-    for (const auto& [title, key] : columns) add(title + fold.classes[c], row.at(key));
+    for (const ClassScore& score : class_scores) add(concat(score.title, " ", fold.classes[c]), row.at(score.key));
     for (size_t k = 0; k < fold.classes.size(); ++k)
       fold.confusion.add(static_cast<int32_t>(c), static_cast<int32_t>(k), row.at("predicted").at(fold.classes[k]).get<int64_t>());
   }
@@ -116,33 +111,30 @@ FoldSummary summarise_folds(const std::vector<FoldFile>& files, const std::strin
 }
 
 std::string fold_summary_text(const FoldSummary& s) {
-  std::vector<std::vector<std::string>> lines = {
-      {concat(s.folds.size(), " folds, ", s.result), "mean", "spread", "lowest", "highest", "folds"}};
+  Table lines = {{concat(s.folds.size(), " folds, ", s.result), "mean", "spread", "lowest", "highest", "folds"}};
   for (const FoldScore& f : s.scores)
-    lines.push_back({f.score, fixed(f.mean, 3), fixed(f.spread, 3), fixed(f.low, 3), fixed(f.high, 3), std::to_string(f.defined)});
+    lines.push_back({f.score, fixed(f.mean), fixed(f.spread), fixed(f.low), fixed(f.high), std::to_string(f.defined)});
   std::string text = text_table(lines) + "  spread: standard deviation from fold to fold; folds: in how many the score is defined.\n\n";
   lines = {{"all folds together", "precision", "recall", "F1"}};
   for (const std::string& c : s.classes) lines[0].push_back("decided " + c);
   for (size_t i = 0; i < s.classes.size(); ++i) {
     const auto c = static_cast<int64_t>(i);
-    lines.push_back({s.classes[i], fixed(s.pooled.precision(c), 3), fixed(s.pooled.recall(c), 3), fixed(s.pooled.f1(c), 3)});
+    lines.push_back({s.classes[i], fixed(s.pooled.precision(c)), fixed(s.pooled.recall(c)), fixed(s.pooled.f1(c))});
     for (int64_t k = 0; k < s.pooled.classes(); ++k) lines.back().push_back(std::to_string(s.pooled.count(c, k)));
   }
-  return text + text_table(lines) + concat("  accuracy of all folds together ", fixed(s.pooled.accuracy(), 3), "\n");
+  return text + text_table(lines) + concat("  accuracy of all folds together ", fixed(s.pooled.accuracy()), "\n");
 }
 
 std::string fold_summary_json(const FoldSummary& s) {
   Json j = {{"format", "dura folds 1"}, {"folds", s.folds}, {"result", s.result}, {"classes", s.classes}, {"scores", Json::array()}};
   for (const FoldScore& f : s.scores) {
-    Json values = Json::array();
-    for (const double v : f.values) values.push_back(json_number(v));
     j["scores"].push_back({{"name", f.score},
-                           {"mean", json_number(f.mean)},
-                           {"spread", json_number(f.spread)},
-                           {"low", json_number(f.low)},
-                           {"high", json_number(f.high)},
+                           {"mean", f.mean},
+                           {"spread", f.spread},
+                           {"low", f.low},
+                           {"high", f.high},
                            {"defined", f.defined},
-                           {"values", values}});
+                           {"values", f.values}});
   }
   j["pooled"] = {{"pictures", s.pooled.total()}, {"accuracy", s.pooled.accuracy()}, {"classes", Json::array()}};
   for (size_t i = 0; i < s.classes.size(); ++i) {

@@ -1,9 +1,9 @@
 #include "apps/evaluation/heat_map_files.h"
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/program/decimals.h"
 #include "data/set/csv.h"
 
 namespace dura {
@@ -34,12 +34,7 @@ Json json_of(const DeletionCurves& c) {
   return j;
 }
 
-std::string number(double v) {
-  if (std::isnan(v)) return "";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", v);
-  return text;
-}
+std::string number(double v) { return std::isnan(v) ? "" : printed("%.6g", v); }
 
 }  // namespace
 

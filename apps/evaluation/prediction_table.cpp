@@ -14,18 +14,6 @@ namespace {
 
 constexpr uint64_t max_bytes = uint64_t{256} << 20;
 
-std::optional<size_t> find_column(const CsvTable& table, const std::string& column) {
-  const auto it = std::find(table.header.begin(), table.header.end(), column);
-  if (it == table.header.end()) return std::nullopt;
-  return static_cast<size_t>(it - table.header.begin());
-}
-
-size_t required_column(const CsvTable& table, const std::string& column, const std::string& name) {
-  const std::optional<size_t> found = find_column(table, column);
-  DURA_CHECK(found, name, ": there is no column '", column, "'. Give a predictions_<split>.csv that dura-evaluate wrote.");
-  return *found;
-}
-
 int32_t class_index(const std::vector<std::string>& classes, const std::string& label, const std::string& where) {
   const auto it = std::find(classes.begin(), classes.end(), label);
   DURA_CHECK(it != classes.end(), where, ": '", label, "' is none of the classes that have a column p_<class>");
@@ -41,31 +29,13 @@ double parse_probability(const std::string& text, const std::string& where) {
 
 }  // namespace
 
-std::vector<double> PredictionTable::scores(size_t c) const {
-  std::vector<double> column;
-  for (size_t i = 0; i < rows.size(); ++i) column.push_back(probabilities[i * classes.size() + c]);
-  return column;
-}
-
-std::vector<bool> PredictionTable::positives(size_t c) const {
-  std::vector<bool> positive;
-  for (const PredictionRow& r : rows) positive.push_back(r.label == static_cast<int32_t>(c));
-  return positive;
-}
-
-std::vector<std::string> PredictionTable::units() const {
-  std::vector<std::string> units;
-  for (const PredictionRow& r : rows) units.push_back(r.unit);
-  return units;
-}
-
 PredictionTable parse_predictions(const std::string& text, const std::string& name) {
   const CsvTable csv = parse_csv(text, name);
-  PredictionTable table{.name = name, .classes = {}, .rows = {}, .probabilities = {}};
-  const size_t file = required_column(csv, "file", name), label = required_column(csv, "label", name),
-               predicted = required_column(csv, "predicted", name);
-  const std::optional<size_t> patient = find_column(csv, "patient"), group = find_column(csv, "group"),
-                              variant = find_column(csv, "variant");
+  PredictionTable table;
+  table.name = name;
+  const auto required = [&](const char* column) { return csv.column(column, "Give a predictions_<split>.csv that dura-evaluate wrote."); };
+  const size_t file = required("file"), label = required("label"), predicted = required("predicted");
+  const std::optional<size_t> patient = csv.find("patient"), group = csv.find("group"), variant = csv.find("variant");
   std::vector<size_t> probability;
   for (size_t c = 0; c < csv.header.size(); ++c)
     if (csv.header[c].starts_with("p_")) probability.push_back(c), table.classes.push_back(csv.header[c].substr(2));
@@ -75,20 +45,19 @@ PredictionTable parse_predictions(const std::string& text, const std::string& na
   for (const CsvRow& row : csv.rows) {
     const std::string where = concat(name, " line ", row.line);
     const auto field = [&](const std::optional<size_t>& column) { return column ? row.fields[*column] : std::string(); };
-    PredictionRow r{.picture = row.fields[file],
-                    .label = class_index(table.classes, row.fields[label], where),
-                    .predicted = class_index(table.classes, row.fields[predicted], where),
-                    .unit = {}};
-    if (const std::string v = field(variant); !v.empty() && v != "0" && v != "untouched") r.picture += "#" + v;
+    table.labels.push_back(class_index(table.classes, row.fields[label], where));
+    table.decided.push_back(class_index(table.classes, row.fields[predicted], where));
+    std::string picture = row.fields[file];
+    if (const std::string v = field(variant); !v.empty() && v != "0" && v != "untouched") picture += "#" + v;
     // Prefixes, because a patient's number may be another's group.
-    r.unit = !field(patient).empty() ? "patient " + field(patient)
-             : !field(group).empty() ? "group " + field(group)
-                                     : "picture " + row.fields[file];
+    table.units.push_back(!field(patient).empty() ? "patient " + field(patient)
+                          : !field(group).empty() ? "group " + field(group)
+                                                  : "picture " + row.fields[file]);
     table.patients += !field(patient).empty();
-    const auto [it, fresh] = line_of.emplace(r.picture, row.line);
-    DURA_CHECK(fresh, where, ": ", r.picture, " stands on line ", it->second, " already");
+    const auto [it, fresh] = line_of.emplace(picture, row.line);
+    DURA_CHECK(fresh, where, ": ", picture, " stands on line ", it->second, " already");
     for (const size_t c : probability) table.probabilities.push_back(parse_probability(row.fields[c], where));
-    table.rows.push_back(std::move(r));
+    table.pictures.push_back(std::move(picture));
   }
   return table;
 }
@@ -101,28 +70,30 @@ PredictionTable matched_to(const PredictionTable& a, const PredictionTable& b) {
     fail_usage(a.name, " has the classes ", joined(a.classes, ", "), ", ", b.name, " has ", joined(b.classes, ", "), " (order counts)",
                advice);
   std::map<std::string, size_t> place;
-  for (size_t i = 0; i < b.rows.size(); ++i) place[b.rows[i].picture] = i;
-  PredictionTable sorted{.name = b.name, .classes = b.classes, .rows = {}, .probabilities = {}, .patients = b.patients};
-  for (const PredictionRow& row : a.rows) {
-    const auto it = place.find(row.picture);
-    if (it == place.end())
-      fail_usage("different test sets: ", row.picture, " is in ", a.name, " (", a.rows.size(), " pictures), not in ", b.name, " (",
-                 b.rows.size(), ")", advice);
-    const PredictionRow& other = b.rows[it->second];
-    if (other.label != row.label)
-      fail_usage("different labels: ", row.picture, " is ", a.classes[static_cast<size_t>(row.label)], " in ", a.name, ", ",
-                 b.classes[static_cast<size_t>(other.label)], " in ", b.name, advice);
-    if (other.unit != row.unit)
-      fail_usage("different patients: ", row.picture, " belongs to ", row.unit, " in ", a.name, ", to ", other.unit, " in ", b.name,
-                 advice);
-    sorted.rows.push_back(other);
-    const double* p = b.probabilities.data() + it->second * b.classes.size();
-    sorted.probabilities.insert(sorted.probabilities.end(), p, p + b.classes.size());
+  for (size_t k = 0; k < b.rows(); ++k) place[b.pictures[k]] = k;
+  const auto missing = [&](const std::string& picture, const PredictionTable& in, const PredictionTable& not_in) {
+    fail_usage("different test sets: ", picture, " is in ", in.name, " (", in.rows(), " pictures), not in ", not_in.name, " (",
+               not_in.rows(), ")", advice);
+  };
+  PredictionTable sorted = a;
+  sorted.name = b.name, sorted.patients = b.patients;
+  for (size_t i = 0; i < a.rows(); ++i) {
+    const std::string& picture = a.pictures[i];
+    const auto it = place.find(picture);
+    if (it == place.end()) missing(picture, a, b);
+    const size_t k = it->second;
+    if (b.labels[k] != a.labels[i])
+      fail_usage("different labels: ", picture, " is ", a.classes[static_cast<size_t>(a.labels[i])], " in ", a.name, ", ",
+                 b.classes[static_cast<size_t>(b.labels[k])], " in ", b.name, advice);
+    if (b.units[k] != a.units[i])
+      fail_usage("different patients: ", picture, " belongs to ", a.units[i], " in ", a.name, ", to ", b.units[k], " in ", b.name, advice);
+    sorted.decided[i] = b.decided[k];
+    const size_t classes = b.classes.size();
+    std::copy_n(b.probabilities.begin() + static_cast<std::ptrdiff_t>(k * classes), classes,
+                sorted.probabilities.begin() + static_cast<std::ptrdiff_t>(i * classes));
     place.erase(it);
   }
-  if (!place.empty())
-    fail_usage("different test sets: ", place.begin()->first, " is in ", b.name, " (", b.rows.size(), " pictures), not in ", a.name, " (",
-               a.rows.size(), ")", advice);
+  if (!place.empty()) missing(place.begin()->first, b, a);
   return sorted;
 }
 

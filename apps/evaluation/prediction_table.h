@@ -6,22 +6,16 @@
 
 namespace dura {
 
-struct PredictionRow {
-  std::string picture;  // file, "file#2" for version 2 of it
-  int32_t label = 0, predicted = 0;
-  std::string unit;  // whom it belongs to: the patient, where that is not known the group, else the picture itself
-};
-
 struct PredictionTable {
-  std::string name;                  // the file's, for messages
-  std::vector<std::string> classes;  // in the order of the columns p_<class>
-  std::vector<PredictionRow> rows;
+  std::string name;                   // the file's, for messages
+  std::vector<std::string> classes;   // in the order of the columns p_<class>
+  std::vector<std::string> pictures;  // of each row: file, "file#2" for version 2 of it
+  std::vector<std::string> units;     // of each row: its patient; where that is not known its group, else the picture itself
+  std::vector<int32_t> labels, decided;
   std::vector<double> probabilities;  // rows x classes
   int64_t patients = 0;               // rows whose patient is known
 
-  std::vector<double> scores(size_t c) const;   // of one class
-  std::vector<bool> positives(size_t c) const;  // which rows are of it
-  std::vector<std::string> units() const;
+  size_t rows() const { return pictures.size(); }
 };
 
 // Columns are found by name: file, label, predicted, p_<class> for two classes or more; patient, group and variant where they are there.

@@ -57,6 +57,7 @@ struct SplitEvaluation {
   std::optional<ErrorAnalysis> errors;  // of the untouched pictures
 
   bool complete() const { return !results.empty(); }
+  const std::string& rare_name() const { return classes[static_cast<size_t>(rare)]; }
 };
 
 std::string split_evaluation_text(const SplitEvaluation& s);

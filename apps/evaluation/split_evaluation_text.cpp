@@ -10,23 +10,22 @@
 namespace dura {
 namespace {
 
-using Lines = std::vector<std::vector<std::string>>;
-
-std::string with_interval(double v, const Interval& i) {
-  return std::isfinite(i.low) ? concat(fixed(v, 3), " [", fixed(i.low, 3), ", ", fixed(i.high, 3), "]") : fixed(v, 3);
+std::string with_interval(const Score& s) {
+  const Interval& i = s.interval;
+  return fixed(s.value) + (std::isfinite(i.low) ? concat(" [", fixed(i.low), ", ", fixed(i.high), "]") : "");
 }
 
 std::string decision_text(const SplitEvaluation& s) {
-  const std::string& rare = s.classes[static_cast<size_t>(s.rare)];
+  const std::string& rare = s.rare_name();
   std::string text;
   if (s.decision.argmax) {
     text = "Decision: the most probable class.\n";
   } else {
     text = concat("Decision: ", rare, " where its probability is at least ", fixed(s.decision.threshold, 6),
                   ", otherwise the most probable other class.\n  Threshold by the rule ", s.threshold_rule, " on validation");
-    text += s.validation ? concat(" (", s.validation->pictures, " pictures; there precision ", fixed(s.validation->precision, 3),
-                                  ", recall ", fixed(s.validation->recall, 3), ", F1 ", fixed(s.validation->f1, 3), "), frozen before the ",
-                                  s.split, " pictures were opened.\n")
+    text += s.validation ? concat(" (", s.validation->pictures, " pictures; there precision ", fixed(s.validation->precision), ", recall ",
+                                  fixed(s.validation->recall), ", F1 ", fixed(s.validation->f1), "), frozen before the ", s.split,
+                                  " pictures were opened.\n")
                          : std::string(".\n");
   }
   if (s.temperature && s.temperature->at_bound)
@@ -34,8 +33,8 @@ std::string decision_text(const SplitEvaluation& s) {
         "Temperature: none. The best one lies outside of 0.05 to 20, validation is too easy or too small to fit it; probabilities are left "
         "as they are.\n";
   if (s.temperature && !s.temperature->at_bound) {
-    text += concat("Temperature ", fixed(s.temperature->value, 3), ", fitted on validation; it changes no most probable class.\n");
-    Lines lines = {{"", "log loss before", "after", "ECE before", "after"}};
+    text += concat("Temperature ", fixed(s.temperature->value), ", fitted on validation; it changes no most probable class.\n");
+    Table lines = {{"", "log loss before", "after", "ECE before", "after"}};
     for (const TemperatureEffect& e : s.temperature_effects)
       lines.push_back({e.split, fixed(e.log_loss_before, 4), fixed(e.log_loss_after, 4), fixed(e.calibration_error_before, 4),
                        fixed(e.calibration_error_after, 4)});
@@ -46,32 +45,27 @@ std::string decision_text(const SplitEvaluation& s) {
 
 // One column for each version of the split, so that no version stands alone.
 std::string scores_text(const std::vector<Evaluation>& results) {
-  Lines lines = {{"", ""}};
+  Table lines = {{"", ""}};
   for (const Evaluation& e : results) lines[0].push_back(e.title);
   const auto add = [&](const std::string& group, const std::string& name, auto value) {
     lines.push_back({group, name});
     for (const Evaluation& e : results) lines.back().push_back(value(e));
   };
   add("all", "pictures", [](const Evaluation& e) { return std::to_string(e.confusion.total()); });
-  add("", "accuracy", [](const Evaluation& e) { return with_interval(e.accuracy, e.accuracy_interval); });
-  add("", "balanced accuracy", [](const Evaluation& e) { return fixed(e.balanced_accuracy, 3); });
-  add("", "log loss", [](const Evaluation& e) { return fixed(e.log_loss, 3); });
-  add("", "calibration error (ECE)", [](const Evaluation& e) { return fixed(e.calibration_error, 3); });
+  add("", "accuracy", [](const Evaluation& e) { return with_interval(e.accuracy); });
+  add("", "balanced accuracy", [](const Evaluation& e) { return fixed(e.balanced_accuracy); });
+  add("", "log loss", [](const Evaluation& e) { return fixed(e.log_loss); });
+  add("", "calibration error (ECE)", [](const Evaluation& e) { return fixed(e.calibration_error); });
   for (size_t c = 0; c < results[0].classes.size(); ++c) {
-    const auto of = [c](const Evaluation& e) -> const ClassScores& { return e.classes[c]; };
-    add(results[0].classes[c].name, "pictures", [&](const Evaluation& e) { return std::to_string(of(e).support); });
-    add("", "precision", [&](const Evaluation& e) { return with_interval(of(e).precision, of(e).precision_interval); });
-    add("", "recall", [&](const Evaluation& e) { return with_interval(of(e).recall, of(e).recall_interval); });
-    add("", "F1", [&](const Evaluation& e) { return with_interval(of(e).f1, of(e).f1_interval); });
-    add("", "ROC AUC", [&](const Evaluation& e) { return with_interval(of(e).auc, of(e).auc_interval); });
-    add("", "average precision", [&](const Evaluation& e) { return fixed(of(e).average_precision, 3); });
-    add("", "Brier score", [&](const Evaluation& e) { return fixed(of(e).brier, 3); });
+    add(results[0].classes[c].name, "pictures", [c](const Evaluation& e) { return std::to_string(e.classes[c].support); });
+    for (const ClassScore& score : class_scores)
+      add("", score.title, [&, c](const Evaluation& e) { return with_interval(e.classes[c].*score.score); });
   }
   return text_table(lines);
 }
 
 std::string confusion_text(const Evaluation& e) {
-  Lines lines = {{"true class"}};
+  Table lines = {{"true class"}};
   for (const ClassScores& c : e.classes) lines[0].push_back("decided " + c.name);
   for (size_t i = 0; i < e.classes.size(); ++i) {
     lines.push_back({e.classes[i].name});
@@ -82,11 +76,11 @@ std::string confusion_text(const Evaluation& e) {
 }
 
 std::string reliability_text(const ClassScores& c, const std::string& title) {
-  Lines lines = {{"probability of " + c.name, "pictures", "mean probability", "share that is " + c.name}};
+  Table lines = {{"probability of " + c.name, "pictures", "mean probability", "share that is " + c.name}};
   for (const ReliabilityBin& b : c.reliability)
     if (b.count > 0)
-      lines.push_back({concat(fixed(b.low, 1), " to ", fixed(b.high, 1)), std::to_string(b.count), fixed(b.mean_probability, 3),
-                       fixed(b.share_positive, 3)});
+      lines.push_back(
+          {concat(fixed(b.low, 1), " to ", fixed(b.high, 1)), std::to_string(b.count), fixed(b.mean_probability), fixed(b.share_positive)});
   return concat("Reliability, ", title, " (the last two columns should agree; empty bins left out):\n", text_table(lines));
 }
 
@@ -97,7 +91,7 @@ std::string share_text(const Share& s) {
 std::string diameters_text(const ErrorAnalysis& a, const std::string& rare) {
   if (a.by_diameter.empty())
     return concat("Misses by lesion size: not known. No picture of ", rare, " has both a mask and mm_per_pixel in the manifest.\n");
-  Lines lines = {{"lesion diameter", "lesions", "missed", "share missed"}};
+  Table lines = {{"lesion diameter", "lesions", "missed", "share missed"}};
   for (const DiameterBin& b : a.by_diameter) {
     const bool last = &b == &a.by_diameter.back();
     const std::string size = b.low == 0 ? concat("under ", fixed(b.high, 0), " mm")
@@ -119,7 +113,7 @@ std::string diameters_text(const ErrorAnalysis& a, const std::string& rare) {
 
 std::string traits_text(const ErrorAnalysis& a) {
   if (a.traits.empty()) return {};
-  Lines lines = {{"what is so", "among false positives", "among true negatives"}};
+  Table lines = {{"what is so", "among false positives", "among true negatives"}};
   for (const Trait& t : a.traits) lines.push_back({t.name, share_text(t.false_positives), share_text(t.true_negatives)});
   return concat("What false positives have in common (a number's level is the upper quartile of the true negatives):\n", text_table(lines));
 }
@@ -127,7 +121,7 @@ std::string traits_text(const ErrorAnalysis& a) {
 std::string worst_text(const ErrorAnalysis& a, const std::vector<std::string>& classes) {
   if (a.worst.empty()) return "No picture is decided wrongly.\n";
   constexpr size_t shown = 12;
-  Lines lines = {{"picture", "is", "decided", "p(true class)", "lesion mm", "mean intensity", "bright spots", "bright at border"}};
+  Table lines = {{"picture", "is", "decided", "p(true class)", "lesion mm", "mean intensity", "bright spots", "bright at border"}};
   for (size_t i = 0; i < std::min(shown, a.worst.size()); ++i) {
     const AnalysedPicture& p = a.worst[i];
     const auto is = static_cast<size_t>(p.label);
@@ -140,7 +134,7 @@ std::string worst_text(const ErrorAnalysis& a, const std::vector<std::string>& c
 }
 
 std::string errors_text(const ErrorAnalysis& a, const SplitEvaluation& s) {
-  const std::string& rare = s.classes[static_cast<size_t>(s.rare)];
+  const std::string& rare = s.rare_name();
   const auto rate = [&](const ErrorRate& r) {
     return r.pictures.count == 0 ? share_text(r.pictures) : concat(share_text(r.pictures), ", of ", r.units, " ", s.units);
   };
@@ -157,7 +151,7 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
     text += concat("Note: scores are too good. --allow-leak let ", s.allowed_leaks.size(),
                    " patients or groups be in two splits, the first: ", s.allowed_leaks.front(), ".\n");
   if (!s.complete()) return text;
-  text += concat("\nScores on ", s.split, ", rare class ", s.classes[static_cast<size_t>(s.rare)], ":\n", scores_text(s.results));
+  text += concat("\nScores on ", s.split, ", rare class ", s.rare_name(), ":\n", scores_text(s.results));
   if (!s.bad_pictures.empty()) {
     text += concat("  ", s.bad_pictures.size(), " pictures could not be decoded and are in no score:");
     constexpr size_t shown = 5;
@@ -175,9 +169,8 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
                    : "  --balanced adds a column in which the rare class is augmented.\n";
   if (s.views)
     text += concat("  The ", s.views->views, " views of a picture: itself and light augmentations. Over them the probability of ",
-                   s.classes[static_cast<size_t>(s.rare)], " has a standard deviation of ", fixed(s.views->mean_spread, 3),
-                   " on average,\n  at most ", fixed(s.views->largest_spread, 3), ". Their mean changes ", s.views->decisions_changed,
-                   " decisions.\n");
+                   s.rare_name(), " has a standard deviation of ", fixed(s.views->mean_spread), " on average,\n  at most ",
+                   fixed(s.views->largest_spread), ". Their mean changes ", s.views->decisions_changed, " decisions.\n");
   for (const Evaluation& e : s.results) text += "\n" + confusion_text(e);
   text += "\n" + reliability_text(s.results[0].classes[static_cast<size_t>(s.rare)], s.results[0].title);
   if (s.errors) text += "\n" + errors_text(*s.errors, s);

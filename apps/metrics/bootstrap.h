@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,12 @@ namespace dura {
 
 struct Interval {
   double low = 0, high = 0;  // both NaN where there is none
+};
+
+// A value and how sure it is.
+struct Score {
+  double value = 0;  // NaN where it is not defined
+  Interval interval = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
 };
 
 struct BootstrapOptions {
@@ -20,7 +27,7 @@ struct BootstrapOptions {
 
 class Bootstrap {
  public:
-  // `units[i]` names whom row i belongs to.
+  // `units[i]` names the patient of row i.
   explicit Bootstrap(const std::vector<std::string>& units, const BootstrapOptions& options = {});
 
   int64_t units() const { return units_; }

@@ -30,19 +30,17 @@ int64_t Confusion::support(int64_t label) const {
   return sum;
 }
 
-double Confusion::precision(int64_t c) const {
-  int64_t predicted = 0;
-  for (int64_t i = 0; i < classes_; ++i) predicted += count(i, c);
-  return ratio(count(c, c), predicted);
+int64_t Confusion::predicted(int64_t c) const {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < classes_; ++i) sum += count(i, c);
+  return sum;
 }
+
+double Confusion::precision(int64_t c) const { return ratio(count(c, c), predicted(c)); }
 
 double Confusion::recall(int64_t c) const { return ratio(count(c, c), support(c)); }
 
-double Confusion::f1(int64_t c) const {
-  int64_t predicted = 0;
-  for (int64_t i = 0; i < classes_; ++i) predicted += count(i, c);
-  return ratio(2 * count(c, c), predicted + support(c));
-}
+double Confusion::f1(int64_t c) const { return ratio(2 * count(c, c), predicted(c) + support(c)); }
 
 double Confusion::accuracy() const {
   int64_t right = 0;

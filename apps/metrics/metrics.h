@@ -19,6 +19,7 @@ class Confusion {
   int64_t count(int64_t label, int64_t predicted) const { return counts_[index(label, predicted)]; }
   int64_t total() const;
   int64_t support(int64_t label) const;  // rows of a true class
+  int64_t predicted(int64_t c) const;    // rows that were called one
 
   // 0 where the denominator is 0, as scikit-learn's zero_division=0.
   double precision(int64_t c) const;

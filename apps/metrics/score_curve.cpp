@@ -61,9 +61,11 @@ double ScoreCurve::average_precision() const {
   return ratio(sum, positives_);
 }
 
-double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score) { return ScoreCurve(positive, score).roc_auc(); }
-double average_precision(const std::vector<bool>& positive, const std::vector<double>& score) {
-  return ScoreCurve(positive, score).average_precision();
+OneAgainstRest::OneAgainstRest(const std::vector<int32_t>& labels, const std::vector<double>& probabilities, int64_t classes, int64_t c) {
+  for (size_t i = 0; i < labels.size(); ++i) {
+    positive.push_back(labels[i] == c);
+    score.push_back(probabilities[i * static_cast<size_t>(classes) + static_cast<size_t>(c)]);
+  }
 }
 
 }  // namespace dura

@@ -3,6 +3,7 @@
 // average_precision_score.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace dura {
@@ -40,7 +41,13 @@ class ScoreCurve {
   double positives_ = 0, negatives_ = 0;
 };
 
-double roc_auc(const std::vector<bool>& positive, const std::vector<double>& score);
-double average_precision(const std::vector<bool>& positive, const std::vector<double>& score);
+// One class against the rest: which rows are of it, and its column of the probabilities.
+struct OneAgainstRest {
+  std::vector<bool> positive;
+  std::vector<double> score;
+
+  OneAgainstRest(const std::vector<int32_t>& labels, const std::vector<double>& probabilities, int64_t classes, int64_t c);
+  ScoreCurve curve(const std::vector<double>& counts = {}) const { return ScoreCurve(positive, score, counts); }
+};
 
 }  // namespace dura

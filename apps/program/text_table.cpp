@@ -14,7 +14,7 @@ size_t width_of(const std::string& text) {
 
 }  // namespace
 
-std::string text_table(const std::vector<std::vector<std::string>>& lines, int indent) {
+std::string text_table(const Table& lines, int indent) {
   std::vector<size_t> widths;
   std::vector<bool> numbers;
   for (size_t l = 0; l < lines.size(); ++l)

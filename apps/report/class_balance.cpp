@@ -1,8 +1,10 @@
 #include "apps/report/class_balance.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
+
+#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 
 namespace dura {
 
@@ -31,24 +33,13 @@ std::vector<ClassBalance> class_balances(const DataSurvey& survey, const std::ve
 }
 
 std::string class_balance_text(const std::vector<ClassBalance>& balances, const DataSurvey& survey) {
-  char line[160];
-  std::snprintf(line, sizeof line, "%-28s", "slices (share) as seen");
-  std::string text = line;
-  for (const ClassSurvey& c : survey.classes) {
-    std::snprintf(line, sizeof line, " %18.60s", c.name.c_str());
-    text += line;
-  }
-  text += "\n";
+  Table table = {{"slices (share) as seen"}};
+  for (const ClassSurvey& c : survey.classes) table[0].push_back(c.name);
   for (const ClassBalance& b : balances) {
-    std::snprintf(line, sizeof line, "%-28s", b.name.c_str());
-    text += line;
-    for (size_t c = 0; c < b.slices.size(); ++c) {
-      std::snprintf(line, sizeof line, " %9.0f (%4.1f %%)", b.slices[c], 100 * b.share(c));
-      text += line;
-    }
-    text += "\n";
+    table.push_back({b.name});
+    for (size_t c = 0; c < b.slices.size(); ++c) table.back().push_back(printed("%.0f (%.1f %%)", b.slices[c], 100 * b.share(c)));
   }
-  return text;
+  return text_table(table, 0);
 }
 
 }  // namespace dura

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 
+#include "apps/program/decimals.h"
 #include "data/image/drawing.h"
 #include "data/image/codec.h"
 #include "data/image/resize.h"
@@ -38,12 +38,10 @@ std::optional<Image> copy_sheet(const DataSurvey& survey, const Manifest& manife
   std::vector<Image> rows;
   for (const SimilarRows& pair : pairs) {
     const Image first = square_of(manifest, pair.first, folder), second = square_of(manifest, pair.second, folder);
-    char likeness[32];
-    std::snprintf(likeness, sizeof likeness, "likeness %.4f", pair.likeness);
     const auto name = [&](int64_t row) { return manifest.rows[static_cast<size_t>(row)].file; };
     const auto last_part = [&](int64_t row) { return std::filesystem::path(name(row)).filename().string(); };
     rows.push_back(with_caption(beside({with_caption(first, last_part(pair.first)), with_caption(second, last_part(pair.second)),
-                                        with_caption(laid(second, pair.placement), likeness)}),
+                                        with_caption(laid(second, pair.placement), "likeness " + fixed(pair.likeness, 4))}),
                                 pair.placement.name()));
   }
   return sheet(rows, columns);

@@ -12,29 +12,28 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string whole(const Json& j) { return std::to_string(j.get<int64_t>()); }
+constexpr const char* splits[] = {"train", "val", "test"};
 
 void add_classes(HtmlPage& page, const Json& data) {
-  std::vector<std::vector<std::string>> rows;
+  Table table = {{"class", "train", "validation", "test", "lesion, mm"}};
   for (const Json& c : data.at("classes")) {
     std::vector<std::string> row = {c.at("name")};
-    for (const char* split : {"train", "val", "test"})
-      row.push_back(whole(c.at("splits").at(split).at("slices")) + " (" + whole(c.at("splits").at(split).at("patients")) + ")");
-    const Json& lesions = c.at("lesion_mm");
-    row.push_back(lesions.at("count").get<int64_t>() == 0
-                      ? "-"
-                      : fixed(number(lesions.at("median")), 1) + " (" + fixed(number(lesions.at("min")), 1) + " to " +
-                            fixed(number(lesions.at("max")), 1) + ")");
-    rows.push_back(row);
+    for (const char* split : splits) {
+      const Json& counts = c.at("splits").at(split);
+      row.push_back(concat(counts.at("slices"), " (", counts.at("patients"), ")"));
+    }
+    const Json& mm = c.at("lesion_mm");
+    row.push_back(
+        mm.at("count") == 0 ? "-" : concat(fixed(mm.at("median"), 1), " (", fixed(mm.at("min"), 1), " to ", fixed(mm.at("max"), 1), ")"));
+    table.push_back(row);
   }
-  page.table({"class", "train", "validation", "test", "lesion, mm"}, rows,
-             "Slices (patients) of each class; lesions: median diameter of the circle of the same area (smallest to largest)");
+  page.table(table, "Slices (patients) of each class; lesions: median diameter of the circle of the same area (smallest to largest)");
 }
 
 // Original against balanced: what class weights and augmented copies make of the same slices.
 void add_balance(HtmlPage& page, const Json& data) {
   if (!data.contains("class_balance")) return;
-  BarPlot plot{.title = "Classes, original and balanced", .y_label = "share", .groups = {}, .series = {}, .y_max = 1.0};
+  BarPlot plot{.title = "Classes, original and balanced", .y_label = "share", .y_max = 1.0};
   for (const Json& name : data.at("class_names")) plot.series.push_back({.name = name});
   for (const Json& balance : data.at("class_balance")) {
     plot.groups.push_back(balance.at("name"));
@@ -60,25 +59,22 @@ void add_copies(HtmlPage& page, const Json& data, const std::filesystem::path& s
 
 void add_shortcuts(HtmlPage& page, const Json& data) {
   if (data.contains("shortcuts")) {
-    std::vector<std::vector<std::string>> rows;
-    for (const Json& table : data.at("shortcuts").at("tables")) {
-      std::vector<std::string> row = {table.at("column")};
-      for (const char* split : {"train", "val", "test"})
-        row.push_back(fixed(table.at("balanced_accuracy").contains(split) ? number(table.at("balanced_accuracy").at(split)) : NAN));
-      row.push_back(table.at("gives_class_away").get<bool>() ? "gives the class away" : "");
-      rows.push_back(row);
+    Table table = {{"column", "train", "validation", "test", ""}};
+    for (const Json& column : data.at("shortcuts").at("tables")) {
+      std::vector<std::string> row = {column.at("column")};
+      for (const char* split : splits) row.push_back(fixed(column.at("balanced_accuracy").value(split, Json())));
+      row.push_back(column.at("gives_class_away").get<bool>() ? "gives the class away" : "");
+      table.push_back(row);
     }
-    if (!rows.empty())
-      page.table({"column", "train", "validation", "test", ""}, rows,
-                 "Shortcuts: balanced accuracy of guessing the class from one column of the manifest alone (1 over the number of classes: "
-                 "nothing to guess from)");
+    page.table(table,
+               "Shortcuts: balanced accuracy of guessing the class from one column of the manifest alone (1 over the number of classes: "
+               "nothing to guess from)");
   }
   if (!data.contains("control") || !data.at("control").is_object()) return;
-  std::vector<std::vector<std::string>> rows;
+  Table table = {{"split", "slices", "balanced accuracy", "AUC", "F1"}};
   for (const Json& s : data.at("control").at("scores"))
-    rows.push_back({s.at("split"), whole(s.at("slices")), fixed(number(s.at("balanced_accuracy"))), fixed(number(s.at("auc"))),
-                    fixed(number(s.at("f1")))});
-  page.table({"split", "slices", "balanced accuracy", "AUC", "F1"}, rows,
+    table.push_back({s.at("split"), concat(s.at("slices")), fixed(s.at("balanced_accuracy")), fixed(s.at("auc")), fixed(s.at("f1"))});
+  page.table(table,
              "Control: a logistic regression on twenty simple statistics of the picture. What the network scores above this is what it can "
              "have learnt from the lesion");
 }
@@ -86,17 +82,13 @@ void add_shortcuts(HtmlPage& page, const Json& data) {
 }  // namespace
 
 void add_data(HtmlPage& page, const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return;
-  try {
-    const Json data = Json::parse(read_text_file(file, uint64_t{64} << 20));
+  with_json(file, "dura-prepare --report", [&](const Json& data) {
     page.section("Data");
     add_classes(page, data);
     add_balance(page, data);
     add_copies(page, data, file.parent_path() / "copies.png");
     add_shortcuts(page, data);
-  } catch (const Json::exception& e) {
-    fail(file.string(), " is not what dura-prepare writes: ", e.what(), ". Run dura-prepare --report again.");
-  }
+  });
 }
 
 }  // namespace dura

@@ -26,18 +26,6 @@ void HeatMapPage::add_map(const std::string& file, const HeatMap& map) {
   ++maps_;
 }
 
-void HeatMapPage::add_scores(const std::vector<ScoreGroup>& groups, const std::string& title) {
-  std::vector<std::vector<std::string>> rows = score_table(groups);
-  const std::vector<std::string> header = rows.front();
-  rows.erase(rows.begin());
-  page_.section("Do the maps point at the lesion?");
-  page_.paragraph(score_sentence(groups, title));
-  page_.table(
-      header, rows,
-      "Means over pictures. Peak inside: the map's highest point lies in the lesion. Energy: the map's share inside. IoU: overlap of "
-      "the lesion with the map above half of its maximum, and above Otsu's threshold.");
-}
-
 void HeatMapPage::add_picture(const std::string& section, const HeatMapPicture& p) {
   std::string name = p.file;
   std::replace(name.begin(), name.end(), '/', '_');

@@ -1,11 +1,10 @@
-// The folder of dura-gradcam: overlays one by one in the pictures' own extents, a sheet of them, all raw maps, and a page that shows them.
+// The folder of dura-gradcam: overlays one by one in the pictures' own sizes, a sheet of them, all raw maps, and a page that shows them.
 #pragma once
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "models/explain/heat_map_picture.h"
-#include "models/explain/heat_map_summary.h"
 #include "apps/report/html.h"
 #include "weights/state.h"
 
@@ -16,7 +15,6 @@ class HeatMapPage {
   explicit HeatMapPage(std::filesystem::path folder);
 
   HtmlPage& page() { return page_; }  // what is added to it stands above the pictures
-  void add_scores(const std::vector<ScoreGroup>& groups, const std::string& title);
   void add_map(const std::string& file, const HeatMap& map);
   // Writes FILE.png, with '/' as '_'; the page shows it under its section, sections in the order of their first picture.
   void add_picture(const std::string& section, const HeatMapPicture& picture);

@@ -45,46 +45,38 @@ std::string base64(std::span<const uint8_t> bytes) {
   return out;
 }
 
-HtmlPage::HtmlPage(const std::string& title) : title_(title) {}
-
 void HtmlPage::section(const std::string& title) { body_ += "<h2>" + escape_markup(title) + "</h2>\n"; }
 void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + escape_markup(text) + "</p>\n"; }
 void HtmlPage::note(const std::string& text) { body_ += "<p class=\"note\">" + escape_markup(text) + "</p>\n"; }
 void HtmlPage::preformatted(const std::string& text) { body_ += "<pre>" + escape_markup(text) + "</pre>\n"; }
 
-void HtmlPage::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows,
-                     const std::string& caption) {
+void HtmlPage::table(const Table& lines, const std::string& caption) {
+  if (lines.size() < 2) return;
   body_ += "<div class=\"wide\"><table>\n";  // wider than a phone: the table scrolls, not the page
   if (!caption.empty()) body_ += "<caption>" + escape_markup(caption) + "</caption>\n";
-  body_ += "<tr>";
-  for (const std::string& cell : header) body_ += "<th>" + escape_markup(cell) + "</th>";
-  body_ += "</tr>\n";
-  for (const std::vector<std::string>& row : rows) {
-    DURA_CHECK(row.size() == header.size(), "a table row has ", row.size(), " cells under ", header.size(), " headings");
+  for (const std::vector<std::string>& line : lines) {
+    const bool heading = &line == &lines.front();
+    DURA_CHECK(line.size() == lines[0].size(), "a table row has ", line.size(), " cells under ", lines[0].size(), " headings");
     body_ += "<tr>";
-    for (const std::string& cell : row)
-      body_ += concat("<td",
-                      is_number(cell)               ? " class=\"number\""
-                      : cell.size() < most_unbroken ? " class=\"short\""
-                                                    : "",
-                      ">", escape_markup(cell), "</td>");
+    for (const std::string& cell : line) {
+      const std::string form = is_number(cell) ? " class=\"number\"" : cell.size() < most_unbroken ? " class=\"short\"" : "";
+      body_ += (heading ? "<th>" : "<td" + form + ">") + escape_markup(cell) + (heading ? "</th>" : "</td>");
+    }
     body_ += "</tr>\n";
   }
   body_ += "</table></div>\n";
 }
 
-void HtmlPage::svg(const std::string& plot, const std::string& caption) {
-  body_ += "<figure>\n" + plot;
+void HtmlPage::figure(const std::string& content, const std::string& caption) {
+  body_ += "<figure>\n" + content;
   if (!caption.empty()) body_ += "<figcaption>" + escape_markup(caption) + "</figcaption>\n";
   body_ += "</figure>\n";
 }
 
 void HtmlPage::svg_row(const std::vector<std::string>& plots, const std::string& caption) {
-  body_ += "<figure>\n<div class=\"gallery\">\n";
-  for (const std::string& plot : plots) body_ += "<div>\n" + plot + "</div>\n";
-  body_ += "</div>\n";
-  if (!caption.empty()) body_ += "<figcaption>" + escape_markup(caption) + "</figcaption>\n";
-  body_ += "</figure>\n";
+  std::string row = "<div class=\"gallery\">\n";
+  for (const std::string& plot : plots) row += "<div>\n" + plot + "</div>\n";
+  figure(row + "</div>\n", caption);
 }
 
 void HtmlPage::gallery(const std::vector<HtmlPicture>& pictures) {

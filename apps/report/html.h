@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/program/text_table.h"
 #include "data/image/image.h"
 
 namespace dura {
@@ -21,15 +22,15 @@ struct HtmlPicture {
 
 class HtmlPage {
  public:
-  explicit HtmlPage(const std::string& title);
+  explicit HtmlPage(const std::string& title) : title_(title) {}
 
   void section(const std::string& title);
   void paragraph(const std::string& text);
   void note(const std::string& text);  // in a box: a warning or a limit that must not be overlooked
   void preformatted(const std::string& text);
-  // Cells that are numbers are aligned to the right. Every row has as many cells as the header.
-  void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows, const std::string& caption = "");
-  void svg(const std::string& plot, const std::string& caption = "");
+  // The first line is the heading, every other has as many cells; without any other there is no table. Numbers are aligned to the right.
+  void table(const Table& lines, const std::string& caption = "");
+  void svg(const std::string& plot, const std::string& caption = "") { figure(plot, caption); }
   void svg_row(const std::vector<std::string>& plots, const std::string& caption = "");  // side by side where there is room
   // Pictures in as many columns as fit, each at its own size in pixels or twice that where it is small.
   void gallery(const std::vector<HtmlPicture>& pictures);
@@ -38,6 +39,8 @@ class HtmlPage {
   void write(const std::filesystem::path& path) const;  // beside, synced, renamed
 
  private:
+  void figure(const std::string& content, const std::string& caption);
+
   std::string title_, body_;
 };
 

@@ -16,8 +16,8 @@ constexpr int64_t least_cell = 144, most_cell = 256;  // pixels: room for a capt
 // without smoothing: pixels stay pixels.
 Image in_cell(const Image& picture, int64_t side) {
   const int64_t longest = std::max(picture.height, picture.width), times = side / longest;
-  const auto scaled = [&](int64_t extent) {
-    return times >= 1 ? extent * times : std::max<int64_t>(1, (extent * side + longest / 2) / longest);
+  const auto scaled = [&](int64_t length) {
+    return times >= 1 ? length * times : std::max<int64_t>(1, (length * side + longest / 2) / longest);
   };
   const int64_t height = scaled(picture.height), width = scaled(picture.width);
   const Image fitted = to_rgb(times >= 1 ? resize_nearest(picture, height, width) : resize_bilinear(picture, height, width));

@@ -1,6 +1,6 @@
 #include "apps/report/map_checks.h"
 
-#include <cstdio>
+#include <cmath>
 
 #include "apps/program/decimals.h"
 #include "data/image/drawing.h"
@@ -10,23 +10,55 @@
 
 namespace dura {
 
-std::vector<std::vector<std::string>> sanity_table(const SanityCheck& check) {
-  std::vector<std::vector<std::string>> rows = {{"random from", "rank correlation", "SSIM", "maps", "without evidence"}};
+namespace {
+
+// A row for each guess in each group.
+Table score_table(const std::vector<ScoreGroup>& groups) {
+  Table table = {{"pictures", "map", "peak inside", "energy inside", "IoU at half", "IoU at Otsu"}};
+  for (const ScoreGroup& g : groups)
+    for (Guess guess : all_guesses) {
+      const MapScore& m = g[guess];
+      if (std::isnan(m.pointing)) continue;  // nobody measured it
+      table.push_back({guess == Guess::network ? concat(g.name, ": ", g.pictures) : "", guess_name(guess), fixed(m.pointing),
+                       fixed(m.energy), fixed(m.iou_half), fixed(m.iou_otsu)});
+    }
+  return table;
+}
+
+// About the first group; `what` names the maps.
+std::string score_sentence(const std::vector<ScoreGroup>& groups, const std::string& what) {
+  const ScoreGroup& all = groups.at(0);
+  const double hits = all[Guess::network].pointing, chance = all[Guess::random_point].pointing;
+  return concat(what, " on ", all.pictures, " pictures with a lesion, ", all.without_evidence,
+                " without positive evidence: peak inside of ", fixed(hits), ", ", fixed(chance > 0 ? hits / chance : 0, 1),
+                " times a random point's chance (p = ", printed("%.1e", all.p_value), ")");
+}
+
+Table sanity_table(const SanityCheck& check) {
+  Table table = {{"random from", "rank correlation", "SSIM", "maps", "without evidence"}};
   for (const SanityStep& s : check.steps)
-    rows.push_back({s.randomised, fixed(s.rank_correlation), fixed(s.structural_similarity), std::to_string(s.maps),
-                    std::to_string(s.without_evidence)});
-  return rows;
+    table.push_back({s.randomised, fixed(s.rank_correlation), fixed(s.structural_similarity), std::to_string(s.maps),
+                     std::to_string(s.without_evidence)});
+  return table;
+}
+
+}  // namespace
+
+std::string score_text(const std::vector<ScoreGroup>& groups, const std::string& what) {
+  return groups.empty() ? "" : score_sentence(groups, what) + "\n" + text_table(score_table(groups), 0);
+}
+
+void add_scores(HtmlPage& page, const std::vector<ScoreGroup>& groups, const std::string& what) {
+  page.section("Do the maps point at the lesion?");
+  page.paragraph(score_sentence(groups, what));
+  page.table(
+      score_table(groups),
+      "Means over pictures. Peak inside: the map's highest point lies in the lesion. Energy: the map's share inside. IoU: overlap of "
+      "the lesion with the map above half of its maximum, and above Otsu's threshold.");
 }
 
 std::string sanity_text(const SanityCheck& check) {
-  std::string text = "similarity to the original maps while weights are made random from the head downwards:\n";
-  for (const std::vector<std::string>& row : sanity_table(check)) {
-    char line[120];
-    std::snprintf(line, sizeof line, "%-12s %17s %8s %6s %17s\n", row[0].c_str(), row[1].c_str(), row[2].c_str(), row[3].c_str(),
-                  row[4].c_str());
-    text += line;
-  }
-  return text;
+  return "similarity to the original maps while weights are made random from the head downwards:\n" + text_table(sanity_table(check), 0);
 }
 
 Image sanity_picture(const SanityCheck& check, int64_t height) {
@@ -45,12 +77,8 @@ void add_sanity(HtmlPage& page, const SanityCheck& check) {
   page.section("Do the maps depend on what was learnt?");
   page.paragraph(
       "Weights are made random from the head downwards, one more stage in each row (Adebayo et al. 2018). Maps that show what the network "
-      "has "
-      "learnt lose their likeness to the original ones; maps that keep it show the picture or the architecture.");
-  std::vector<std::vector<std::string>> rows = sanity_table(check);
-  const std::vector<std::string> header = rows.front();
-  rows.erase(rows.begin());
-  page.table(header, rows, "Mean likeness to the original maps: 1 is the same, a rank correlation of 0 no relation.");
+      "has learnt lose their likeness to the original ones; maps that keep it show the picture or the architecture.");
+  page.table(sanity_table(check), "Mean likeness to the original maps: 1 is the same, a rank correlation of 0 no relation.");
   page.gallery({{sanity_picture(check), "Maps while weights are made random, from the original on the left"}});
 }
 

@@ -1,7 +1,6 @@
 #include "apps/report/prepare_report.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/report/copy_sheet.h"
@@ -15,14 +14,67 @@ namespace {
 
 using nlohmann::json;
 
+json quartiles(const std::vector<double>& v) {
+  return {{"count", v.size()},          {"min", quantile(v, 0)},   {"q1", quantile(v, 0.25)},
+          {"median", quantile(v, 0.5)}, {"q3", quantile(v, 0.75)}, {"max", quantile(v, 1)}};
+}
+
+json class_json(const ClassSurvey& c) {
+  json splits;
+  for (Split s : all_splits)
+    splits[split_name(s)] = {{"slices", c.slices[static_cast<size_t>(s)]}, {"patients", c.patients[static_cast<size_t>(s)]}};
+  return {{"name", c.name},
+          {"splits", splits},
+          {"left_out", c.left_out},
+          {"grey_levels",
+           {{"mean", c.mean_level()},
+            {"deviation", c.level_deviation()},
+            {"p1", c.level_percentile(0.01)},
+            {"p50", c.level_percentile(0.5)},
+            {"p99", c.level_percentile(0.99)}}},
+          {"masks", c.masks},
+          {"empty_masks", c.empty_masks},
+          {"lesion_mm", quartiles(c.lesion_mm)},
+          {"lesion_extent_mm", quartiles(c.lesion_extent_mm)},
+          {"lesion_mm2", quartiles(c.lesion_mm2)}};
+}
+
+json survey_json(const DataSurvey& survey, const Manifest& manifest) {
+  const auto file_of = [&](int64_t row) { return manifest.rows[static_cast<size_t>(row)].file; };
+  json out = {{"slices", survey.slices}, {"left_out", survey.left_out}, {"other_labels", survey.other_labels}};
+  for (const char* list : {"extents", "bad", "copies", "similar"}) out[list] = json::array();
+  for (const ClassSurvey& c : survey.classes) out["classes"].push_back(class_json(c));
+  for (const auto& [extent, slices] : survey.extents)
+    out["extents"].push_back({{"height", extent.first}, {"width", extent.second}, {"slices", slices}});
+  for (const BadImage& b : survey.bad) out["bad"].push_back({{"file", b.file}, {"reason", b.reason}});
+  for (const std::vector<int64_t>& same : survey.copies) {
+    json files = json::array();
+    for (int64_t row : same) files.push_back(file_of(row));
+    out["copies"].push_back(files);
+  }
+  for (const SimilarRows& pair : survey.similar)
+    out["similar"].push_back({{"first", file_of(pair.first)},
+                              {"second", file_of(pair.second)},
+                              {"how", pair.placement.name()},
+                              {"likeness", pair.likeness},
+                              {"divided", are_divided(manifest, pair)}});
+  return out;
+}
+
+json split_json(const SplitReport& split) {
+  json strata = json::array();
+  for (const StratumReport& s : split.strata) strata.push_back({{"name", s.name}, {"rows", s.rows}, {"wanted", s.wanted}});
+  return {{"units", split.units},
+          {"largest_class_deviation", split.largest_class_deviation},
+          {"strata", strata},
+          {"column_deviations", column_deviations(split)}};
+}
+
 json shortcuts_json(const ShortcutReport& report) {
   json tables = json::array();
   for (const CrossTable& t : report.tables) {
     json table = {{"column", t.column}, {"gives_class_away", t.gives_class_away(shortcut_limit)}, {"rows", json::array()}};
-    for (Split s : all_splits) {
-      const double b = t.balanced_accuracy[static_cast<size_t>(s)];
-      table["balanced_accuracy"][split_name(s)] = std::isfinite(b) ? json(b) : json(nullptr);
-    }
+    for (Split s : all_splits) table["balanced_accuracy"][split_name(s)] = t.balanced_accuracy[static_cast<size_t>(s)];
     for (const CrossRow& row : t.rows) {
       json counts;
       for (Split s : all_splits) counts[split_name(s)] = row.slices[static_cast<size_t>(s)];
@@ -54,8 +106,9 @@ std::string prepare_text(const PrepareReport& report, const Manifest& manifest, 
 }
 
 std::string prepare_json(const PrepareReport& report, const Manifest& manifest, const ClassNames& classes) {
-  json out = json::parse(survey_json(report.survey, manifest, report.split ? &*report.split : nullptr));
+  json out = survey_json(report.survey, manifest);
   out["format"] = "dura prepare 1";
+  if (report.split) out["split"] = split_json(*report.split);
   out["class_names"] = classes.names();
   out["leaks"] = report.leaks;
   out["class_balance"] = json::array();
@@ -66,6 +119,7 @@ std::string prepare_json(const PrepareReport& report, const Manifest& manifest, 
   }
   out["shortcuts"] = shortcuts_json(report.shortcuts);
   if (report.control) out["control"] = json::parse(control_json(*report.control));
+  // File names may hold bytes that are no UTF-8: replace them rather than fail at the very end.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

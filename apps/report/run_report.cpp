@@ -15,14 +15,14 @@ void add_provenance(HtmlPage& page, const fs::path& run) {
   page.section("What was run");
   if (fs::exists(run / "run.json")) {
     const std::string file = (run / "run.json").string();
-    std::vector<std::vector<std::string>> rows;
+    Table rows = {{"what", "value"}};
     try {
       const nlohmann::ordered_json facts = nlohmann::ordered_json::parse(read_text_file(file, max_text_bytes));
       for (const auto& [key, value] : facts.items()) rows.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
     } catch (const nlohmann::json::exception& e) {
       fail(file, " is damaged: ", e.what());
     }
-    page.table({"what", "value"}, rows);
+    page.table(rows);
   }
   if (fs::exists(run / "config.toml")) {
     page.paragraph(
@@ -44,15 +44,15 @@ void add_limits(HtmlPage& page) {
 
 }  // namespace
 
-void write_run_report(const fs::path& file, const RunReport& r) {
+void write_run_report(const fs::path& file, const fs::path& run, const fs::path& preparation) {
   HtmlPage page("dura: report of a run");
   page.note("This model is for teaching and research. It is not a medical device, and nothing here is a diagnosis.");
-  for (const char* split : {"test", "val", "train"}) add_evaluation(page, r.run / concat("evaluation_", split, ".json"));
-  add_heat_maps(page, r.run / "heat_maps");
-  add_training(page, r.run / "history.csv");
-  add_data(page, r.preparation.empty() ? r.run / "prepare.json" : r.preparation);
+  for (const char* split : {"test", "val", "train"}) add_evaluation(page, run / concat("evaluation_", split, ".json"));
+  add_heat_maps(page, run / "heat_maps");
+  add_training(page, run / "history.csv");
+  add_data(page, preparation.empty() ? run / "prepare.json" : preparation);
   add_limits(page);
-  add_provenance(page, r.run);
+  add_provenance(page, run);
   page.write(file);
 }
 

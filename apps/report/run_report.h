@@ -4,11 +4,8 @@
 
 namespace dura {
 
-struct RunReport {
-  std::filesystem::path run;          // config.toml, run.json, history.csv, evaluation_<split>.json, heat_maps/: what is there goes in
-  std::filesystem::path preparation;  // prepare.json of dura-prepare; empty: run/prepare.json
-};
-
-void write_run_report(const std::filesystem::path& file, const RunReport& report);
+// From the folder `run`: config.toml, run.json, history.csv, evaluation_<split>.json, heat_maps/: what is there goes in. `preparation`:
+// prepare.json of dura-prepare; empty: run/prepare.json.
+void write_run_report(const std::filesystem::path& file, const std::filesystem::path& run, const std::filesystem::path& preparation);
 
 }  // namespace dura

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <filesystem>
 #include <set>
 
 #include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "data/audit/column_bins.h"
 
 namespace dura {
@@ -33,16 +33,16 @@ std::vector<Column> columns_of(const DataSurvey& survey, const Manifest& manifes
     for (const ManifestRow& row : manifest.rows) columns.back().values.push_back(manifest.value(row, name));
   }
   const std::vector<std::string> nothing(manifest.rows.size());
-  Column type{"(file type)", nothing}, extent{"(height x width)", nothing}, color{"(colour)", nothing},
+  Column type{"(file type)", nothing}, size{"(height x width)", nothing}, color{"(colour)", nothing},
       lesion{"(lesion diameter, mm)", nothing};
   for (const SliceSurvey& slice : survey.readable) {
     const auto i = static_cast<size_t>(slice.row);
     type.values[i] = file_type(manifest.rows[i].file);
-    extent.values[i] = concat(slice.height, "x", slice.width);
+    size.values[i] = concat(slice.height, "x", slice.width);
     color.values[i] = slice.channels == 1 ? "gray" : "color";
     if (slice.lesion && slice.lesion->diameter_mm > 0) lesion.values[i] = fixed(slice.lesion->diameter_mm, 2);
   }
-  for (Column& c : std::array{type, extent, color, lesion}) columns.push_back(std::move(c));
+  for (Column& c : std::array{type, size, color, lesion}) columns.push_back(std::move(c));
   return columns;
 }
 
@@ -72,18 +72,13 @@ ShortcutReport find_shortcuts(const DataSurvey& survey, const Manifest& manifest
 std::string shortcut_text(const ShortcutReport& report, const ClassNames& classes) {
   std::string text = "how well one column alone tells the classes apart (balanced accuracy; chance is " +
                      fixed(1.0 / static_cast<double>(classes.size()), 2) + ")\n";
-  char line[200];
-  std::snprintf(line, sizeof line, "%-24s %7s %7s %7s %7s\n", "column", "values", "train", "val", "test");
-  text += line;
+  Table table = {{"column", "values", "train", "val", "test"}};
   for (const CrossTable& t : report.tables) {
-    std::snprintf(line, sizeof line, "%-24.80s %7zu", t.column.c_str(), t.rows.size());
-    text += line;
-    for (double b : t.balanced_accuracy) {
-      std::snprintf(line, sizeof line, " %7s", fixed(b).c_str());
-      text += line;
-    }
-    text += t.gives_class_away(shortcut_limit) ? "  gives the class away\n" : "\n";
+    table.push_back({t.column, std::to_string(t.rows.size())});
+    for (double b : t.balanced_accuracy) table.back().push_back(fixed(b));
+    if (t.gives_class_away(shortcut_limit)) table.back().push_back("gives the class away");
   }
+  text += text_table(table, 0);
   if (!report.left_out.empty()) {
     text += "not tabulated, too many values:";
     for (const std::string& name : report.left_out) text.append(" ").append(name);

@@ -14,7 +14,7 @@ struct ShortcutReport {
   std::vector<std::string> left_out = {};  // columns of text with too many values, such as names
 };
 
-// The columns that dura does not know, numbers in eight bins; file type, extent, colour and lesion diameter of the slices themselves.
+// The columns that dura does not know, numbers in eight bins; file type, size, colour and lesion diameter of the slices themselves.
 ShortcutReport find_shortcuts(const DataSurvey& survey, const Manifest& manifest, const ClassNames& classes);
 
 std::string shortcut_text(const ShortcutReport& report, const ClassNames& classes);

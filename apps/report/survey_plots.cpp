@@ -13,12 +13,7 @@ constexpr size_t most_extents = 8;
 constexpr size_t first_level = 8;  // below it is the black around the head, which would flatten everything else
 
 std::string classes_plot(const DataSurvey& survey, const std::vector<ClassBalance>& balances) {
-  BarPlot plot{.title = "How often each class is met",
-               .y_label = "share of the slices, %",
-               .groups = {},
-               .series = {},
-               .y_max = 100.0,
-               .width = 760};
+  BarPlot plot{.title = "How often each class is met", .y_label = "share of the slices, %", .y_max = 100.0, .width = 760};
   for (const ClassSurvey& c : survey.classes) plot.series.push_back({.name = c.name});
   for (const ClassBalance& b : balances) {
     plot.groups.push_back(b.name);
@@ -37,7 +32,7 @@ std::string extents_plot(const DataSurvey& survey, const Manifest& manifest, con
   std::vector<std::pair<double, std::pair<int64_t, int64_t>>> by_count;
   for (const auto& [extent, counts] : slices) by_count.push_back({std::accumulate(counts.begin(), counts.end(), 0.0), extent});
   std::sort(by_count.rbegin(), by_count.rend());
-  BarPlot plot{.title = "Extents of the slices", .y_label = "slices", .groups = {}, .series = {}};
+  BarPlot plot{.title = "Extents of the slices", .y_label = "slices"};
   for (const ClassSurvey& c : survey.classes) plot.series.push_back({.name = c.name});
   for (size_t i = 0; i < std::min(most_extents, by_count.size()); ++i) {
     const auto& extent = by_count[i].second;
@@ -48,11 +43,7 @@ std::string extents_plot(const DataSurvey& survey, const Manifest& manifest, con
 }
 
 std::string levels_plot(const DataSurvey& survey) {
-  LinePlot plot{.title = "Grey levels",
-                .x_label = concat("level, from ", first_level),
-                .y_label = "share of the pixels, %",
-                .series = {},
-                .y_min = 0.0};
+  LinePlot plot{.title = "Grey levels", .x_label = concat("level, from ", first_level), .y_label = "share of the pixels, %", .y_min = 0.0};
   for (const ClassSurvey& c : survey.classes) {
     LineSeries line{.name = c.name};
     const double pixels = static_cast<double>(std::accumulate(c.histogram.begin(), c.histogram.end(), uint64_t{0}));
@@ -72,7 +63,7 @@ std::string lesions_plot(const DataSurvey& survey, std::vector<double> ClassSurv
   std::sort(all.begin(), all.end());
   const std::vector<double> borders = nice_ticks(0, quantile(all, 0.99), 10);
   const double step = borders.size() > 1 ? borders[1] - borders[0] : 1;
-  BarPlot plot{.title = title, .y_label = "share of the class's lesions, %", .groups = {}, .series = {}, .width = 760};
+  BarPlot plot{.title = title, .y_label = "share of the class's lesions, %", .width = 760};
   for (size_t b = 0; b < borders.size(); ++b)
     plot.groups.push_back(b + 1 < borders.size() ? concat(tick_text(borders[b], step), "-", tick_text(borders[b + 1], step))
                                                  : concat(tick_text(borders[b], step), "+"));

@@ -1,4 +1,4 @@
-// A data set's survey and the split made of it, for people (text tables) and for programs (JSON).
+// A data set's survey and the split made of it, as text tables.
 #pragma once
 #include <map>
 #include <string>
@@ -14,12 +14,8 @@ std::string split_text(const SplitReport& report);
 // Of each balanced column the largest |rows - wanted| of one of its values in a class and a split, in slices.
 std::map<std::string, double> column_deviations(const SplitReport& report);
 
-// Keys: slices, classes[{name, splits{train{slices,patients}...}, left_out, grey_levels{mean,deviation,p1,p50,p99}, masks, empty_masks,
-// lesion_mm{count,min,q1,median,q3,max}, lesion_extent_mm{...}, lesion_mm2{...}}], left_out, other_labels, extents[{height,width,slices}],
-// bad[{file,reason}], copies[[file]], similar[{first,second,how,likeness,divided}].
-// `split`, where not null, adds units, largest_class_deviation, strata[{name,rows,wanted}] and column_deviations{column}.
-std::string survey_json(const DataSurvey& survey, const Manifest& manifest, const SplitReport* split);
-
+// Both are used, in different splits.
+bool are_divided(const Manifest& manifest, const SimilarRows& pair);
 // Every pair of copies: first,second,first_split,second_split,how,likeness.
 std::string copies_csv(const DataSurvey& survey, const Manifest& manifest);
 

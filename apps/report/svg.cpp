@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
+#include "apps/program/decimals.h"
 #include "engine/base/check.h"
 
 namespace dura {
@@ -16,23 +16,20 @@ namespace {
 constexpr std::array<const char*, 7> palette = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"};
 constexpr double letter = 6.6;  // mean width of a letter at the font size used, pixels
 constexpr double line_height = 18;
+constexpr const char* dashes = " stroke-dasharray=\"5 3\"";
 
 const char* color_of(size_t series) { return palette[series % palette.size()]; }
 
-std::string pixels(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", v);
-  return text;
-}
+std::string pixels(double v) { return printed("%.2f", v); }
 
 // A text whose anchor is "start", "middle" or "end"; `more` holds further attributes.
 std::string text_at(double x, double y, const std::string& anchor, const std::string& text, const std::string& more = "") {
-  return "<text x=\"" + pixels(x) + "\" y=\"" + pixels(y) + "\" text-anchor=\"" + anchor + "\"" + more + ">" + escape_markup(text) +
-         "</text>\n";
+  return concat("<text x=\"", pixels(x), "\" y=\"", pixels(y), "\" text-anchor=\"", anchor, "\"", more, ">", escape_markup(text),
+                "</text>\n");
 }
 
 std::string line_between(double x1, double y1, double x2, double y2, const std::string& style) {
-  return "<line x1=\"" + pixels(x1) + "\" y1=\"" + pixels(y1) + "\" x2=\"" + pixels(x2) + "\" y2=\"" + pixels(y2) + "\" " + style + "/>\n";
+  return printed("<line x1=\"%.2f\" y1=\"%.2f\" x2=\"%.2f\" y2=\"%.2f\" %s/>\n", x1, y1, x2, y2, style.c_str());
 }
 
 // The drawing area and the way from values to pixels.
@@ -62,59 +59,53 @@ struct Range {
 
 double step_of(const std::vector<double>& ticks) { return ticks.size() > 1 ? ticks[1] - ticks[0] : 0; }
 
-std::string open(int width, int height, const std::string& title) {
-  DURA_CHECK(width >= 240 && height >= 180, "a plot of ", width, "x", height, " pixels is too small to read; at least 240x180");
-  return concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", width, " ", height, "\" width=\"", width, "\" height=\"",
-                height, "\" role=\"img\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n<title>",
-                escape_markup(title), "</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n") +
-         text_at(width / 2.0, 20, "middle", title, " font-size=\"14\" font-weight=\"bold\"");
-}
+// Out to a tick, where the step between ticks is known.
+double up_to_tick(double v, double step) { return step == 0 ? v : std::ceil(v / step - 1e-9) * step; }
 
-// Names with their colours, as many on a line as fit, below the title. Returns the y where the drawing may begin.
-double draw_legend(std::string& out, const std::vector<std::string>& names, const std::vector<bool>& dashed, int width) {
-  if (names.size() < 2) return 34;
-  double x = 56, y = 40;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const double entry = 34 + letter * static_cast<double>(names[i].size());
-    if (x > 56 && x + entry > width - 8) {
-      x = 56;
-      y += line_height;
-    }
-    out += line_between(x, y - 4, x + 20, y - 4,
-                        std::string("stroke=\"") + color_of(i) + "\" stroke-width=\"3\"" + (dashed[i] ? " stroke-dasharray=\"5 3\"" : ""));
-    out += text_at(x + 25, y, "start", names[i]);
+// What stands around the values of every plot: title, names with their colours, the y axis.
+template <class Plot>
+std::string draw_around(const Plot& plot, Frame& f, const std::vector<bool>& dashed, int above, int below) {
+  const int width = plot.width, height = plot.height;
+  DURA_CHECK(width >= 240 && height >= 180, "a plot of ", width, "x", height, " pixels is too small to read; at least 240x180");
+  std::string out =
+      concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", width, " ", height, "\" width=\"", width, "\" height=\"", height,
+             "\" role=\"img\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">", "\n<title>",
+             escape_markup(plot.title), "</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+             text_at(width / 2.0, 20, "middle", plot.title, " font-size=\"14\" font-weight=\"bold\""));
+  // Names, as many on a line as fit, below the title.
+  double x = 56, y = plot.series.size() < 2 ? 22 : 40;
+  for (size_t i = 0; i < plot.series.size() && plot.series.size() >= 2; ++i) {
+    const std::string& name = plot.series[i].name;
+    const double entry = 34 + letter * static_cast<double>(name.size());
+    if (x > 56 && x + entry > width - 8) x = 56, y += line_height;
+    out += line_between(x, y - 4, x + 20, y - 4, concat("stroke=\"", color_of(i), "\" stroke-width=\"3\"", dashed[i] ? dashes : ""));
+    out += text_at(x + 25, y, "start", name);
     x += entry;
   }
-  return y + 12;
-}
-
-void draw_y_axis(std::string& out, const Frame& f, const std::vector<double>& ticks, const std::string& label) {
+  // To the left there is room for the widest tick and the axis' label.
+  const std::vector<double> ticks = nice_ticks(f.y_low, f.y_high, 5);
+  size_t widest = 1;
+  for (const double t : ticks) widest = std::max(widest, tick_text(t, step_of(ticks)).size());
+  f.left = 34 + letter * static_cast<double>(widest), f.right = width - 20;
+  f.top = y + 12 + above, f.bottom = height - below;
   for (const double t : ticks) {
     out += line_between(f.left, f.y(t), f.right, f.y(t), "stroke=\"#ddd\"");
     out += text_at(f.left - 6, f.y(t) + 4, "end", tick_text(t, step_of(ticks)));
   }
   const double middle = (f.top + f.bottom) / 2;
-  out += text_at(14, middle, "middle", label, " transform=\"rotate(-90 14 " + pixels(middle) + ")\"");
+  out += text_at(14, middle, "middle", plot.y_label, " transform=\"rotate(-90 14 " + pixels(middle) + ")\"");
   out += line_between(f.left, f.top, f.left, f.bottom, "stroke=\"#444\"");
-  out += line_between(f.left, f.bottom, f.right, f.bottom, "stroke=\"#444\"");
-}
-
-// Room for the widest tick and the axis label.
-double left_margin(const std::vector<double>& y_ticks) {
-  size_t widest = 1;
-  for (const double t : y_ticks) widest = std::max(widest, tick_text(t, step_of(y_ticks)).size());
-  return 34 + letter * static_cast<double>(widest);
+  return out + line_between(f.left, f.bottom, f.right, f.bottom, "stroke=\"#444\"");
 }
 
 void draw_no_data(std::string& out, const Frame& f) { out += text_at((f.left + f.right) / 2, (f.top + f.bottom) / 2, "middle", "no data"); }
 
 void draw_series(std::string& out, const Frame& f, const LineSeries& s, const char* color) {
   DURA_CHECK(s.x.size() == s.y.size(), "plot: series `", s.name, "` has ", s.x.size(), " x and ", s.y.size(), " y values");
-  const std::string style =
-      std::string(" stroke=\"") + color + "\" stroke-width=\"1.8\" fill=\"none\"" + (s.dashed ? " stroke-dasharray=\"5 3\"" : "");
+  const std::string style = concat(" stroke=\"", color, "\" stroke-width=\"1.8\" fill=\"none\"", s.dashed ? dashes : "");
   std::string points;
   const auto end_piece = [&] {
-    if (!points.empty()) out += "<polyline points=\"" + points + "\"" + style + "/>\n";
+    if (!points.empty()) out += concat("<polyline points=\"", points, "\"", style, "/>\n");
     points.clear();
   };
   // Few points are measurements to be seen one by one; many are a curve.
@@ -128,7 +119,7 @@ void draw_series(std::string& out, const Frame& f, const LineSeries& s, const ch
     const double x = f.x(s.x[i]), y = std::clamp(f.y(s.y[i]), f.top, f.bottom);
     if (!points.empty()) points += ' ';
     points += pixels(x) + "," + pixels(y);
-    if (dots) out += "<circle cx=\"" + pixels(x) + "\" cy=\"" + pixels(y) + "\" r=\"2.6\" fill=\"" + color + "\"/>\n";
+    if (dots) out += printed("<circle cx=\"%.2f\" cy=\"%.2f\" r=\"2.6\" fill=\"%s\"/>\n", x, y, color);
   }
   end_piece();
 }
@@ -136,27 +127,14 @@ void draw_series(std::string& out, const Frame& f, const LineSeries& s, const ch
 }  // namespace
 
 std::string escape_markup(std::string_view text) {
+  constexpr std::pair<char, const char*> entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
   std::string out;
   for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
-    }
+    const auto* entity = std::find_if(std::begin(entities), std::end(entities), [c](const auto& e) { return e.first == c; });
+    if (entity != std::end(entities))
+      out += entity->second;
+    else
+      out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
   }
   return out;
 }
@@ -180,15 +158,9 @@ std::vector<double> nice_ticks(double low, double high, int count, double least_
 
 std::string tick_text(double value, double step) {
   if (value == 0) return "0";
-  char text[64];
   const double size = std::max(std::abs(value), std::abs(step));
-  if (size >= 1e6 || size < 1e-3) {
-    std::snprintf(text, sizeof text, "%.3g", value);
-  } else {
-    const int digits = step > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6) : 3;
-    std::snprintf(text, sizeof text, "%.*f", digits, value);
-  }
-  return text;
+  if (size >= 1e6 || size < 1e-3) return printed("%.3g", value);
+  return printed("%.*f", step > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6) : 3, value);
 }
 
 std::string svg_line_plot(const LinePlot& plot) {
@@ -206,25 +178,14 @@ std::string svg_line_plot(const LinePlot& plot) {
   if (plot.y_max) ys.high = *plot.y_max;
   xs.widen();
   ys.widen();
-  const std::vector<double> y_ticks = nice_ticks(ys.low, ys.high, 5);
   // Free ends of the y axis go out to a tick.
-  const double y_step = step_of(y_ticks);
-  Frame f;
-  f.x_low = xs.low, f.x_high = xs.high;
-  f.y_low = plot.y_min || y_step == 0 ? ys.low : std::floor(ys.low / y_step + 1e-9) * y_step;
-  f.y_high = plot.y_max || y_step == 0 ? ys.high : std::ceil(ys.high / y_step - 1e-9) * y_step;
-
-  std::string out = open(plot.width, plot.height, plot.title);
-  std::vector<std::string> names;
+  const double y_step = step_of(nice_ticks(ys.low, ys.high, 5));
+  Frame f{.x_low = xs.low, .x_high = xs.high};
+  f.y_low = plot.y_min ? ys.low : -up_to_tick(-ys.low, y_step);
+  f.y_high = plot.y_max ? ys.high : up_to_tick(ys.high, y_step);
   std::vector<bool> dashed;
-  for (const LineSeries& s : plot.series) names.push_back(s.name), dashed.push_back(s.dashed);
-  const std::vector<double> all_y_ticks = nice_ticks(f.y_low, f.y_high, 5);
-  f.top = draw_legend(out, names, dashed, plot.width) + (plot.marks.empty() ? 0 : 14);
-  f.bottom = plot.height - 44;
-  f.left = left_margin(all_y_ticks);
-  f.right = plot.width - 20;
-
-  draw_y_axis(out, f, all_y_ticks, plot.y_label);
+  for (const LineSeries& s : plot.series) dashed.push_back(s.dashed);
+  std::string out = draw_around(plot, f, dashed, plot.marks.empty() ? 0 : 14, 44);
   const std::vector<double> x_ticks = nice_ticks(f.x_low, f.x_high, std::max(3, plot.width / 80), plot.whole_x ? 1 : 0);
   for (const double t : x_ticks) {
     out += line_between(f.x(t), f.bottom, f.x(t), f.bottom + 4, "stroke=\"#444\"");
@@ -260,19 +221,8 @@ std::string svg_bar_plot(const BarPlot& plot) {
   }
   if (ys.high == 0) ys.high = 1;
   if (plot.y_max) ys.high = *plot.y_max;
-  const double step = step_of(nice_ticks(0, ys.high, 5));
-  Frame f;
-  f.y_high = plot.y_max || step == 0 ? ys.high : std::ceil(ys.high / step - 1e-9) * step;
-
-  std::string out = open(plot.width, plot.height, plot.title);
-  std::vector<std::string> names;
-  for (const BarSeries& s : plot.series) names.push_back(s.name);
-  const std::vector<double> ticks = nice_ticks(0, f.y_high, 5);
-  f.top = draw_legend(out, names, std::vector<bool>(names.size()), plot.width);
-  f.bottom = plot.height - 36;
-  f.left = left_margin(ticks);
-  f.right = plot.width - 20;
-  draw_y_axis(out, f, ticks, plot.y_label);
+  Frame f{.y_high = plot.y_max ? ys.high : up_to_tick(ys.high, step_of(nice_ticks(0, ys.high, 5)))};
+  std::string out = draw_around(plot, f, std::vector<bool>(plot.series.size()), 0, 36);
   if (empty) {
     draw_no_data(out, f);
     return out + "</svg>\n";
@@ -288,8 +238,8 @@ std::string svg_bar_plot(const BarPlot& plot) {
       if (!std::isfinite(s.values[g])) continue;
       const double x = middle + (static_cast<double>(i) - static_cast<double>(plot.series.size()) / 2) * bar;
       const double y = std::max(f.y(s.values[g]), f.top);
-      out += "<rect x=\"" + pixels(x + 1) + "\" y=\"" + pixels(y) + "\" width=\"" + pixels(bar - 2) + "\" height=\"" +
-             pixels(f.bottom - y) + "\" fill=\"" + color_of(i) + "\"/>\n";
+      out += printed("<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", x + 1, y, bar - 2, f.bottom - y,
+                     color_of(i));
       double above = y;
       if (!s.low.empty() && std::isfinite(s.low[g]) && std::isfinite(s.high[g])) {
         const double center = x + bar / 2, low = std::max(f.y(s.low[g]), f.top), high = std::max(f.y(s.high[g]), f.top);

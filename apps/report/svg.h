@@ -18,7 +18,7 @@ std::vector<double> nice_ticks(double low, double high, int count, double least_
 std::string tick_text(double value, double step);
 
 struct LineSeries {
-  std::string name;
+  std::string name = {};
   std::vector<double> x = {}, y = {};  // the same length; NaN in y is a gap
   bool dashed = false;
 };
@@ -28,8 +28,8 @@ struct PlotMark {
   std::string text;
 };
 struct LinePlot {
-  std::string title, x_label, y_label;
-  std::vector<LineSeries> series;
+  std::string title = {}, x_label = {}, y_label = {};
+  std::vector<LineSeries> series = {};
   std::vector<PlotMark> marks = {};
   bool whole_x = false;                          // x counts something: ticks at whole numbers
   std::optional<double> y_min = {}, y_max = {};  // else from the values
@@ -43,9 +43,9 @@ struct BarSeries {
   std::vector<double> low = {}, high = {};  // ends of an interval drawn over the bar; empty: none
 };
 struct BarPlot {
-  std::string title, y_label;
-  std::vector<std::string> groups;  // names along the x axis
-  std::vector<BarSeries> series;    // side by side in each group
+  std::string title = {}, y_label = {};
+  std::vector<std::string> groups = {};  // names along the x axis
+  std::vector<BarSeries> series = {};    // side by side in each group
   std::optional<double> y_max = {};
   int width = 640, height = 360;
 };

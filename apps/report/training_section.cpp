@@ -3,12 +3,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <set>
 
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
-#include "engine/base/file.h"
 
 namespace dura {
 namespace {
@@ -31,23 +29,18 @@ class Curves {
   std::vector<std::string> classes() const {
     std::vector<std::string> names;
     for (const std::string& h : table_.header)
-      if (h.rfind("val_f1_", 0) == 0) names.push_back(h.substr(7));
+      if (h.starts_with("val_f1_")) names.push_back(h.substr(7));
     return names;
   }
   LineSeries series(const std::string& phase, const std::string& name, const std::string& column, bool dashed = false) const {
     LineSeries s{.name = name, .dashed = dashed};
-    for (size_t c = 0; c < table_.header.size(); ++c) {
-      if (table_.header[c] != column) continue;
-      for (const CsvRow& row : table_.rows)
-        if (row.fields[0] == phase) s.x.push_back(static_cast<double>(s.x.size() + 1)), s.y.push_back(parse(row.fields[c]));
-    }
+    const std::optional<size_t> c = table_.find(column);
+    for (const CsvRow& row : table_.rows)
+      if (c && row.fields[0] == phase) s.x.push_back(static_cast<double>(s.x.size() + 1)), s.y.push_back(parse(row.fields[*c]));
     return s;
   }
-  double last(const std::string& column) const {
-    for (size_t c = 0; c < table_.header.size(); ++c)
-      if (table_.header[c] == column && !table_.rows.empty()) return parse(table_.rows.back().fields[c]);
-    return std::numeric_limits<double>::quiet_NaN();
-  }
+  // Of the last epoch.
+  double last(const std::string& column) const { return parse(table_.rows.back().fields[table_.column(column, "Train again.")]); }
 
  private:
   CsvTable table_;
@@ -57,45 +50,36 @@ class Curves {
 
 void add_training(HtmlPage& page, const std::filesystem::path& history) {
   if (!std::filesystem::exists(history)) return;
-  const Curves curves(parse_csv(read_text_file(history, uint64_t{16} << 20), history.string()));
+  const Curves curves(read_csv(history));
   if (curves.phases().empty()) return;
   page.section("Training");
   page.paragraph(
       "Losses are without class weights, so that training and validation can be compared. Training values are means over the epoch, while "
       "weights change and dropout is on.");
   for (const std::string& phase : curves.phases()) {
-    LinePlot scores{.title = phase + ": precision and recall on validation",
-                    .x_label = "epoch",
-                    .y_label = "",
-                    .series = {},
-                    .whole_x = true,
-                    .y_min = 0.0,
-                    .y_max = 1.0,
-                    .width = 500};
+    const auto plot = [&](const std::string& title, const std::string& y_label, const std::vector<LineSeries>& series) {
+      return LinePlot{.title = phase + ": " + title,
+                      .x_label = "epoch",
+                      .y_label = y_label,
+                      .series = series,
+                      .whole_x = true,
+                      .y_min = 0.0,
+                      .width = 500};
+    };
+    std::vector<std::string> plots;
+    LinePlot scores = plot("precision and recall on validation", "", {});
+    scores.y_max = 1.0;
     for (const std::string& c : curves.classes()) {
       scores.series.push_back(curves.series(phase, c + " precision", "val_precision_" + c));
       scores.series.push_back(curves.series(phase, c + " recall", "val_recall_" + c, true));
     }
-    std::vector<std::string> plots;
     if (curves.classes().size() <= 4) plots.push_back(svg_line_plot(scores));
     plots.push_back(
-        svg_line_plot({.title = phase + ": loss",
-                       .x_label = "epoch",
-                       .y_label = "mean cross-entropy",
-                       .series = {curves.series(phase, "training", "train_loss"), curves.series(phase, "validation", "val_loss", true)},
-                       .whole_x = true,
-                       .y_min = 0.0,
-                       .width = 500}));
+        svg_line_plot(plot("loss", "mean cross-entropy",
+                           {curves.series(phase, "training", "train_loss"), curves.series(phase, "validation", "val_loss", true)})));
     const LineSeries rate = curves.series(phase, "of the epoch's last step", "learning_rate");
     const bool constant = std::all_of(rate.y.begin(), rate.y.end(), [&](double r) { return r == rate.y.front(); });
-    if (!constant)
-      plots.push_back(svg_line_plot({.title = phase + ": learning rate",
-                                     .x_label = "epoch",
-                                     .y_label = "",
-                                     .series = {rate},
-                                     .whole_x = true,
-                                     .y_min = 0.0,
-                                     .width = 500}));
+    if (!constant) plots.push_back(svg_line_plot(plot("learning rate", "", {rate})));
     page.svg_row(plots);
     if (constant && !rate.y.empty()) page.paragraph(concat("Learning rate of ", phase, ": ", rate.y.front(), " throughout."));
   }

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/program/json_values.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
@@ -58,7 +57,7 @@ void write_lr_finder(const std::filesystem::path& folder, const std::string& pha
                      {"steps", sweep.rates.size()},
                      {"diverged", sweep.diverged},
                      {"lowest_loss_rate", lowest < 0 ? Json(nullptr) : Json(sweep.rates[static_cast<size_t>(lowest)])},
-                     {"suggestion", json_number(sweep.suggestion())}};
+                     {"suggestion", sweep.suggestion()}};
   write_file_atomically(folder / "lr_finder.json", json.dump(1) + "\n");
 
   HtmlPage page("Learning rates of " + phase);

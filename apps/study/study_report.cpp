@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/program/decimals.h"
-#include "apps/program/json_values.h"
 #include "apps/program/program.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"
@@ -36,26 +35,20 @@ std::string figure_text(const StudyTableRow& row, const Column& column) {
 
 std::string interval_text(const StudyTableRow& row) {
   if (row.runs.size() != 1 || !std::isfinite(row.runs[0].f1_low)) return "";
-  return fixed(row.runs[0].f1_low, 3) + " to " + fixed(row.runs[0].f1_high, 3);
+  return fixed(row.runs[0].f1_low) + " to " + fixed(row.runs[0].f1_high);
 }
 
-std::vector<std::string> header() {
-  std::vector<std::string> names = {"row", "runs"};
-  for (const Column& c : columns) names.push_back(c.title);
-  names.push_back("F1, 95 % interval");
-  return names;
-}
-
-std::vector<std::vector<std::string>> cells(const StudyTable& table) {
-  std::vector<std::vector<std::string>> rows;
-  for (size_t i = 0; i < table.rows.size(); ++i) {
-    const StudyTableRow& r = table.rows[i];
-    std::vector<std::string> row = {(i == 0 ? "" : "+ ") + r.row.name, std::to_string(r.runs.size())};
+Table table_of(const StudyTable& study) {
+  Table table = {{"row", "runs"}};
+  for (const Column& c : columns) table[0].push_back(c.title);
+  table[0].push_back("F1, 95 % interval");
+  for (const StudyTableRow& r : study.rows) {
+    std::vector<std::string>& row = table.emplace_back();
+    row = {(table.size() == 2 ? "" : "+ ") + r.row.name, std::to_string(r.runs.size())};
     for (const Column& c : columns) row.push_back(r.runs.empty() ? "not run" : figure_text(r, c));
     row.push_back(interval_text(r));
-    rows.push_back(row);
   }
-  return rows;
+  return table;
 }
 
 std::string settings_text(const StudySettings& settings) {
@@ -93,14 +86,14 @@ std::string json_of(const StudyTable& table) {
     nlohmann::ordered_json row = {{"name", r.row.name}, {"settings", r.row.settings}, {"runs", nlohmann::ordered_json::array()}};
     for (const StudyRun& run : r.runs) {
       nlohmann::ordered_json one = {{"run", run.run}, {"seed", run.seed}};
-      for (const Column& c : columns) one[c.key] = json_number(c.value(run));
-      one["f1_interval"] = {json_number(run.f1_low), json_number(run.f1_high)};
-      one["train_f1"] = json_number(run.train_f1), one["val_f1"] = json_number(run.val_f1);
+      for (const Column& c : columns) one[c.key] = c.value(run);
+      one["f1_interval"] = {run.f1_low, run.f1_high};
+      one["train_f1"] = run.train_f1, one["val_f1"] = run.val_f1;
       row["runs"].push_back(one);
     }
     for (const Column& c : columns) {
       const StudyFigure f = study_figure(r.runs, c.value);
-      row[c.key] = {{"median", json_number(f.median)}, {"low", json_number(f.low)}, {"high", json_number(f.high)}};
+      row[c.key] = {{"median", f.median}, {"low", f.low}, {"high", f.high}};
     }
     j["rows"].push_back(row);
   }
@@ -109,7 +102,7 @@ std::string json_of(const StudyTable& table) {
 
 // One bar per row that was run, with the spread over its runs, or the bootstrap interval where there is one run.
 std::string bars(const StudyTable& table, const std::string& title, const Column& column, bool interval) {
-  BarPlot plot{.title = title, .y_label = "", .groups = {}, .series = {{.name = column.title}}, .width = 760};
+  BarPlot plot{.title = title, .series = {{.name = column.title}}, .width = 760};
   BarSeries& bar = plot.series[0];
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const StudyTableRow& r = table.rows[i];
@@ -138,38 +131,25 @@ void write_page(const std::filesystem::path& file, const StudyTable& table) {
              "Rows with early stopping end with the weights of the best epoch on validation, those before with the last epoch's. "
              "An interval says how sure a row's own figure is; whether two rows differ, dura-compare says: it compares them "
              "on the same pictures."));
-  page.table(header(), cells(table), "Before and after");
+  page.table(table_of(table), "Before and after");
   page.svg(bars(table, table.rare + " F1 by row", columns[0], true),
            "Rows by number, 0 is the baseline. Lines: the spread over runs, or the 95 % interval of a single run.");
   page.svg(bars(table, "Seconds per epoch by row", columns[4], false));
   page.svg(bars(table, "Peak memory by row, MiB", columns[5], false));
   page.section("What each row ran");
-  std::vector<std::vector<std::string>> rows;
+  Table rows = {{"row", "settings of dura-train", "runs"}};
   for (const StudyTableRow& r : table.rows) {
     std::string runs;
     for (const StudyRun& run : r.runs) runs += (runs.empty() ? "" : ", ") + run.run;
     rows.push_back({r.row.name, settings_text(r.row.settings), runs});
   }
-  page.table({"row", "settings of dura-train", "runs"}, rows);
+  page.table(rows);
   page.write(file);
 }
 
 }  // namespace
 
-std::string study_text(const StudyTable& table) {
-  std::vector<std::vector<std::string>> lines = {header()};
-  for (std::vector<std::string>& row : cells(table)) lines.push_back(std::move(row));
-  std::vector<size_t> widths(lines[0].size(), 0);
-  for (const auto& row : lines)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  std::string text;
-  for (const auto& row : lines) {
-    for (size_t c = 0; c < row.size(); ++c) text += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
-    text.erase(text.find_last_not_of(' ') + 1);
-    text += "\n";
-  }
-  return text;
-}
+std::string study_text(const StudyTable& table) { return text_table(table_of(table), 0); }
 
 void write_study(const std::filesystem::path& out, const StudyTable& table) {
   write_file_atomically(out / "study.csv", csv_of(table));

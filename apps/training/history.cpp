@@ -1,20 +1,15 @@
 #include "apps/training/history.h"
 
 #include <cmath>
-#include <cstdio>
 
+#include "apps/program/decimals.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 
 namespace dura {
 namespace {
 
-std::string number(double v) {
-  if (std::isnan(v)) return "NA";
-  char text[40];
-  std::snprintf(text, sizeof text, "%.17g", v);
-  return text;
-}
+std::string number(double v) { return std::isnan(v) ? "NA" : printed("%.17g", v); }
 
 // A class name as part of a column name.
 std::string column(const char* what, const std::string& name) {
@@ -25,31 +20,25 @@ std::string column(const char* what, const std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> monitors(const std::vector<std::string>& classes) {
-  std::vector<std::string> names = {"val_loss", "val_loss_weighted", "val_accuracy", "val_auc", "val_f1"};
-  for (const std::string& c : classes)
-    for (const char* metric : {"val_precision", "val_recall", "val_f1"}) names.push_back(column(metric, c));
-  return names;
-}
-
 double EpochRecord::value(const std::string& monitor, const std::vector<std::string>& classes) const {
-  if (monitor == "val_loss") return val_loss;
-  if (monitor == "val_loss_weighted") return val_loss_weighted;
-  if (monitor == "val_accuracy") return val.accuracy();
-  if (monitor == "val_auc") return val_auc;
-  if (monitor == "val_f1") {
-    double sum = 0;
-    for (size_t i = 0; i < classes.size(); ++i) sum += val.f1(static_cast<int64_t>(i));
-    return sum / static_cast<double>(classes.size());
-  }
+  double f1 = 0;
+  for (int64_t c = 0; c < val.classes(); ++c) f1 += val.f1(c);
+  std::vector<std::pair<std::string, double>> all = {{"val_loss", val_loss},
+                                                     {"val_loss_weighted", val_loss_weighted},
+                                                     {"val_accuracy", val.accuracy()},
+                                                     {"val_auc", val_auc},
+                                                     {"val_f1", f1 / static_cast<double>(val.classes())}};
   for (size_t i = 0; i < classes.size(); ++i) {
     const auto c = static_cast<int64_t>(i);
-    if (monitor == column("val_precision", classes[i])) return val.precision(c);
-    if (monitor == column("val_recall", classes[i])) return val.recall(c);
-    if (monitor == column("val_f1", classes[i])) return val.f1(c);
+    all.insert(all.end(), {{column("val_precision", classes[i]), val.precision(c)},
+                           {column("val_recall", classes[i]), val.recall(c)},
+                           {column("val_f1", classes[i]), val.f1(c)}});
   }
   std::string known;
-  for (const std::string& name : monitors(classes)) known += " " + name;
+  for (const auto& [name, v] : all) {
+    if (name == monitor) return v;
+    known += " " + name;
+  }
   fail_usage("there is no value '", monitor, "' to watch. Use one of", known, ".");
 }
 

@@ -27,9 +27,6 @@ struct EpochRecord {
   double value(const std::string& monitor, const std::vector<std::string>& classes) const;
 };
 
-// The names that EpochRecord::value knows.
-std::vector<std::string> monitors(const std::vector<std::string>& classes);
-
 class History {
  public:
   // Begins a new file, or, resuming, keeps the first `keep` rows of the one that is there.

@@ -27,10 +27,7 @@ std::string class_scores(const Confusion& c, const std::vector<std::string>& cla
 double validation_auc(const Predictions& p) {
   double sum = 0;
   const int64_t scored = p.classes == 2 ? 1 : p.classes;
-  for (int64_t c = 0; c < scored; ++c) {
-    const OneAgainstRest one = one_against_rest(p, c);
-    sum += roc_auc(one.positive, one.score);
-  }
+  for (int64_t c = 0; c < scored; ++c) sum += OneAgainstRest(p.labels, p.probabilities, p.classes, c).curve().roc_auc();
   return sum / static_cast<double>(scored);
 }
 

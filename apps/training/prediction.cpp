@@ -28,15 +28,6 @@ int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model
 
 }  // namespace
 
-OneAgainstRest one_against_rest(const Predictions& p, int64_t c) {
-  OneAgainstRest one;
-  for (size_t i = 0; i < p.labels.size(); ++i) {
-    one.positive.push_back(p.labels[i] == c);
-    one.score.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)]);
-  }
-  return one;
-}
-
 Predictions predict(InferenceStep& step, Loader& loader) {
   return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) { return step.run(batch.images); });
 }

@@ -19,13 +19,6 @@ struct Predictions {
   std::vector<double> probabilities;  // likewise, softmax in double
 };
 
-// One class' column of the probabilities, and which rows are of it.
-struct OneAgainstRest {
-  std::vector<bool> positive;
-  std::vector<double> score;
-};
-OneAgainstRest one_against_rest(const Predictions& predictions, int64_t c);
-
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
 // model's training mode is as before afterwards.
 Predictions predict(InferenceStep& step, Loader& loader);

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "apps/program/decimals.h"
+
 namespace dura {
 
 namespace {
@@ -59,14 +61,9 @@ double Progress::seconds() const { return std::chrono::duration<double>(std::chr
 
 std::string Progress::duration(double seconds) {
   const auto s = static_cast<long long>(seconds + 0.5);
-  char text[48];
-  if (s < 60)
-    std::snprintf(text, sizeof text, "%lld s", s);
-  else if (s < 3600)
-    std::snprintf(text, sizeof text, "%lld min %02lld s", s / 60, s % 60);
-  else
-    std::snprintf(text, sizeof text, "%lld h %02lld min", s / 3600, s / 60 % 60);
-  return text;
+  if (s < 60) return concat(s, " s");
+  if (s < 3600) return printed("%lld min %02lld s", s / 60, s % 60);
+  return printed("%lld h %02lld min", s / 3600, s / 60 % 60);
 }
 
 void Progress::update(int64_t done, const std::function<std::string()>& detail) {
@@ -77,10 +74,8 @@ void Progress::update(int64_t done, const std::function<std::string()>& detail) 
   last_ = now;
   const std::string what = detail ? detail() : "";
   const double rate = static_cast<double>(done) / std::max(seconds(), 1e-9);
-  char numbers[96];
-  std::snprintf(numbers, sizeof numbers, "  %lld/%lld  %.1f images/s  %s left  ", static_cast<long long>(done),
-                static_cast<long long>(total_), rate, duration(static_cast<double>(total_ - done) / std::max(rate, 1e-9)).c_str());
-  const std::string line = title_ + numbers + what;
+  const std::string line = concat(title_, "  ", done, "/", total_, "  ", fixed(rate, 1), " images/s  ",
+                                  duration(static_cast<double>(total_ - done) / std::max(rate, 1e-9)), " left  ", what);
   if (!terminal_) return log_info(line);
   // One column stays free: a full line would move the cursor to the next one, and a wrapped one cannot be taken back.
   std::fprintf(stderr, "\r%s\x1b[K", cut(line, terminal_columns() - 1).c_str());

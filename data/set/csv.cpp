@@ -1,6 +1,9 @@
 #include "data/set/csv.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {
@@ -73,7 +76,7 @@ CsvTable parse_csv(std::string_view text, const std::string& name) {
   DURA_CHECK(text.find('\0') == std::string_view::npos, name,
              ": this is no text file (it holds zero bytes). A manifest is a CSV file in UTF-8.");
   CsvReader reader(text, name);
-  CsvTable table;
+  CsvTable table{.name = name, .header = {}, .rows = {}};
   CsvRow row;
   DURA_CHECK(reader.next(row), name, ": the file is empty, a line with the names of the columns was expected");
   table.header = row.fields;
@@ -83,6 +86,19 @@ CsvTable parse_csv(std::string_view text, const std::string& name) {
     table.rows.push_back(row);
   }
   return table;
+}
+
+CsvTable read_csv(const std::filesystem::path& file) { return parse_csv(read_text_file(file, uint64_t{256} << 20), file.string()); }
+
+std::optional<size_t> CsvTable::find(std::string_view column) const {
+  const auto it = std::find(header.begin(), header.end(), column);
+  return it == header.end() ? std::nullopt : std::optional(static_cast<size_t>(it - header.begin()));
+}
+
+size_t CsvTable::column(std::string_view column, std::string_view advice) const {
+  const std::optional<size_t> found = find(column);
+  DURA_CHECK(found, name, " has no column '", column, "'. ", advice);
+  return *found;
 }
 
 std::string format_csv_row(const std::vector<std::string>& fields) {

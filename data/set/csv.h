@@ -2,6 +2,8 @@
 // A byte order mark and CR LF line ends are accepted, empty lines are passed over; LF and UTF-8 without a mark are written.
 #pragma once
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,13 +16,18 @@ struct CsvRow {
 };
 
 struct CsvTable {
+  std::string name;  // the file's, for messages
   std::vector<std::string> header;
   std::vector<CsvRow> rows;
+
+  std::optional<size_t> find(std::string_view column) const;
+  size_t column(std::string_view column, std::string_view advice) const;  // Error with the advice where there is none
 };
 
 // `name` is the file's, for errors, which also give the line: no header, a quote that never closes, text after a closing quote,
 // a row with more or fewer fields than the header, bytes that are no text.
 CsvTable parse_csv(std::string_view text, const std::string& name);
+CsvTable read_csv(const std::filesystem::path& file);  // at most 256 MiB
 
 // One line with its line break; quotes only where a field needs them.
 std::string format_csv_row(const std::vector<std::string>& fields);

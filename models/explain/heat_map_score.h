@@ -1,5 +1,5 @@
 // Does a heat map point at the lesion? One picture's map against its mask, and beside it four guesses that know nothing of the lesion.
-// Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that extent.
+// Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that size.
 #pragma once
 #include <array>
 #include <string>
@@ -54,11 +54,11 @@ struct PictureScore {
 };
 
 struct ScoredSlice {
-  Image gray, mask, region;  // one channel, one extent; region: where the brain is
+  Image gray, mask, region;  // one channel, one size; region: where the brain is
   Tolerance tolerance = {};
   PixelPitch pitch = {};
 };
-// Throws Error where extents differ or the mask is empty: a picture without a lesion cannot be scored. A lesion that sticks out of the
+// Throws Error where sizes differ or the mask is empty: a picture without a lesion cannot be scored. A lesion that sticks out of the
 // region widens it. Without random maps what they would score is NaN.
 PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const std::vector<HeatMap>& random_maps);
 

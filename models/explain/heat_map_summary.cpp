@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 
 namespace dura {
@@ -20,12 +19,6 @@ double binomial_tail(int64_t trials, int64_t hits, double p) {
 }
 
 namespace {
-
-std::string formatted(const char* format, double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, v);
-  return text;
-}
 
 ScoreGroup group_of(const std::string& name, const std::vector<ScoredPicture>& pictures,
                     const std::function<bool(const ScoredPicture&)>& belongs) {
@@ -58,39 +51,6 @@ std::vector<ScoreGroup> score_groups(const std::vector<ScoredPicture>& pictures,
   add("right", [](const ScoredPicture& p) { return p.right(); });
   add("wrong", [](const ScoredPicture& p) { return !p.right(); });
   return groups;
-}
-
-std::vector<std::vector<std::string>> score_table(const std::vector<ScoreGroup>& groups) {
-  std::vector<std::vector<std::string>> rows = {{"pictures", "map", "peak inside", "energy inside", "IoU at half", "IoU at Otsu"}};
-  for (const ScoreGroup& g : groups)
-    for (Guess guess : all_guesses) {
-      const MapScore& m = g[guess];
-      if (std::isnan(m.pointing)) continue;  // nobody measured it
-      rows.push_back({guess == Guess::network ? concat(g.name, ": ", g.pictures) : "", guess_name(guess), formatted("%.3f", m.pointing),
-                      formatted("%.3f", m.energy), formatted("%.3f", m.iou_half), formatted("%.3f", m.iou_otsu)});
-    }
-  return rows;
-}
-
-std::string score_sentence(const std::vector<ScoreGroup>& groups, const std::string& what) {
-  const ScoreGroup& all = groups.at(0);
-  const double hits = all[Guess::network].pointing, chance = all[Guess::random_point].pointing;
-  return concat(what, " on ", all.pictures, " pictures with a lesion, ", all.without_evidence,
-                " without positive evidence: peak inside of ", formatted("%.3f", hits), ", ",
-                formatted("%.1f", chance > 0 ? hits / chance : 0), " times a random point's chance (p = ", formatted("%.1e", all.p_value),
-                ")");
-}
-
-std::string score_text(const std::vector<ScoreGroup>& groups, const std::string& what) {
-  if (groups.empty()) return "";
-  std::string text = score_sentence(groups, what) + "\n";
-  for (const std::vector<std::string>& row : score_table(groups)) {
-    char line[160];
-    std::snprintf(line, sizeof line, "%-16s %-16s %12s %14s %12s %12s\n", row[0].c_str(), row[1].c_str(), row[2].c_str(), row[3].c_str(),
-                  row[4].c_str(), row[5].c_str());
-    text += line;
-  }
-  return text;
 }
 
 }  // namespace dura

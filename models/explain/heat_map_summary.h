@@ -29,13 +29,6 @@ struct ScoreGroup {
 // "all" first, then `classes` by true class, then "right" and "wrong"; groups without pictures are left out. No pictures: no groups.
 std::vector<ScoreGroup> score_groups(const std::vector<ScoredPicture>& pictures, const std::vector<std::string>& classes);
 
-// A table for people: header and rows of equal length, a row for each guess in each group.
-std::vector<std::vector<std::string>> score_table(const std::vector<ScoreGroup>& groups);
-// One sentence about the first group; `what` names the maps.
-std::string score_sentence(const std::vector<ScoreGroup>& groups, const std::string& what);
-// The table in columns, under that sentence.
-std::string score_text(const std::vector<ScoreGroup>& groups, const std::string& what);
-
 // P(X >= hits) for X ~ Binomial(trials, p), by summing logarithms of terms.
 double binomial_tail(int64_t trials, int64_t hits, double p);
 

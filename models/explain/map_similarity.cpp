@@ -10,7 +10,7 @@ namespace dura {
 
 namespace {
 
-void check_same_extent(const HeatMap& a, const HeatMap& b) {
+void check_same_size(const HeatMap& a, const HeatMap& b) {
   DURA_CHECK(a.height == b.height && a.width == b.width && !a.values.empty(), "heat maps of ", a.height, "x", a.width, " and ", b.height,
              "x", b.width, " were compared");
 }
@@ -31,7 +31,7 @@ std::vector<double> ranks(const std::vector<float>& values) {
 }  // namespace
 
 double rank_correlation(const HeatMap& a, const HeatMap& b) {
-  check_same_extent(a, b);
+  check_same_size(a, b);
   const std::vector<double> x = ranks(a.values), y = ranks(b.values);
   const double mean = static_cast<double>(x.size() + 1) / 2;
   double xx = 0, yy = 0, xy = 0;
@@ -44,7 +44,7 @@ double rank_correlation(const HeatMap& a, const HeatMap& b) {
 }
 
 double structural_similarity(const HeatMap& a, const HeatMap& b) {
-  check_same_extent(a, b);
+  check_same_size(a, b);
   const int64_t rows = std::min<int64_t>(7, a.height), columns = std::min<int64_t>(7, a.width);
   const auto n = static_cast<double>(rows * columns);
   constexpr double c1 = 0.01 * 0.01, c2 = 0.03 * 0.03;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/heat_map_files.h"
+#include "apps/report/map_checks.h"
 #include "data/set/csv.h"
 
 using namespace dura;

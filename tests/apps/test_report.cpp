@@ -141,7 +141,7 @@ TEST_CASE("no text from outside becomes markup", "[report]") {
   page.paragraph(hostile);
   page.note(hostile);
   page.preformatted(hostile);
-  page.table({hostile, "n"}, {{hostile, "0.5"}}, hostile);
+  page.table({{hostile, "n"}, {hostile, "0.5"}}, hostile);
   page.svg(line, hostile);
   page.gallery({{Image(4, 4, 1), hostile}});
   for (const std::string& markup : {line, bars, page.text()}) {
@@ -158,9 +158,11 @@ TEST_CASE("no text from outside becomes markup", "[report]") {
 TEST_CASE("a page needs nothing from elsewhere and aligns numbers", "[report]") {
   const TemporaryFolder folder;
   HtmlPage page("Report");
-  page.table({"class", "F1"}, {{"Menin", "0.91"}, {"Glioma", "NA"}});
+  page.table({{"class", "F1"}, {"Menin", "0.91"}, {"Glioma", "NA"}});
   page.gallery({{disk(16, 5), "a disk"}});
-  CHECK_THROWS(page.table({"a", "b"}, {{"1"}}));
+  page.table({{"no", "rows"}});
+  CHECK_FALSE(contains(page.text(), "rows"));
+  CHECK_THROWS(page.table({{"a", "b"}, {"1"}}));
   page.write(folder / "report.html");
   const std::string text = read_text_file(folder / "report.html", 1 << 20);
   CHECK(text == page.text());

@@ -100,8 +100,8 @@ TEST_CASE("without patients groups are drawn, without groups pictures", "[evalua
   const std::string text =
       "file,label,predicted,p_a,p_b,patient,group,variant\n1,a,a,1,0,P,G1,0\n2,b,a,0.7,0.3,,G1,0\n3,b,b,0,1,,G1,0\n3,b,b,0,1,,,1\n";
   const PredictionTable t = parse_predictions(text, "t");
-  CHECK(t.units() == std::vector<std::string>{"patient P", "group G1", "group G1", "picture 3"});
-  CHECK(t.rows[3].picture == "3#1");
+  CHECK(t.units == std::vector<std::string>{"patient P", "group G1", "group G1", "picture 3"});
+  CHECK(t.pictures[3] == "3#1");
   CHECK(t.patients == 1);
 }
 

@@ -53,44 +53,42 @@ TEST_CASE("scores come with intervals around them, and the threshold decides", "
   const Evaluation e = evaluated(labels, p, patients);
   const ClassScores& rare = e.classes[0];
   CHECK(rare.support == 20);
-  CHECK(rare.recall == 0.5);
-  CHECK(rare.precision == Approx(10.0 / 16));
-  CHECK(e.accuracy == Approx(44.0 / 60));
-  for (const auto& [value, interval] :
-       {std::pair(rare.precision, rare.precision_interval), std::pair(rare.recall, rare.recall_interval),
-        std::pair(rare.f1, rare.f1_interval), std::pair(rare.auc, rare.auc_interval), std::pair(e.accuracy, e.accuracy_interval)}) {
+  CHECK(rare.recall.value == 0.5);
+  CHECK(rare.precision.value == Approx(10.0 / 16));
+  CHECK(e.accuracy.value == Approx(44.0 / 60));
+  for (const auto& [value, interval] : {rare.precision, rare.recall, rare.f1, rare.auc, e.accuracy}) {
     CHECK(interval.low < value);
     CHECK(interval.high > value);
     CHECK(interval.low >= 0);
     CHECK(interval.high <= 1);
   }
   const Evaluation lower = evaluated(labels, p, patients, {.argmax = false, .rare = 0, .threshold = 0.3});
-  CHECK(lower.classes[0].recall == 1);
-  CHECK(lower.classes[0].auc == rare.auc);  // a threshold does not move what the probabilities are worth
+  CHECK(lower.classes[0].recall.value == 1);
+  CHECK(lower.classes[0].auc.value == rare.auc.value);  // a threshold does not move what the probabilities are worth
   CHECK(lower.calibration_error == e.calibration_error);
 }
 
 TEST_CASE("a set of one class, one patient, one score: what is not defined is not given", "[evaluation]") {
   const Evaluation one_class = evaluated({0, 0, 0}, {0.9, 0.8, 0.2}, {"a", "b", "c"});
-  CHECK(std::isnan(one_class.classes[0].auc));
-  CHECK(std::isnan(one_class.classes[0].auc_interval.low));
-  CHECK(std::isnan(one_class.classes[1].recall_interval.low));
-  CHECK(one_class.classes[1].recall == 0);
-  CHECK(one_class.classes[0].precision == 1);
+  CHECK(std::isnan(one_class.classes[0].auc.value));
+  CHECK(std::isnan(one_class.classes[0].auc.interval.low));
+  CHECK(std::isnan(one_class.classes[1].recall.interval.low));
+  CHECK(one_class.classes[1].recall.value == 0);
+  CHECK(one_class.classes[0].precision.value == 1);
 
   const Evaluation never = evaluated({0, 1, 1, 0}, {0.1, 0.2, 0.1, 0.3}, {"a", "b", "c", "d"});
-  CHECK(never.classes[0].precision == 0);
-  CHECK(std::isnan(never.classes[0].precision_interval.low));  // no draw has a positive call
-  CHECK(never.classes[0].recall_interval.high == 0);
+  CHECK(never.classes[0].precision.value == 0);
+  CHECK(std::isnan(never.classes[0].precision.interval.low));  // no draw has a positive call
+  CHECK(never.classes[0].recall.interval.high == 0);
 
   const Evaluation same = evaluated({0, 1, 1, 0}, {0.5, 0.5, 0.5, 0.5}, {"a", "b", "c", "d"});
-  CHECK(same.classes[0].auc == 0.5);
-  CHECK(same.classes[0].auc_interval.low == 0.5);
-  CHECK(same.classes[0].average_precision == 0.5);
+  CHECK(same.classes[0].auc.value == 0.5);
+  CHECK(same.classes[0].auc.interval.low == 0.5);
+  CHECK(same.classes[0].average_precision.value == 0.5);
 
   const Evaluation single = evaluated({0, 1}, {0.9, 0.2}, {"a", "a"});
-  CHECK(single.accuracy == 1);
-  CHECK(std::isnan(single.accuracy_interval.low));
+  CHECK(single.accuracy.value == 1);
+  CHECK(std::isnan(single.accuracy.interval.low));
 
   for (const Evaluation& e : {one_class, never, same, single}) {
     const std::string text = split_evaluation_text(document(e, 1));
@@ -109,7 +107,7 @@ TEST_CASE("a diverged network is scored without a crash, and nothing that hangs 
   p.logits[0] = NAN;
   p.probabilities = softmax_rows(p.logits, 2);
   const Evaluation e = evaluate(p, names, "untouched", {}, Bootstrap({"a", "b"}, {.resamples = 20}));
-  CHECK(std::isnan(e.classes[0].auc));
+  CHECK(std::isnan(e.classes[0].auc.value));
   CHECK(std::isnan(e.calibration_error));
   CHECK_THAT(split_evaluation_text(document(e, 2)), !Contains("nan"));
 }

@@ -26,8 +26,8 @@ TEST_CASE("curves and areas are scikit-learn's, with ties and without", "[evalua
     INFO(name);
     const std::vector<bool> positive = booleans(golden[name + "_positive"]);
     const std::vector<double>& scores = golden[name + "_scores"];
-    CHECK(roc_auc(positive, scores) == close(golden[name + "_auc"].at(0)));
-    CHECK(average_precision(positive, scores) == close(golden[name + "_average_precision"].at(0)));
+    CHECK(ScoreCurve(positive, scores).roc_auc() == close(golden[name + "_auc"].at(0)));
+    CHECK(ScoreCurve(positive, scores).average_precision() == close(golden[name + "_average_precision"].at(0)));
     const ScoreCurve curve(positive, scores);
     const std::vector<double>&roc = golden[name + "_roc"], &pr = golden[name + "_precision_recall"],
           &thresholds = golden[name + "_thresholds"];
@@ -43,9 +43,9 @@ TEST_CASE("curves and areas are scikit-learn's, with ties and without", "[evalua
       CHECK(curve.true_positive_rate(p) == close(pr[2 * i + 1]));
     }
   }
-  CHECK(roc_auc({true, false}, {0.5, 0.5}) == 0.5);
-  CHECK(roc_auc({true, false, true}, {3, 2, 1}) == 0.5);
-  CHECK(average_precision({true, false, true}, {3, 2, 1}) == close((1 + 2.0 / 3) / 2));
+  CHECK(ScoreCurve({true, false}, {0.5, 0.5}).roc_auc() == 0.5);
+  CHECK(ScoreCurve({true, false, true}, {3, 2, 1}).roc_auc() == 0.5);
+  CHECK(ScoreCurve({true, false, true}, {3, 2, 1}).average_precision() == close((1 + 2.0 / 3) / 2));
 }
 
 TEST_CASE("rows of a curve count as often as they are drawn", "[evaluation]") {
@@ -72,10 +72,10 @@ TEST_CASE("a curve begins where nothing is called positive and ends where everyt
 }
 
 TEST_CASE("areas that do not exist are NaN, and scores that are NaN end in NaN instead of a hang", "[evaluation]") {
-  CHECK(std::isnan(roc_auc({true, true}, {1, 2})));
-  CHECK(std::isnan(roc_auc({false}, {1})));
+  CHECK(std::isnan(ScoreCurve({true, true}, {1, 2}).roc_auc()));
+  CHECK(std::isnan(ScoreCurve({false}, {1}).roc_auc()));
   CHECK(std::isnan(roc_auc({}, {})));
-  CHECK(std::isnan(average_precision({false, false}, {1, 2})));
+  CHECK(std::isnan(ScoreCurve({false, false}, {1, 2}).average_precision()));
   CHECK(average_precision({true, true}, {1, 2}) == 1);
   CHECK(std::isnan(roc_auc({true, false, true}, {0.1, nan_value, 0.3})));
   CHECK(std::isnan(average_precision({true, false, true}, {0.1, nan_value, 0.3})));
