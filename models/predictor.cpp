@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "data/image/codec.h"
 #include "data/image/rgb_batch.h"
 
 namespace dura {

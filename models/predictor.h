@@ -2,9 +2,9 @@
 // read, prepare as the model's training did, normalise, network, softmax.
 //
 //   Predictor predictor("model.safetensors");
-//   const Image slice = read_image("slice.png");                        // data/image/codec.h; or pixels from elsewhere
-//   const Answer answer = predictor.predict(slice);                     // predictor.classes()[answer.predicted], answer.probability
-//   write_png("map.png", overlay(slice, predictor.explain(slice).map));  // models/explain/overlay.h
+//   const Image slice = read_image("slice.png");     // or pixels from elsewhere
+//   const Answer answer = predictor.predict(slice);  // predictor.classes()[answer.predicted], answer.probability
+//   write_png("map.png", overlay(slice, predictor.explain(slice).map));
 //
 // Pictures have 8 bits per channel, one channel or three, and any size: the model file says how they are prepared. The same picture has the
 // same answer, bit for bit, on any number of threads; a batch of another size may differ in the last digits.
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "data/image/codec.h"
 #include "models/explain/explanation.h"
 #include "models/explain/overlay.h"
 #include "models/network/inference_step.h"

@@ -5,6 +5,7 @@
 
 #include "engine/base/text.h"
 #include "engine/core/backend.h"
+#include "engine/core/host_values.h"
 
 namespace dura {
 
@@ -131,8 +132,7 @@ LoadReport load_state(Module& module, const StateDict& state, Strict strict, con
 StateDict state_of(Module& module) {
   StateDict state;
   for (const Target& target : targets_of(module)) {
-    const Tensor host = Tensor::empty(target.tensor.shape(), target.tensor.dtype(), Device::cpu);
-    backend(target.tensor.device()).download(target.tensor, host.raw());
+    const Tensor host = host_copy(target.tensor);
     auto owner = std::make_shared<const Tensor>(permuted(host, host.shape(), true));
     const std::span bytes(static_cast<const uint8_t*>(owner->raw()), owner->bytes());
     state.add(target.name, Array(file_dimensions(host.shape()), element_type(host.dtype()), bytes, owner));

@@ -1,6 +1,7 @@
 #include "apps/training/feature_cache.h"
 
 #include "engine/base/log.h"
+#include "engine/core/host_values.h"
 #include "engine/plan/meta_backend.h"
 #include "layers/no_grad_scope.h"
 
@@ -47,10 +48,8 @@ Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& 
         full_ = true;
         continue;
       }
-      const Tensor kept = Tensor::empty(row.shape(), row.dtype(), Device::cpu, "cached features");
-      b.download(row, kept.raw());
-      rows_.emplace(samples[static_cast<size_t>(n)], kept);
-      bytes_ += kept.bytes();
+      rows_.emplace(samples[static_cast<size_t>(n)], host_copy(row, "cached features"));
+      bytes_ += row.bytes();
     }
     return computed;
   }

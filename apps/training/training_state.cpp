@@ -1,18 +1,12 @@
 #include "apps/training/training_state.h"
 
 #include "engine/base/text.h"
+#include "engine/core/host_values.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
 
 namespace dura {
 namespace {
-
-// The host copy of a tensor, of any device.
-Array to_array(const Tensor& t) {
-  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu);
-  backend(t.device()).download(t, host.raw());
-  return Array::share(host);
-}
 
 Dimensions to_dimensions(const Shape& shape) {
   Dimensions d;
@@ -62,8 +56,8 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
   StateDict s;
   const StateDict weights = state_of(model);
   for (const StateDict::Entry& e : weights.entries()) s.add("model." + e.name, e.array);
-  for_each_moment(adam, [&](const std::string& name, const Tensor& t) { s.add(name, to_array(t)); });
-  s.add("step_state", to_array(adam.state()));
+  for_each_moment(adam, [&](const std::string& name, const Tensor& t) { s.add(name, Array::share(host_copy(t))); });
+  s.add("step_state", Array::share(host_copy(adam.state())));
   s.metadata() = {{"format", format},
                   {"phase", state.phase},
                   {"epoch", std::to_string(state.epoch)},

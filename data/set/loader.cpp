@@ -10,6 +10,7 @@
 #include <system_error>
 #include <thread>
 
+#include "data/image/rgb_batch.h"
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
@@ -71,41 +72,38 @@ class BatchMaker {
   }
 
   Batch make(const std::vector<LoaderItem>& order, int64_t epoch, int64_t index) const {
-    const int64_t size = options_.batch_size, first = index * size, pixels = dataset_.height() * dataset_.width();
+    const int64_t size = options_.batch_size, first = index * size;
     Batch batch;
-    batch.images = Tensor::empty(Shape({size, dataset_.height(), dataset_.width(), 3}), DType::u8, Device::cpu, "batch of slices");
-    batch.labels = Tensor::empty(Shape({size}), DType::i32, Device::cpu, "batch of labels");
-    batch.row_keys = Tensor::empty(Shape({size, 2}), DType::i32, Device::cpu, "batch of row keys");
+    batch.labels = Tensor::zeros(Shape({size}), DType::i32, Device::cpu, "batch of labels");
+    batch.row_keys = Tensor::zeros(Shape({size, 2}), DType::i32, Device::cpu, "batch of row keys");
     batch.rows = std::min(size, items() - first);
     batch.samples.assign(static_cast<size_t>(size), -1);
     batch.variants.assign(static_cast<size_t>(size), 0);
     batch.augmentations.assign(static_cast<size_t>(size), {});
     batch.epoch = epoch;
     batch.index = index;
-    for (int64_t k = 0; k < batch.rows; ++k) fill_row(batch, k, order[static_cast<size_t>(first + k)]);
-    const int64_t padding = size - batch.rows;
-    std::memset(batch.images.data<uint8_t>() + 3 * pixels * batch.rows, 0, static_cast<size_t>(3 * pixels * padding));
-    std::fill_n(batch.labels.data<int32_t>() + batch.rows, padding, 0);
-    std::fill_n(batch.row_keys.data<int32_t>() + 2 * batch.rows, 2 * padding, 0);
+    std::vector<Image> images(static_cast<size_t>(size), Image(dataset_.height(), dataset_.width(), 1));  // black where they pad
+    for (int64_t k = 0; k < batch.rows; ++k) images[static_cast<size_t>(k)] = fill_row(batch, k, order[static_cast<size_t>(first + k)]);
+    batch.images = rgb_batch(images);
     return batch;
   }
 
  private:
-  void fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
+  // The slice of row k; the rest of the row is written.
+  Image fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
     const Sample& sample = dataset_.sample(item.sample);
     // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
     const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(batch.epoch) : 0, item.variant);
     Augmentation a;
     if (!options_.policies.empty() && (options_.training || item.variant > 0))
       a = draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key, dataset_.height(), dataset_.width());
-    const Image image = to_rgb(augmented(dataset_.image(item.sample), a));
-    const size_t row = static_cast<size_t>(k), bytes = image.pixels.size();
-    std::memcpy(batch.images.data<uint8_t>() + row * bytes, image.pixels.data(), bytes);
+    const auto row = static_cast<size_t>(k);
     batch.labels.data<int32_t>()[k] = sample.label;
     store_words(key, batch.row_keys.data<int32_t>() + 2 * k);
     batch.samples[row] = item.sample;
     batch.variants[row] = item.variant;
     batch.augmentations[row] = a;
+    return augmented(dataset_.image(item.sample), a);
   }
 
   const Dataset& dataset_;

@@ -4,10 +4,15 @@
 
 namespace dura {
 
-std::vector<double> download_as_double(const Tensor& t) {
-  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu), wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
+Tensor host_copy(const Tensor& t, const std::string& what) {
+  const Tensor host = Tensor::empty(t.shape(), t.dtype(), Device::cpu, what);
   backend(t.device()).download(t, host.raw());
-  backend(Device::cpu).cast(host, wide);
+  return host;
+}
+
+std::vector<double> download_as_double(const Tensor& t) {
+  const Tensor wide = Tensor::empty(t.shape(), DType::f64, Device::cpu);
+  backend(Device::cpu).cast(host_copy(t), wide);
   return {wide.data<double>(), wide.data<double>() + wide.numel()};
 }
 

@@ -1,6 +1,8 @@
 // The one way from a picture to an answer: a predictor says what the network called step by step says.
 #include "tests/support/catch.h"
 
+#include <thread>
+
 #include "data/image/rgb_batch.h"
 #include "models/predictor.h"
 #include "tests/support/cuda_under_test.h"
@@ -91,6 +93,23 @@ TEST_CASE("a predictor explains what it answers, on every device", "[models][pre
     // Explaining leaves the step of inference as it was.
     CHECK(predictor.predict(slice).probabilities == answer.probabilities);
   }
+}
+
+TEST_CASE("each thread may have a predictor of its own", "[models][predictor]") {
+  const TemporaryFolder folder;
+  const std::string file = write_test_model(folder);
+  std::vector<std::vector<double>> expected;
+  for (const Image& slice : pictures()) expected.push_back(step_by_step(file, {slice}).front().probabilities);
+  std::vector<int> wrong(4);
+  std::vector<std::thread> threads;
+  for (int& count : wrong)
+    threads.emplace_back([&] {
+      Predictor predictor(file);
+      for (int round = 0; round < 4; ++round)
+        for (size_t i = 0; i < expected.size(); ++i) count += predictor.predict(pictures()[i]).probabilities != expected[i];
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == std::vector<int>(4));
 }
 
 TEST_CASE("pictures of one size lie side by side in a batch, gray ones in three channels", "[models][predictor]") {
