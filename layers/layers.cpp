@@ -32,8 +32,8 @@ void BatchNorm2d::reset() {
   b.fill(beta.master(), 0.0);
   b.fill(running_mean, 0.0);
   b.fill(running_variance, 1.0);
-  gamma.touch();
-  beta.touch();
+  gamma.values_changed();
+  beta.values_changed();
   buffers_changed();
 }
 
@@ -47,10 +47,9 @@ BatchNormArgs BatchNorm2d::args() {
   a.momentum = momentum;
   if (uses_batch_statistics()) {
     a.mode = BatchNormMode::batch_statistics;
-    ++statistics_version_;
+    statistics_.values_changed();
   } else {
-    // The folded scale depends on gamma and the variance: their versions, mixed, name it.
-    a.version = formula::mix64(gamma.version() * 0x9E3779B97F4A7C15ull + statistics_version_) | 1u;
+    a.revision = gamma.revision().with(statistics_);  // the folded scale depends on gamma and the variance
   }
   return a;
 }

@@ -30,11 +30,11 @@ class BatchNorm2d : public Module {
   BatchNormArgs args();
 
  protected:
-  void on_buffers_changed() override { ++statistics_version_; }
+  void on_buffers_changed() override { statistics_.values_changed(); }
 
  private:
   bool batch_statistics_ = true;
-  uint64_t statistics_version_ = 1;
+  Revision statistics_ = Revision::first();
 };
 
 // A convolution and the BatchNorm behind it, run as one node. The two keep the names that torchvision gives them in their parent.

@@ -150,7 +150,7 @@ std::vector<Include> all_includes() {
   for (const std::string folder : {"engine", "layers", "data", "weights", "models", "apps", "tests"})
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension().string();
-      if (!is_one_of(extension, {".h", ".cpp", ".cu", ".c"})) continue;
+      if (!is_one_of(extension, {".h", ".inc", ".cpp", ".cu", ".c"})) continue;
       const std::string file = fs::relative(entry.path(), root).generic_string();
       std::ifstream in(entry.path());
       Include include{file, "", false};

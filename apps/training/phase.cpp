@@ -89,7 +89,8 @@ void Phase::make_step(const Dataset& train) {
   step_ = std::make_unique<TrainStep>(model_, *adam_, options_.loss, train_cache_ ? train_cache_->feature_shape(images) : images,
                                       train_cache_ ? train_cache_->stage() + 1 : 0, options_.capture);
   const Device device = model_.options().backbone.tensors.device;
-  if (device == Device::cuda) log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
+  if (backend(device).workspace_is_slow())
+    log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
   step_->prepare();
   const CapturedStep& c = step_->captured();
   log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ",

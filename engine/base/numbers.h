@@ -13,6 +13,12 @@ constexpr std::common_type_t<A, B> ceil_div(A a, B b) {
   return (a + b - 1) / b;
 }
 
+// The smallest multiple of b that is at least a.
+template <class A, class B>
+constexpr std::common_type_t<A, B> round_up(A a, B b) {
+  return ceil_div(a, b) * b;
+}
+
 // The value below which `share` of the ascending values lie, interpolated between neighbours as NumPy does (0: smallest, 1: largest); 0 of
 // none.
 inline double quantile(const std::vector<double>& ascending, double share) {

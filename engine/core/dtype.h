@@ -16,20 +16,28 @@ struct bf16 {
   uint16_t bits;
 };  // the upper half of an IEEE 754 binary32
 
-inline size_t dtype_size(DType t) {
+// Calls f with a value of the element type: the one place that goes from a DType to a C++ type.
+template <class F>
+decltype(auto) with_type(DType t, F&& f) {
   switch (t) {
-    case DType::f64:
-      return 8;
     case DType::f32:
-    case DType::i32:
-      return 4;
+      return f(float{});
+    case DType::f64:
+      return f(double{});
     case DType::f16:
+      return f(f16{});
     case DType::bf16:
-      return 2;
+      return f(bf16{});
+    case DType::i32:
+      return f(int32_t{});
     case DType::u8:
-      return 1;
+      return f(uint8_t{});
   }
-  fail("dtype_size: no such type");
+  fail("with_type: no such type");
+}
+
+inline size_t dtype_size(DType t) {
+  return with_type(t, []<class T>(T) { return sizeof(T); });
 }
 
 inline const char* dtype_name(DType t) {
@@ -50,34 +58,17 @@ inline const char* dtype_name(DType t) {
   fail("dtype_name: no such type");
 }
 
-inline bool is_floating(DType t) { return t != DType::i32 && t != DType::u8; }
+constexpr bool is_floating(DType t) { return t != DType::i32 && t != DType::u8; }
 
+// The way back; compiles for element types only.
+constexpr DType dtype_of(float) { return DType::f32; }
+constexpr DType dtype_of(double) { return DType::f64; }
+constexpr DType dtype_of(f16) { return DType::f16; }
+constexpr DType dtype_of(bf16) { return DType::bf16; }
+constexpr DType dtype_of(int32_t) { return DType::i32; }
+constexpr DType dtype_of(uint8_t) { return DType::u8; }
 template <class T>
-struct DTypeOf;
-template <>
-struct DTypeOf<float> {
-  static constexpr DType value = DType::f32;
-};
-template <>
-struct DTypeOf<double> {
-  static constexpr DType value = DType::f64;
-};
-template <>
-struct DTypeOf<f16> {
-  static constexpr DType value = DType::f16;
-};
-template <>
-struct DTypeOf<bf16> {
-  static constexpr DType value = DType::bf16;
-};
-template <>
-struct DTypeOf<int32_t> {
-  static constexpr DType value = DType::i32;
-};
-template <>
-struct DTypeOf<uint8_t> {
-  static constexpr DType value = DType::u8;
-};
+constexpr bool is_floating_type = is_floating(dtype_of(T{}));
 
 // Names as in configuration files: "f32", "f16", ... Throws UsageError for anything else.
 inline DType parse_dtype(const char* name) {

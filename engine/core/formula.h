@@ -58,7 +58,7 @@ DURA_HOST_DEVICE inline float from_f16(f16 v) {
 
 // ---- loss ------------------------------------------------------------------------------------------------------------
 
-// What -log p[k] counts for in the loss of a row with this label: a_ik of backend.h. Weights may be null: all 1.
+// What -log p[k] counts for in the loss of a row with this label: a_ik of kernels.inc. Weights may be null: all 1.
 template <class T>
 DURA_HOST_DEVICE inline double class_share(int64_t k, int64_t label, int64_t K, const T* weights, bool by_weights, double smoothing) {
   const double of_label = weights ? static_cast<double>(weights[label]) : 1.0;
@@ -66,37 +66,47 @@ DURA_HOST_DEVICE inline double class_share(int64_t k, int64_t label, int64_t K, 
   return (k == label ? (1 - smoothing) * of_label : 0.0) + smoothing / static_cast<double>(K) * of_class;
 }
 
-// ---- activations and optimizer ---------------------------------------------------------------------------------------------
+// ---- batch normalisation ---------------------------------------------------------------------------------------------
+
+// How many numbers there are, their mean, and the sum of squared distances from it.
+struct Moments {
+  double count, mean, m2;
+
+  // Chan's merge instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
+  DURA_HOST_DEVICE void add(double n, double other_mean, double other_m2) {
+    if (n == 0) return;
+    const double d = other_mean - mean;
+    m2 += other_m2 + d * d * count * n / (count + n);
+    mean += d * n / (count + n);
+    count += n;
+  }
+};
+
+// From the biased variance of `count` numbers to the unbiased one.
+DURA_HOST_DEVICE inline double unbiased_correction(int64_t count) {
+  return count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
+}
+
+// A running statistic after one more batch.
+template <class T>
+DURA_HOST_DEVICE inline T moving(T running, double batch, double momentum, double correction = 1.0) {
+  return static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * correction * batch);
+}
+
+// gamma * (x - mean) * invstd + beta as x * scale + shift.
+template <class T>
+DURA_HOST_DEVICE inline void fold(T gamma, T beta, double mean, double invstd, T* scale, T* shift) {
+  const double s = static_cast<double>(gamma) * invstd;
+  *scale = static_cast<T>(s);
+  *shift = static_cast<T>(static_cast<double>(beta) - mean * s);
+}
+
+// ---- activations ---------------------------------------------------------------------------------------------
 
 // NaN passes, as in every framework: a broken number must not be hidden.
 template <class T>
 DURA_HOST_DEVICE inline T relu(T x) {
   return x < 0 ? T(0) : x;
-}
-
-// What one Adam step needs besides the moments; t counts from 1 (Kingma and Ba 2015, section 2).
-// Keras: p -= lr*sqrt(1-b2^t)/(1-b1^t) * m/(sqrt(v) + eps).  PyTorch: p -= lr/(1-b1^t) * m/(sqrt(v)/sqrt(1-b2^t) + eps).
-struct AdamStep {
-  double rate;             // multiplies m / denominator
-  double root_correction;  // multiplies sqrt(v)
-  double beta1, beta2, eps;
-  double gradient_factor;  // undoes the loss scale, and clips
-  double decay;            // lr * weight decay
-};
-
-// What gradients are multiplied by so that their norm is at most clip_norm; the small number is PyTorch's (clip_grad_norm_).
-DURA_HOST_DEVICE inline double clip_factor(double clip_norm, double norm) {
-  return clip_norm > 0 && norm + 1e-6 > clip_norm ? clip_norm / (norm + 1e-6) : 1.0;
-}
-
-template <class T>
-DURA_HOST_DEVICE inline T adam(const AdamStep& s, T gradient, T parameter, T* m, T* v, T root(T)) {
-  const T g = gradient * static_cast<T>(s.gradient_factor);
-  *m += (g - *m) * static_cast<T>(1 - s.beta1);
-  *v += (g * g - *v) * static_cast<T>(1 - s.beta2);
-  // One subtraction: 1 - decay, which is as close to 1 as numbers get, is never rounded.
-  return parameter - (static_cast<T>(s.rate) * *m / (root(*v) * static_cast<T>(s.root_correction) + static_cast<T>(s.eps)) +
-                      static_cast<T>(s.decay) * parameter);
 }
 
 // ---- 8-bit images ----------------------------------------------------------------------------------------------------
@@ -119,6 +129,14 @@ DURA_HOST_DEVICE inline LinearTap<T> linear_tap(T position, int32_t n) {
 
 DURA_HOST_DEVICE inline uint8_t round_u8(float v) {
   return v > 0.0f ? (v < 255.0f ? static_cast<uint8_t>(v + 0.5f) : uint8_t{255}) : uint8_t{0};
+}
+
+// Between four pixels: `left` and `right` of two rows. The shares are those of the lower row and of the right column.
+DURA_HOST_DEVICE inline uint8_t between_pixels(const uint8_t* upper, const uint8_t* lower, int64_t left, int64_t right, float share_low,
+                                               float share_right) {
+  const float up = (1.0f - share_right) * static_cast<float>(upper[left]) + share_right * static_cast<float>(upper[right]);
+  const float down = (1.0f - share_right) * static_cast<float>(lower[left]) + share_right * static_cast<float>(lower[right]);
+  return round_u8((1.0f - share_low) * up + share_low * down);
 }
 
 // Pillow's SMOOTH filter: weights 1 around and 5 in the middle, over 13, rounded. `sum` is that of all nine pixels. A tie cannot occur.

@@ -30,9 +30,7 @@ Block CachingPool::allocate(size_t bytes, const std::string& what) {
           concat("out of memory: ", what, " needs ", bytes, " bytes, ", statistics_.in_use, " are in use. Use a smaller batch or image."));
     statistics_.reserved += bytes;
   }
-  statistics_.in_use += block.bytes;
-  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
-  ++statistics_.allocations;
+  statistics_.count(block.bytes);
   if (watcher_) watcher_->begins(block.data, wanted, block.bytes, what, false);
   return block;
 }
@@ -83,9 +81,7 @@ Buffer::~Buffer() { source_->release(block_); }
 Block LifetimeRecorder::allocate(size_t bytes, const std::string& what) {
   bytes = rounded_to_block(bytes);
   lifetimes_.push_back({bytes, events_++, UINT64_MAX, what});
-  statistics_.in_use += bytes;
-  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
-  ++statistics_.allocations;
+  statistics_.count(bytes);
   return {nullptr, bytes, lifetimes_.size() - 1};
 }
 
@@ -160,10 +156,8 @@ Block Arena::allocate(size_t bytes, const std::string& what) {
   DURA_CHECK(planned.bytes == bytes, "captured step: ", what, " needs ", bytes, " bytes where the plan has ", planned.bytes, " for ",
              planned.what, ". The shapes of a captured step are fixed; use the short batch outside of it.");
   const size_t offset = plan_.offsets[next_];
-  statistics_.in_use += bytes;
-  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+  statistics_.count(bytes);
   statistics_.reserved = plan_.bytes;
-  ++statistics_.allocations;
   high_water_ = std::max(high_water_, offset + bytes);
   const Block block{static_cast<char*>(buffer_.data()) + offset, bytes, next_++};
   if (watcher_) watcher_->begins(block.data, wanted, bytes, what, false);

@@ -1,6 +1,7 @@
 // Memory of a device. A Buffer is one block, given back to where it came from when its last owner lets go.
 // Two sources: the general pool of a device (caches freed blocks), and an Arena (one block, offsets fixed by a plan).
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/numbers.h"
 #include "engine/core/device.h"
 
 namespace dura {
@@ -20,16 +22,20 @@ struct MemoryStatistics {
   size_t peak = 0;           // largest in_use since the last reset_peak()
   size_t reserved = 0;       // bytes held from the system, cached blocks included
   uint64_t allocations = 0;  // number of blocks handed out
+
+  void count(size_t bytes) {
+    in_use += bytes;
+    peak = std::max(peak, in_use);
+    ++allocations;
+  }
 };
 
 // For messages, rounded up.
-constexpr size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
+constexpr size_t mebibytes(size_t bytes) { return ceil_div(bytes, size_t{1} << 20); }
 
 // Blocks begin and end at multiples of this: one cache line, one AVX-512 register.
 constexpr size_t block_alignment = 64;
-constexpr size_t rounded_to_block(size_t bytes) {
-  return bytes == 0 ? block_alignment : (bytes + block_alignment - 1) / block_alignment * block_alignment;
-}
+constexpr size_t rounded_to_block(size_t bytes) { return bytes == 0 ? block_alignment : round_up(bytes, block_alignment); }
 
 // A device has no memory left for a tensor, or will have none for a step.
 class OutOfMemory : public Error {

@@ -19,7 +19,11 @@ struct BatchNormArgs {
   double eps = 1e-5, momentum = 0.1;
   bool unbiased_running = true;  // PyTorch stores M/(M-1) of the batch variance, Keras the biased one
   BatchNormMode mode = BatchNormMode::stored_statistics;
-  uint64_t version = 0;  // of everything that makes the folded scale; 0: never the same
+  Revision revision = {};  // of everything that makes the folded scale
+
+  BatchNormParameters parameters() const {
+    return {gamma.value(), beta.value(), running_mean, running_variance, momentum, unbiased_running};
+  }
 };
 Var batch_norm(const Var& x, const BatchNormArgs& bn);
 
@@ -57,10 +61,10 @@ CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor
 Var cast(const Var& x, DType dtype);                // the gradient is cast back
 Var scale_loss(const Var& x, const Tensor& state);  // x * state[loss_scale]
 
-// [stat] of backend.h
+// [stat] of kernels.inc
 inline DType stat_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
-// The extents of a convolution or pooling; throws a message that names `op` when they do not fit.
+// The sizes of a convolution or pooling; throws a message that names `op` when they do not fit.
 ConvGeometry conv_geometry(const char* op, const Shape& x, const Shape& w, const ConvOptions& options);
 ConvGeometry pool_geometry(const Shape& x, const PoolOptions& options);
 

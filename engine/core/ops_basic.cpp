@@ -3,18 +3,12 @@
 #include "engine/core/trace.h"
 
 namespace dura {
-namespace {
-
-Tensor like(const Tensor& x, const char* what) { return Tensor::empty(x.shape(), x.dtype(), x.device(), what); }
-
-}  // namespace
 
 Var relu(const Var& x) {
   OpTrace trace("forward", "relu");
-  const Tensor y = like(x.value(), "relu");
+  const Tensor y = Tensor::like(x.value(), "relu");
   backend(y.device()).relu_forward(x.value(), y);
-  trace.done(y);
-  return record("relu", y, {&x},
+  return record(trace, y, {&x},
                 [&] { return [y, dx = x.gradient()](const Tensor& dy) { backend(dy.device()).relu_backward(dy, y, dx->target()); }; });
 }
 
@@ -22,10 +16,9 @@ Var add(const Var& a, const Var& b) {
   DURA_CHECK(a.shape() == b.shape() && a.value().dtype() == b.value().dtype(), "add: ", describe(a.value()), " and ", describe(b.value()),
              " differ. There is no broadcasting.");
   OpTrace trace("forward", "add");
-  const Tensor y = like(a.value(), "add");
+  const Tensor y = Tensor::like(a.value(), "add");
   backend(y.device()).add(a.value(), b.value(), y);
-  trace.done(y);
-  return record("add", y, {&a, &b}, [&] {
+  return record(trace, y, {&a, &b}, [&] {
     return [da = a.gradient(), db = b.gradient()](const Tensor& dy) {
       if (da) da->add(dy);
       if (db) db->add(dy);
@@ -45,36 +38,40 @@ Var batch_norm(const Var& x, const BatchNormArgs& bn) {
   Backend& device = backend(x.value().device());
   const auto vector = [&](const char* what) { return Tensor::empty({K}, stat_dtype(x.value().dtype()), x.value().device(), what); };
   const bool batch = bn.mode == BatchNormMode::batch_statistics;
-  const Tensor mean = batch ? vector("mean") : bn.running_mean, variance = batch ? vector("variance") : bn.running_variance;
-  const Tensor invstd = vector("invstd"), scale = vector("scale"), shift = vector("shift");
+  BatchNormStatistics stats{.mean = batch ? vector("mean") : bn.running_mean,
+                            .variance = batch ? vector("variance") : bn.running_variance,
+                            .invstd = vector("invstd"),
+                            .scale = vector("scale"),
+                            .shift = vector("shift")};
   if (batch) {
-    device.channel_statistics(x.value(), mean, variance);
-    device.update_running_statistics(mean, variance, M, bn.momentum, bn.unbiased_running, bn.running_mean, bn.running_variance);
+    device.channel_statistics(x.value(), stats.mean, stats.variance);
+    device.update_running_statistics(stats, M, bn.parameters());
   }
-  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), mean, variance, bn.eps, invstd, scale, shift);
-  const Tensor y = like(x.value(), "batch_norm");
-  device.scale_shift_act(x.value(), {scale, shift, {}, false}, y);
-  trace.done(y);
+  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), bn.eps, stats);
+  const Tensor y = Tensor::like(x.value(), "batch_norm");
+  device.scale_shift_act(x.value(), {stats.scale, stats.shift, {}, false}, y);
+  stats.variance = {};
 
-  return record("batch_norm", y, {&x, &bn.gamma, &bn.beta}, [&] {
-    return [=, saved = x.save(), dx = x.gradient(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient()](const Tensor& dy) {
-      Backend& d = backend(dy.device());
-      const Tensor input = saved.get();
-      const Tensor sum_g = Tensor::empty({K}, mean.dtype(), dy.device(), "sum of gradient");
-      const Tensor sum_gx = Tensor::empty({K}, mean.dtype(), dy.device(), "sum of gradient times input");
-      const ConvEpilogue e{scale, shift, {}, false};
-      d.batch_norm_backward_sums(dy, input, {}, e, mean, invstd, sum_g, sum_gx, {});
-      if (dgamma) d.write_or_add(sum_gx, dgamma->target());
-      if (dbeta) d.write_or_add(sum_g, dbeta->target());
-      if (!dx) return;
-      if (batch) {
-        d.batch_norm_backward_data(dy, input, {}, e, mean, invstd, sum_g, sum_gx, dx->target());
-      } else {
-        const Tensor g = Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient");
-        d.scale_shift_act(dy, {scale, {}, {}, false}, g);
-        dx->add(g);
-      }
-    };
+  return record(trace, y, {&x, &bn.gamma, &bn.beta}, [&] {
+    return
+        [K, batch, stats, saved = x.save(), dx = x.gradient(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient()](const Tensor& dy) {
+          Backend& d = backend(dy.device());
+          const BatchNormBackward in{.dy = dy, .x = saved.get(), .statistics = stats};
+          BatchNormGradients out{.sum_g = Tensor::empty({K}, stats.mean.dtype(), dy.device(), "sum of gradient"),
+                                 .sum_gx = Tensor::empty({K}, stats.mean.dtype(), dy.device(), "sum of gradient times input")};
+          d.batch_norm_backward_sums(in, out);
+          if (dgamma) dgamma->add(out.sum_gx);
+          if (dbeta) dbeta->add(out.sum_g);
+          if (!dx) return;
+          if (batch) {
+            out.dx = dx->target();
+            d.batch_norm_backward_data(in, out);
+          } else {
+            const Tensor g = Tensor::like(dy, "gradient");
+            d.scale_shift_act(dy, {stats.scale, {}, {}, false}, g);
+            dx->add(g);
+          }
+        };
   });
 }
 
@@ -85,7 +82,7 @@ ConvGeometry pool_geometry(const Shape& x, const PoolOptions& o) {
              " make no sense: the kernel is 1 to 15, the padding at most half of it");
   ConvGeometry g{
       .N = x[0], .H = x[1], .W = x[2], .C = x[3], .K = x[3], .R = o.kernel, .S = o.kernel, .stride = o.stride, .padding = o.padding};
-  const auto extent = [&](int64_t in) {
+  const auto size = [&](int64_t in) {
     int64_t out = (in + 2 * o.padding - o.kernel + (o.ceil_mode ? o.stride - 1 : 0)) / o.stride + 1;
     if (o.ceil_mode && (out - 1) * o.stride >= in + o.padding)
       --out;  // a window that begins in the padding behind the image does not count (as in PyTorch)
@@ -93,8 +90,8 @@ ConvGeometry pool_geometry(const Shape& x, const PoolOptions& o) {
   };
   DURA_CHECK(g.H + 2 * o.padding >= o.kernel && g.W + 2 * o.padding >= o.kernel, "max_pool2d: a ", o.kernel, "x", o.kernel,
              " window does not fit into ", x);
-  g.P = extent(g.H);
-  g.Q = extent(g.W);
+  g.P = size(g.H);
+  g.Q = size(g.W);
   return g;
 }
 
@@ -104,8 +101,7 @@ Var max_pool2d(const Var& x, const PoolOptions& options) {
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.C}, x.value().dtype(), x.value().device(), "max_pool2d");
   const Tensor index = Tensor::empty(y.shape(), DType::u8, y.device(), "max_pool2d index");
   backend(y.device()).max_pool_forward(g, x.value(), y, index);
-  trace.done(y);
-  return record("max_pool2d", y, {&x}, [&] {
+  return record(trace, y, {&x}, [&] {
     return [g, index, dx = x.gradient()](const Tensor& dy) { backend(dy.device()).max_pool_backward(g, dy, index, dx->target()); };
   });
 }
@@ -115,8 +111,7 @@ Var global_mean(const Var& x) {
   OpTrace trace("forward", "global_mean");
   const Tensor y = Tensor::empty({x.shape()[0], x.shape()[3]}, x.value().dtype(), x.value().device(), "global_mean");
   backend(y.device()).global_mean_forward(x.value(), y);
-  trace.done(y);
-  return record("global_mean", y, {&x},
+  return record(trace, y, {&x},
                 [&] { return [dx = x.gradient()](const Tensor& dy) { backend(dy.device()).global_mean_backward(dy, dx->target()); }; });
 }
 
@@ -129,8 +124,7 @@ Var linear(const Var& x, const Var& w, const Var& b) {
   OpTrace trace("forward", "linear");
   const Tensor y = Tensor::empty({x.shape()[0], w.shape()[0]}, x.value().dtype(), x.value().device(), "linear");
   backend(y.device()).linear_forward(x.value(), w.value(), b.value(), y);
-  trace.done(y);
-  return record("linear", y, {&x, &w, &b}, [&] {
+  return record(trace, y, {&x, &w, &b}, [&] {
     return [saved = w.needs_grad() ? x.save() : Saved(), weight = w.value(), dx = x.gradient(), dw = w.gradient(),
             db = b.gradient()](const Tensor& dy) {
       Backend& d = backend(dy.device());
@@ -145,10 +139,9 @@ Var dropout(const Var& x, double p, uint64_t key, const Tensor& row_keys) {
   DURA_CHECK(row_keys.defined() && row_keys.dtype() == DType::i32 && row_keys.shape() == (Shape{x.shape()[0], 2}), "dropout: row keys are ",
              describe(row_keys), ", expected i32 (", x.shape()[0], ",2): one key for each row of the batch");
   OpTrace trace("forward", "dropout");
-  const Tensor y = like(x.value(), "dropout");
+  const Tensor y = Tensor::like(x.value(), "dropout");
   backend(y.device()).dropout(x.value(), p, key, row_keys, {y, false});
-  trace.done(y);
-  return record("dropout", y, {&x}, [&] {
+  return record(trace, y, {&x}, [&] {
     return [p, key, row_keys, dx = x.gradient()](const Tensor& dy) { backend(dy.device()).dropout(dy, p, key, row_keys, dx->target()); };
   });
 }
@@ -160,8 +153,7 @@ Var cast(const Var& x, DType dtype) {
   OpTrace trace("forward", "cast");
   const Tensor y = Tensor::empty(x.shape(), dtype, x.value().device(), "cast");
   backend(y.device()).cast(x.value(), y);
-  trace.done(y);
-  return record("cast", y, {&x}, [&] {
+  return record(trace, y, {&x}, [&] {
     return [from = x.value().dtype(), dx = x.gradient()](const Tensor& dy) {
       const Tensor g = Tensor::empty(dy.shape(), from, dy.device(), "cast gradient");
       backend(dy.device()).cast(dy, g);

@@ -63,8 +63,7 @@ Var conv2d(const Var& x, const Var& w, const ConvOptions& options) {
   OpTrace trace("forward", "conv2d");
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv2d");
   forward(g, x, w, {}, y);
-  trace.done(y);
-  return record("conv2d", y, {&x, &w}, [&] {
+  return record(trace, y, {&x, &w}, [&] {
     return [g, dx = x.gradient(), dw = w.gradient(), saved_x = w.needs_grad() ? x.save() : Saved(),
             weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
       backward_filter(g, saved_x, dy, target_of(dw));
@@ -77,77 +76,84 @@ namespace {
 
 // With stored statistics BatchNorm is a fixed scale and shift, so nothing but x and y is kept: with g the gradient behind the ReLU,
 // dx = conv^T(scale*g), and for raw = filter gradient of g: dw = scale*raw, dgamma = invstd*(<w,raw> - mean*sum(g)), dbeta = sum(g).
-Var with_stored_statistics(const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual, bool relu) {
+Var with_stored_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual,
+                           bool relu) {
   Backend& device = backend(x.value().device());
-  const Tensor invstd = channels("invstd", g, x.value()), scale = channels("scale", g, x.value()), shift = channels("shift", g, x.value());
-  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), bn.running_mean, bn.running_variance, bn.eps, invstd, scale, shift);
+  BatchNormStatistics stored{.mean = bn.running_mean,
+                             .variance = bn.running_variance,
+                             .invstd = channels("invstd", g, x.value()),
+                             .scale = channels("scale", g, x.value()),
+                             .shift = channels("shift", g, x.value())};
+  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), bn.eps, stored);
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv_bn_act");
-  forward(g, x, w, {scale, shift, residual.value(), relu}, y);
+  forward(g, x, w, {stored.scale, stored.shift, residual.value(), relu}, y);
+  stored.shift = {};
 
-  return record("conv_bn_act", y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
+  return record(trace, y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
     const bool filter_gradient = w.needs_grad() || bn.gamma.needs_grad();
     return [=, dx = x.gradient(), dw = w.gradient(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient(),
             dresidual = residual.gradient(), saved_x = filter_gradient ? x.save() : Saved(), mask = relu ? y : Tensor(),
-            mean = bn.running_mean, weight = Weight{w.value(), w.prepared}, version = bn.version](const Tensor& dy) {
+            weight = Weight{w.value(), w.prepared}, revision = bn.revision](const Tensor& dy) {
       Backend& d = backend(dy.device());
-      const Tensor dz = relu ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient behind relu") : dy;
+      const Tensor dz = relu ? Tensor::like(dy, "gradient behind relu") : dy;
       const Tensor sum = dbeta || dgamma ? channels("sum of gradient", g, dy) : Tensor();
       if (relu || sum.defined()) d.mask_and_sum(dy, mask, relu, relu ? dz : Tensor(), sum);
-      if (dbeta) d.write_or_add(sum, dbeta->target());
+      if (dbeta) dbeta->add(sum);
       if (dresidual) dresidual->add(dz);
       if (filter_gradient) {
         const Tensor raw = Tensor::empty(weight.value.shape(), dy.dtype(), dy.device(), "filter gradient");
         backward_filter(g, saved_x, dz, {raw, false});
-        d.frozen_batch_norm_grads(raw, weight.value, scale, mean, invstd, sum, target_of(dw), target_of(dgamma));
+        d.frozen_batch_norm_grads(raw, weight.value, stored, sum, target_of(dw), target_of(dgamma));
       }
-      backward_data(g, dz, weight, {scale, version}, target_of(dx));
+      backward_data(g, dz, weight, {stored.scale, revision}, target_of(dx));
     };
   });
 }
 
 // With batch statistics the convolution's output is kept, and behind a residual what tells where y > 0: the device's mask of bits, or y.
 // Without a residual y is a cheap function of what is kept, so a later op keeps the recipe instead of y.
-Var with_batch_statistics(const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual, bool relu) {
+Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual,
+                          bool relu) {
   Backend& device = backend(x.value().device());
   const DType dtype = x.value().dtype();
   const Tensor c = Tensor::empty({g.N, g.P, g.Q, g.K}, dtype, x.value().device(), "convolution output");
   forward(g, x, w, {}, c);
   const BatchNormForm form{.residual = residual.defined(), .relu = relu, .writes_g = relu && residual.needs_grad(), .eps = bn.eps};
   const BatchNormSpace space = device.batch_norm_space(c.shape(), dtype, form);
-  BatchNormBatch batch{.mean = channels("mean", g, c),
-                       .variance = channels("variance", g, c),
-                       .invstd = channels("invstd", g, c),
-                       .scale = channels("scale", g, c),
-                       .shift = channels("shift", g, c),
-                       .mask = bytes(space.mask, "mask of relu", c.device())};
-  const Tensor y = Tensor::empty(c.shape(), dtype, c.device(), "conv_bn_act");
-  device.batch_norm_training_forward(
-      c, form, {bn.gamma.value(), bn.beta.value(), bn.running_mean, bn.running_variance, bn.momentum, bn.unbiased_running},
-      residual.value(), bytes(space.forward_workspace, "BatchNorm workspace", c.device()), batch, y);
+  BatchNormStatistics batch{.mean = channels("mean", g, c),
+                            .variance = channels("variance", g, c),
+                            .invstd = channels("invstd", g, c),
+                            .scale = channels("scale", g, c),
+                            .shift = channels("shift", g, c),
+                            .mask = bytes(space.mask, "mask of relu", c.device())};
+  const Tensor y = Tensor::like(c, "conv_bn_act");
+  device.batch_norm_training_forward(c, form, bn.parameters(), residual.value(),
+                                     bytes(space.forward_workspace, "BatchNorm workspace", c.device()), batch, y);
   batch.variance = {};
 
-  Var result = record("conv_bn_act", y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
+  Var result = record(trace, y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
     return [=, dx = x.gradient(), dw = w.gradient(), gamma = bn.gamma.value(), dgamma = bn.gamma.gradient(), dbeta = bn.beta.gradient(),
             dresidual = residual.gradient(), saved_x = w.needs_grad() ? x.save() : Saved(),
             activated = relu && residual.defined() && !batch.mask.defined() ? y : Tensor(),
             weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
       Backend& d = backend(dy.device());
-      const Tensor sum_g = channels("sum of gradient", g, dy), sum_gx = channels("sum of gradient times input", g, dy);
-      const Tensor dz = form.writes_g ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient behind relu") : Tensor();
+      BatchNormGradients out{.sum_g = channels("sum of gradient", g, dy), .sum_gx = channels("sum of gradient times input", g, dy)};
+      if (form.writes_g) out.g = Tensor::like(dy, "gradient behind relu");
       const bool wants_dc = dw || dx || batch.mask.defined();
-      const Tensor dc = wants_dc ? Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient of convolution output") : Tensor();
-      d.batch_norm_training_backward(dy, c, activated, form, gamma, batch,
-                                     bytes(space.backward_workspace, "BatchNorm workspace", dy.device()), dz, sum_g, sum_gx, dc);
-      if (dgamma) d.write_or_add(sum_gx, dgamma->target());
-      if (dbeta) d.write_or_add(sum_g, dbeta->target());
-      if (dresidual) dresidual->add(dz.defined() ? dz : dy);
+      const Tensor dc = wants_dc ? Tensor::like(dy, "gradient of convolution output") : Tensor();
+      out.dx = {dc, false};
+      d.batch_norm_training_backward({.dy = dy, .x = c, .y = activated, .relu = relu, .statistics = batch}, form, gamma,
+                                     bytes(space.backward_workspace, "BatchNorm workspace", dy.device()), out);
+      if (dgamma) dgamma->add(out.sum_gx);
+      if (dbeta) dbeta->add(out.sum_g);
+      if (dresidual) dresidual->add(out.g.defined() ? out.g : dy);
       backward_filter(g, saved_x, dc, target_of(dw));
       backward_data(g, dc, weight, {}, target_of(dx));
     };
   });
   if (result.needs_grad() && !residual.defined()) {
     result.offer_recipe([c, scale = batch.scale, shift = batch.shift, relu] {
-      const Tensor again = Tensor::empty(c.shape(), c.dtype(), c.device(), "conv_bn_act made again");
+      const Tensor again = Tensor::like(c, "conv_bn_act made again");
       backend(c.device()).scale_shift_act(c, {scale, shift, {}, relu}, again);
       return again;
     });
@@ -168,10 +174,8 @@ Var conv_bn_act(const Var& x, const Var& w, const ConvOptions& options, const Ba
   DURA_CHECK(!residual.defined() || (residual.shape() == Shape{g.N, g.P, g.Q, g.K} && residual.value().dtype() == x.value().dtype()),
              "conv_bn_act: the residual is ", describe(residual.value()), ", the convolution gives ", Shape{g.N, g.P, g.Q, g.K});
   OpTrace trace("forward", "conv_bn_act");
-  const Var y = bn.mode == BatchNormMode::stored_statistics ? with_stored_statistics(g, x, w, bn, residual, relu)
-                                                            : with_batch_statistics(g, x, w, bn, residual, relu);
-  trace.done(y.value());
-  return y;
+  const auto unit = bn.mode == BatchNormMode::stored_statistics ? with_stored_statistics : with_batch_statistics;
+  return unit(trace, g, x, w, bn, residual, relu);
 }
 
 }  // namespace dura

@@ -26,9 +26,8 @@ CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor
   const Tensor p = softmax(logits.value());
   OpTrace trace("forward", "cross_entropy");
   const Tensor loss = Tensor::empty({1}, p.dtype(), p.device(), "loss");
-  backend(p.device()).cross_entropy_forward(logits.value(), labels, class_weights, options, p, loss);
-  trace.done(loss);
-  Var result = record("cross_entropy", loss, {&logits}, [&] {
+  backend(p.device()).cross_entropy_forward(logits.value(), labels, class_weights, options, loss);
+  Var result = record(trace, loss, {&logits}, [&] {
     return [p, labels, class_weights, options, dlogits = logits.gradient()](const Tensor& dloss) {
       backend(p.device()).cross_entropy_backward(p, labels, class_weights, options, dloss, dlogits->target());
     };
@@ -39,11 +38,11 @@ CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor
 Var scale_loss(const Var& x, const Tensor& state) {
   DURA_CHECK(state.defined() && state.dtype() == DType::f64 && state.shape() == Shape{StepState::slots}, "scale_loss: the step state is ",
              describe(state));
-  const Tensor y = Tensor::empty(x.shape(), x.value().dtype(), x.value().device(), "scaled loss");
+  const Tensor y = Tensor::like(x.value(), "scaled loss");
   backend(y.device()).scale_by_loss_scale(x.value(), state, y);
   return record("scale_loss", y, {&x}, [&] {
     return [state, dx = x.gradient()](const Tensor& dy) {
-      const Tensor g = Tensor::empty(dy.shape(), dy.dtype(), dy.device(), "gradient of loss");
+      const Tensor g = Tensor::like(dy, "gradient of loss");
       backend(dy.device()).scale_by_loss_scale(dy, state, g);
       dx->add(g);
     };

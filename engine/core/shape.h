@@ -1,4 +1,4 @@
-// The extent of a dense tensor: up to four dimensions, outermost first. Images are (N,H,W,C), filters (K,R,S,C).
+// The size of a dense tensor in each of up to four dimensions, outermost first. Images are (N,H,W,C), filters (K,R,S,C).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,22 +14,22 @@ class Shape {
   static constexpr int max_rank = 4;
 
   Shape() = default;  // rank 0: a scalar, one element
-  Shape(std::initializer_list<int64_t> extents) {
-    DURA_CHECK(extents.size() <= max_rank, "a tensor has at most 4 dimensions, ", extents.size(), " were given");
-    for (int64_t e : extents) {
+  Shape(std::initializer_list<int64_t> sizes) {
+    DURA_CHECK(sizes.size() <= max_rank, "a tensor has at most 4 dimensions, ", sizes.size(), " were given");
+    for (int64_t e : sizes) {
       DURA_CHECK(e >= 0, "a dimension cannot be negative, got ", e);
-      extents_[rank_++] = e;
+      sizes_[rank_++] = e;
     }
   }
 
   int rank() const { return rank_; }
   int64_t operator[](int i) const {
     DURA_CHECK(i >= 0 && i < rank_, "dimension ", i, " of a tensor of rank ", rank_, " was asked for");
-    return extents_[i];
+    return sizes_[i];
   }
   int64_t numel() const {
     int64_t n = 1;
-    for (int i = 0; i < rank_; ++i) n *= extents_[i];
+    for (int i = 0; i < rank_; ++i) n *= sizes_[i];
     return n;
   }
   // The same with another first dimension.
@@ -41,13 +41,13 @@ class Shape {
   bool operator==(const Shape& other) const {
     if (rank_ != other.rank_) return false;
     for (int i = 0; i < rank_; ++i)
-      if (extents_[i] != other.extents_[i]) return false;
+      if (sizes_[i] != other.sizes_[i]) return false;
     return true;
   }
   bool operator!=(const Shape& other) const { return !(*this == other); }
 
  private:
-  std::array<int64_t, max_rank> extents_{};
+  std::array<int64_t, max_rank> sizes_{};
   int rank_ = 0;
 };
 

@@ -39,7 +39,7 @@ void Gradient::add(const Tensor& g) {
   }
   const GradTarget t = target();
   if (t.accumulate)
-    backend(device_).accumulate(g, t.tensor);
+    backend(device_).add(t.tensor, g, t.tensor);
   else
     backend(device_).copy(g, t.tensor);
 }
@@ -99,6 +99,12 @@ Var record(const char* op, Tensor value, std::initializer_list<const Var*> input
     if (v->needs_grad()) gradients.push_back(v->gradient());
   innermost->nodes_.push_back({op, Label::current(), result.gradient(), std::move(gradients), make_rule()});
   return result;
+}
+
+Var record(OpTrace& trace, Tensor value, std::initializer_list<const Var*> inputs,
+           const std::function<std::function<void(const Tensor& dy)>()>& make_rule) {
+  trace.done(value);
+  return record(trace.op(), std::move(value), inputs, make_rule);
 }
 
 void Tape::backward(const Var& from, const Tensor& gradient) {

@@ -12,6 +12,7 @@
 
 #include "engine/core/backend.h"
 #include "engine/core/tensor.h"
+#include "engine/core/trace.h"
 
 namespace dura {
 
@@ -72,8 +73,8 @@ class Var {
   const std::shared_ptr<Gradient>& gradient() const { return gradient_; }
   const Tensor& grad() const;  // what backward left here; an error where no gradient was wanted
 
-  // Only for filters: where a backend keeps its forms of it.
-  PreparedForms* prepared = nullptr;
+  // Only for filters: where a device keeps what it makes of them.
+  PreparedWeight* prepared = nullptr;
 
   // How a later op should keep this value for backward: as the tensor, or by the recipe its producer offers.
   Saved save() const { return recipe_ ? Saved(recipe_) : Saved(value_); }
@@ -123,6 +124,9 @@ bool recording(std::initializer_list<const Var*> inputs);
 // Ends an op: the value as a Var. Where the op is recorded, make_rule() is called to capture what backward needs, and the rule it returns
 // is later called with the gradient of `value`.
 Var record(const char* op, Tensor value, std::initializer_list<const Var*> inputs,
+           const std::function<std::function<void(const Tensor& dy)>()>& make_rule);
+// The same, and ends the op's trace.
+Var record(OpTrace& trace, Tensor value, std::initializer_list<const Var*> inputs,
            const std::function<std::function<void(const Tensor& dy)>()>& make_rule);
 
 // The target for an input's gradient: nothing where it is not wanted.

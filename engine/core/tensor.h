@@ -20,11 +20,13 @@ class Tensor {
   // Uninitialised. `what` names the tensor in memory errors and plans.
   static Tensor empty(const Shape& shape, DType dtype, Device device, const std::string& what = "tensor");
   static Tensor zeros(const Shape& shape, DType dtype, Device device, const std::string& what = "tensor");
+  // Of the same shape, type and device as another; uninitialised.
+  static Tensor like(const Tensor& x, const std::string& what) { return empty(x.shape(), x.dtype(), x.device(), what); }
   // A CPU tensor with these values, for tests and small tables. The count must match the shape.
   template <class T>
   static Tensor of(const Shape& shape, const std::vector<T>& values) {
     DURA_CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "Tensor::of: ", values.size(), " values for shape ", shape);
-    Tensor t = empty(shape, DTypeOf<T>::value, Device::cpu);
+    Tensor t = empty(shape, dtype_of(T{}), Device::cpu);
     std::copy(values.begin(), values.end(), t.data<T>());
     return t;
   }
@@ -42,8 +44,7 @@ class Tensor {
     DURA_CHECK(defined(), "the data of an undefined tensor was asked for");
     DURA_CHECK(host_readable(device_), "a ", device_name(device_), " tensor of shape ", shape_,
                " was read from the host. Backend::download copies it.");
-    DURA_CHECK(DTypeOf<T>::value == dtype_, "a ", dtype_name(dtype_), " tensor of shape ", shape_, " was read as ",
-               dtype_name(DTypeOf<T>::value));
+    DURA_CHECK(dtype_of(T{}) == dtype_, "a ", dtype_name(dtype_), " tensor of shape ", shape_, " was read as ", dtype_name(dtype_of(T{})));
     return static_cast<T*>(raw());
   }
   // The address on its device, for backends.

@@ -18,31 +18,21 @@ TraceSink& sink() {
   return s;
 }
 
+double number(f16 v) { return double{formula::from_f16(v)}; }
+double number(bf16 v) { return double{formula::from_bf16(v)}; }
 template <class T>
-double mean_of(const std::vector<char>& bytes, double (*value)(T)) {
-  const T* data = reinterpret_cast<const T*>(bytes.data());
-  const size_t count = bytes.size() / sizeof(T);
-  double sum = 0;
-  for (size_t i = 0; i < count; ++i) sum += value(data[i]);
-  return count ? sum / static_cast<double>(count) : 0;
+double number(T v) {
+  return static_cast<double>(v);
 }
 
 double mean_of(const std::vector<char>& bytes, DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return mean_of<float>(bytes, [](float v) { return double{v}; });
-    case DType::f64:
-      return mean_of<double>(bytes, [](double v) { return v; });
-    case DType::f16:
-      return mean_of<f16>(bytes, [](f16 v) { return double{formula::from_f16(v)}; });
-    case DType::bf16:
-      return mean_of<bf16>(bytes, [](bf16 v) { return double{formula::from_bf16(v)}; });
-    case DType::i32:
-      return mean_of<int32_t>(bytes, [](int32_t v) { return double(v); });
-    case DType::u8:
-      return mean_of<uint8_t>(bytes, [](uint8_t v) { return double(v); });
-  }
-  return 0;
+  return with_type(dtype, [&]<class T>(T) {
+    const T* data = reinterpret_cast<const T*>(bytes.data());
+    const size_t count = bytes.size() / sizeof(T);
+    double sum = 0;
+    for (size_t i = 0; i < count; ++i) sum += number(data[i]);
+    return count ? sum / static_cast<double>(count) : 0;
+  });
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ class OpTrace {
   void done(const Tensor& result) {
     if (tracing()) write(result);
   }
+  const char* op() const { return op_; }
 
  private:
   void write(const Tensor& result);

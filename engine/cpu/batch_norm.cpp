@@ -5,6 +5,7 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura {
@@ -20,7 +21,7 @@ struct Rows {
   explicit Rows(const Tensor& x) : K(x.shape()[x.shape().rank() - 1]) {
     M = x.numel() / K;
     tile = std::max<int64_t>(1, std::min<int64_t>(512, cpu::grain / K));
-    tiles = (M + tile - 1) / tile;
+    tiles = ceil_div(M, tile);
   }
   int64_t begin(int64_t t) const { return t * tile; }
   int64_t end(int64_t t) const { return std::min(M, (t + 1) * tile); }
@@ -37,7 +38,6 @@ void merge_sums(const C* partial, const Rows& r, int64_t stride, C* sum) {
 
 }  // namespace
 
-// Chan's merge of tile means instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
 void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   const Rows r(x);
   dispatch_floating("channel_statistics", x.dtype(), [&]<class T>(T) {
@@ -58,45 +58,38 @@ void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const T
     });
     C *pm = mean.data<C>(), *pv = variance.data<C>();
     for (int64_t k = 0; k < r.K; ++k) {
-      double count = 0, m = 0, m2 = 0;
-      for (int64_t t = 0; t < r.tiles; ++t) {
-        const double n = static_cast<double>(r.end(t) - r.begin(t)),
-                     d = static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]) - m;
-        m2 += static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]) + d * d * count * n / (count + n);
-        m += d * n / (count + n);
-        count += n;
-      }
-      pm[k] = static_cast<C>(m);
-      pv[k] = static_cast<C>(m2 / count);
+      formula::Moments all{0, 0, 0};
+      for (int64_t t = 0; t < r.tiles; ++t)
+        all.add(static_cast<double>(r.end(t) - r.begin(t)), static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]),
+                static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]));
+      pm[k] = static_cast<C>(all.mean);
+      pv[k] = static_cast<C>(all.m2 / all.count);
     }
   });
 }
 
-void CpuBackend::update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased,
-                                           const Tensor& running_mean, const Tensor& running_variance) {
-  const double correction = unbiased && count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  dispatch_floating("update_running_statistics", mean.dtype(), [&]<class T>(T) {
+void CpuBackend::update_running_statistics(const BatchNormStatistics& batch, int64_t count, const BatchNormParameters& p) {
+  const double correction = p.unbiased_running ? formula::unbiased_correction(count) : 1.0;
+  dispatch_floating("update_running_statistics", batch.mean.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const C *m = mean.data<C>(), *v = variance.data<C>();
-    C *rm = running_mean.data<C>(), *rv = running_variance.data<C>();
-    for (int64_t k = 0; k < mean.numel(); ++k) {
-      rm[k] = static_cast<C>((1 - momentum) * static_cast<double>(rm[k]) + momentum * static_cast<double>(m[k]));
-      rv[k] = static_cast<C>((1 - momentum) * static_cast<double>(rv[k]) + momentum * correction * static_cast<double>(v[k]));
+    const C *m = batch.mean.data<C>(), *v = batch.variance.data<C>();
+    C *rm = p.running_mean.data<C>(), *rv = p.running_variance.data<C>();
+    for (int64_t k = 0; k < batch.mean.numel(); ++k) {
+      rm[k] = formula::moving(rm[k], static_cast<double>(m[k]), p.momentum);
+      rv[k] = formula::moving(rv[k], static_cast<double>(v[k]), p.momentum, correction);
     }
   });
 }
 
-void CpuBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps,
-                                 const Tensor& invstd, const Tensor& scale, const Tensor& shift) {
+void CpuBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, double eps, const BatchNormStatistics& s) {
   dispatch_floating("fold_batch_norm", gamma.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const C *g = gamma.data<C>(), *b = beta.data<C>(), *m = mean.data<C>(), *v = variance.data<C>();
-    C *is = invstd.data<C>(), *sc = scale.data<C>(), *sh = shift.data<C>();
+    const C *g = gamma.data<C>(), *b = beta.data<C>(), *m = s.mean.data<C>(), *v = s.variance.data<C>();
+    C *invstd = s.invstd.data<C>(), *scale = s.scale.data<C>(), *shift = s.shift.data<C>();
     for (int64_t k = 0; k < gamma.numel(); ++k) {
-      const double inverse = 1 / std::sqrt(static_cast<double>(v[k]) + eps), s = static_cast<double>(g[k]) * inverse;
-      is[k] = static_cast<C>(inverse);
-      sc[k] = static_cast<C>(s);
-      sh[k] = static_cast<C>(static_cast<double>(b[k]) - static_cast<double>(m[k]) * s);
+      const double inverse = 1 / std::sqrt(static_cast<double>(v[k]) + eps);
+      invstd[k] = static_cast<C>(inverse);
+      formula::fold(g[k], b[k], static_cast<double>(m[k]), inverse, scale + k, shift + k);
     }
   });
 }
@@ -131,7 +124,7 @@ void CpuBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const T
 
 namespace {
 
-// Where the mask of a ReLU comes from; see Backend::batch_norm_backward_sums.
+// Where the mask of a ReLU comes from; see BatchNormBackward.
 enum class Mask { none, output, recomputed };
 
 // Calls f with the mask as a compile-time constant.
@@ -171,16 +164,16 @@ void add_row(const T* __restrict dy, const T* __restrict x, const T* __restrict 
 
 }  // namespace
 
-void CpuBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
-                                          const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) {
-  const Rows r(x);
-  dispatch_floating("batch_norm_backward_sums", x.dtype(), [&]<class T>(T) {
+void CpuBackend::batch_norm_backward_sums(const BatchNormBackward& in, const BatchNormGradients& result) {
+  const Rows r(in.x);
+  dispatch_floating("batch_norm_backward_sums", in.x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const T *pd = dy.data<T>(), *px = x.data<T>(), *py = data_or_null<T>(y);
-    const C *m = mean.data<C>(), *is = invstd.data<C>(), *scale = data_or_null<C>(e.scale), *shift = data_or_null<C>(e.bias);
-    T* pg = data_or_null<T>(g);
+    const BatchNormStatistics& s = in.statistics;
+    const T *pd = in.dy.data<T>(), *px = in.x.data<T>(), *py = data_or_null<T>(in.y);
+    const C *m = s.mean.data<C>(), *is = s.invstd.data<C>(), *scale = s.scale.data<C>(), *shift = s.shift.data<C>();
+    T* pg = data_or_null<T>(result.g);
     std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));
-    with_mask(e.relu, py != nullptr, [&](auto mask) {
+    with_mask(in.relu, py != nullptr, [&](auto mask) {
       cpu::with_flags(
           [&](auto keep) {
             parallel_for(r.tiles, [&](int64_t t) {
@@ -194,20 +187,20 @@ void CpuBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, con
           },
           pg != nullptr);
     });
-    merge_sums(partial.data(), r, 2 * r.K, sum_g.data<C>());
-    merge_sums(partial.data() + r.K, r, 2 * r.K, sum_gx.data<C>());
+    merge_sums(partial.data(), r, 2 * r.K, result.sum_g.data<C>());
+    merge_sums(partial.data() + r.K, r, 2 * r.K, result.sum_gx.data<C>());
   });
 }
 
-void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
-                                          const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) {
-  const Rows r(x);
-  dispatch_floating("batch_norm_backward_data", x.dtype(), [&]<class T>(T) {
+void CpuBackend::batch_norm_backward_data(const BatchNormBackward& in, const BatchNormGradients& result) {
+  const Rows r(in.x);
+  dispatch_floating("batch_norm_backward_data", in.x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const T *pd = dy.data<T>(), *px = x.data<T>(), *py = data_or_null<T>(y);
-    const C *m = mean.data<C>(), *is = invstd.data<C>(), *sg = sum_g.data<C>(), *sgx = sum_gx.data<C>(), *scale = e.scale.data<C>(),
-            *shift = data_or_null<C>(e.bias);
-    T* const to = dx.tensor.data<T>();
+    const BatchNormStatistics& s = in.statistics;
+    const T *pd = in.dy.data<T>(), *px = in.x.data<T>(), *py = data_or_null<T>(in.y);
+    const C *m = s.mean.data<C>(), *is = s.invstd.data<C>(), *scale = s.scale.data<C>(), *shift = s.shift.data<C>();
+    const C *sg = result.sum_g.data<C>(), *sgx = result.sum_gx.data<C>();
+    T* const to = result.dx.tensor.data<T>();
     // scale*(g - sg/M - xhat*sgx/M) = scale*g - a*(x - mean) - b with per-channel constants
     std::vector<C> a(static_cast<size_t>(r.K)), b(static_cast<size_t>(r.K));
     for (int64_t k = 0; k < r.K; ++k) {
@@ -216,7 +209,7 @@ void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, con
       a[static_cast<size_t>(k)] = static_cast<C>(per_x);
       b[static_cast<size_t>(k)] = static_cast<C>(static_cast<double>(scale[k]) * static_cast<double>(sg[k]) / static_cast<double>(r.M));
     }
-    with_mask(e.relu, py != nullptr, [&](auto mask) {
+    with_mask(in.relu, py != nullptr, [&](auto mask) {
       cpu::with_flags(
           [&](auto accumulate) {
             parallel_for(r.tiles, [&](int64_t t) {
@@ -231,7 +224,7 @@ void CpuBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, con
               }
             });
           },
-          dx.accumulate);
+          result.dx.accumulate);
     });
   });
 }
@@ -265,15 +258,15 @@ void CpuBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, cons
   });
 }
 
-void CpuBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
-                                         const Tensor& sum_g, GradTarget dw, GradTarget dgamma) {
-  const int64_t K = scale.numel(), width = raw.numel() / K;
+void CpuBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const BatchNormStatistics& s, const Tensor& sum_g,
+                                         GradTarget dw, GradTarget dgamma) {
+  const int64_t K = s.scale.numel(), width = raw.numel() / K;
   dispatch_floating("frozen_batch_norm_grads", raw.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const T *pr = raw.data<T>(), *pw = w.data<T>();
     T* out = data_or_null<T>(dw.tensor);
     C* og = data_or_null<C>(dgamma.tensor);
-    const C *sc = scale.data<C>(), *m = mean.data<C>(), *is = invstd.data<C>(), *sg = data_or_null<C>(sum_g);
+    const C *sc = s.scale.data<C>(), *m = s.mean.data<C>(), *is = s.invstd.data<C>(), *sg = data_or_null<C>(sum_g);
     parallel_for(K, [&](int64_t k) {
       double product = 0;
       for (int64_t j = 0; j < width; ++j) {

@@ -1,4 +1,4 @@
-// Filters in the form that a kernel reads, made once per version of their values where that pays.
+// Filters in the form that a kernel reads, made once per revision of their values where that pays.
 #pragma once
 #include <functional>
 
@@ -22,8 +22,8 @@ struct FormKey {
 };
 
 // The filter's form: the kept one where it is still good; else `build` writes it, into memory that is kept when these values are met for
-// the second time (a kept form that is stale is given back), and into `workspace` otherwise. A folded scale without a version is never
-// kept. The pointer is good while the weight's prepared forms and the workspace are left alone.
+// the second time (a kept form that is stale is given back), and into `workspace` otherwise. One with a folded scale of unknown revision
+// is never kept. The pointer is good while the weight's prepared forms and the workspace are left alone.
 const float* prepared_filter(const Weight& w, const FoldedScale& scale, FormSlot slot, const FormKey& key, float* workspace,
                              const std::function<void(float*)>& build);
 

@@ -1,4 +1,4 @@
-// How a stored element becomes a number to compute with, and back. The [stat] type of backend.h is the compute type.
+// How a stored element becomes a number to compute with, and back. The [stat] type of kernels.inc is the compute type.
 #pragma once
 #include <type_traits>
 
@@ -37,20 +37,12 @@ struct Element<bf16> {
 // Calls f with a value of the storage type.
 template <class F>
 void dispatch_floating(const char* kernel, DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32:
-      return f(float{});
-    case DType::f64:
-      return f(double{});
-    case DType::f16:
-      return f(f16{});
-    case DType::bf16:
-      return f(bf16{});
-    case DType::i32:
-    case DType::u8:
-      break;
-  }
-  fail(kernel, ": ", dtype_name(dtype), " is not a floating type");
+  with_type(dtype, [&]<class T>(T value) {
+    if constexpr (is_floating_type<T>)
+      f(value);
+    else
+      fail(kernel, ": ", dtype_name(dtype), " is not a floating type");
+  });
 }
 
 // Writes or adds, as a GradTarget says.

@@ -82,8 +82,6 @@ void CpuBackend::add(const Tensor& a, const Tensor& b, const Tensor& y) {
   });
 }
 
-void CpuBackend::accumulate(const Tensor& x, const Tensor& y) { add(y, x, y); }
-
 void CpuBackend::relu_forward(const Tensor& x, const Tensor& y) {
   dispatch_floating("relu_forward", y.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
@@ -128,13 +126,6 @@ void CpuBackend::dropout(const Tensor& x, double p, uint64_t key, const Tensor& 
       }
     });
   });
-}
-
-void CpuBackend::write_or_add(const Tensor& x, GradTarget y) {
-  if (y.accumulate)
-    accumulate(x, y.tensor);
-  else
-    copy(x, y.tensor);
 }
 
 }  // namespace dura

@@ -2,6 +2,7 @@
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
 #include "engine/core/formula.h"
+#include "engine/core/picture_checks.h"
 #include "engine/base/parallel.h"
 
 namespace dura {

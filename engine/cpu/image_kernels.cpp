@@ -6,6 +6,8 @@
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
 #include "engine/core/formula.h"
+#include "engine/core/picture_checks.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura {
@@ -16,7 +18,7 @@ constexpr int64_t rows_per_task = 32;
 // body(n, begin, end) for runs of rows of every image.
 template <class Body>
 void for_rows(int64_t images, int64_t rows, const Body& body) {
-  const int64_t runs = (rows + rows_per_task - 1) / rows_per_task;
+  const int64_t runs = ceil_div(rows, rows_per_task);
   parallel_for(images * runs, [&](int64_t task) {
     const int64_t begin = task % runs * rows_per_task;
     body(task / runs, begin, std::min(rows, begin + rows_per_task));
@@ -43,36 +45,36 @@ void normalize_to(const Tensor& x, const float mean[3], const float std[3], bool
   });
 }
 
+struct Picture {
+  const uint8_t* pixels;
+  int64_t height, width, channels;
+};
+
+// C: x.channels. m: 6 numbers of Backend::warp.
 template <int64_t C>
-void warp_rows(const uint8_t* image, int64_t height, int64_t width, const float* m, int64_t begin, int64_t end, int64_t out_width,
-               uint8_t* out) {
+void warp_rows(const Picture& x, const float* m, int64_t begin, int64_t end, int64_t out_width, uint8_t* out) {
   for (int64_t i = begin; i < end; ++i)
     for (int64_t j = 0; j < out_width; ++j, out += C) {
       const float fi = static_cast<float>(i), fj = static_cast<float>(j);
-      const formula::LinearTap<float> r = formula::linear_tap(m[0] * fi + m[1] * fj + m[2], static_cast<int32_t>(height));
-      const formula::LinearTap<float> c = formula::linear_tap(m[3] * fi + m[4] * fj + m[5], static_cast<int32_t>(width));
-      const uint8_t *upper = image + r.low * width * C, *lower = image + r.high * width * C;
-      for (int64_t k = 0; k < C; ++k) {
-        const float up = (1.0f - c.share) * upper[c.low * C + k] + c.share * upper[c.high * C + k];
-        const float down = (1.0f - c.share) * lower[c.low * C + k] + c.share * lower[c.high * C + k];
-        out[k] = formula::round_u8((1.0f - r.share) * up + r.share * down);
-      }
+      const formula::LinearTap<float> r = formula::linear_tap(m[0] * fi + m[1] * fj + m[2], static_cast<int32_t>(x.height));
+      const formula::LinearTap<float> c = formula::linear_tap(m[3] * fi + m[4] * fj + m[5], static_cast<int32_t>(x.width));
+      const uint8_t *upper = x.pixels + r.low * x.width * C, *lower = x.pixels + r.high * x.width * C;
+      for (int64_t k = 0; k < C; ++k) out[k] = formula::between_pixels(upper, lower, c.low * C + k, c.high * C + k, r.share, c.share);
     }
 }
 
 // Rows [begin,end) of one image, sharpened. The outermost pixels have no nine neighbours: the filter leaves them as they are.
-void sharpen_rows(const uint8_t* image, int64_t height, int64_t width, int64_t channels, float sharpness, int64_t begin, int64_t end,
-                  uint8_t* out) {
-  const int64_t length = width * channels;
+void sharpen_rows(const Picture& x, float sharpness, int64_t begin, int64_t end, uint8_t* out) {
+  const int64_t channels = x.channels, length = x.width * channels;
   for (int64_t i = begin; i < end; ++i, out += length) {
-    const uint8_t* row = image + i * length;
+    const uint8_t* row = x.pixels + i * length;
     std::memcpy(out, row, static_cast<size_t>(length));
-    if (i == 0 || i + 1 == height) continue;
-    for (int64_t x = channels; x < length - channels; ++x) {
+    if (i == 0 || i + 1 == x.height) continue;
+    for (int64_t j = channels; j < length - channels; ++j) {
       int32_t sum = 0;
       for (int64_t r = -1; r <= 1; ++r)
-        for (int64_t c = -1; c <= 1; ++c) sum += row[x + r * length + c * channels];
-      out[x] = formula::blend_u8(formula::smooth_u8(sum, row[x]), row[x], sharpness);
+        for (int64_t c = -1; c <= 1; ++c) sum += row[j + r * length + c * channels];
+      out[j] = formula::blend_u8(formula::smooth_u8(sum, row[j]), row[j], sharpness);
     }
   }
 }
@@ -80,32 +82,27 @@ void sharpen_rows(const uint8_t* image, int64_t height, int64_t width, int64_t c
 }  // namespace
 
 void CpuBackend::normalize(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) {
-  DURA_CHECK(x.shape().rank() == 4 && x.shape()[3] == 3 && x.shape() == y.shape(), "normalize: input ", describe(x), ", output ",
-             describe(y), ". Both are (N,H,W,3).");
+  check_normalize(x, y);
   cpu::dispatch_floating("normalize", y.dtype(), [&](auto zero) { normalize_to<decltype(zero)>(x, mean, std, bgr, y); });
 }
 
 void CpuBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
+  check_warp(x, matrices, y);
   const Shape &in = x.shape(), &out = y.shape();
-  DURA_CHECK(in.rank() == 4 && out.rank() == 4 && in[0] == out[0] && in[3] == out[3], "warp: input ", describe(x), ", output ",
-             describe(y));
-  DURA_CHECK(in[3] == 1 || in[3] == 3, "warp: images have 1 or 3 channels, the input is ", describe(x));
-  DURA_CHECK(matrices.shape() == Shape({in[0], 6}), "warp: matrices are ", describe(matrices), ", expected f32 (", in[0], ",6)");
   const int64_t height = in[1], width = in[2], channels = in[3];
   const uint8_t* from = x.data<uint8_t>();
   uint8_t* to = y.data<uint8_t>();
   const float* m = matrices.data<float>();
   for_rows(out[0], out[1], [&](int64_t n, int64_t begin, int64_t end) {
     const auto rows = channels == 1 ? warp_rows<1> : warp_rows<3>;
-    rows(from + n * height * width * channels, height, width, m + 6 * n, begin, end, out[2], to + (n * out[1] + begin) * out[2] * channels);
+    rows({from + n * height * width * channels, height, width, channels}, m + 6 * n, begin, end, out[2],
+         to + (n * out[1] + begin) * out[2] * channels);
   });
 }
 
 void CpuBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) {
-  DURA_CHECK(x.shape().rank() == 4 && x.shape() == y.shape() && !x.same_bytes(y), "enhance: input ", describe(x), ", output ", describe(y),
-             ". Both are (N,H,W,C), in different memory.");
+  check_enhance(x, parameters, y);
   const int64_t images = x.shape()[0], height = x.shape()[1], width = x.shape()[2], channels = x.shape()[3];
-  DURA_CHECK(parameters.shape() == Shape({images, 3}), "enhance: parameters are ", describe(parameters), ", expected f32 (", images, ",3)");
   const uint8_t* from = x.data<uint8_t>();
   uint8_t* to = y.data<uint8_t>();
   const float* p = parameters.data<float>();
@@ -117,7 +114,7 @@ void CpuBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor
     if (sharpness == 1.0f)
       std::memcpy(out, image + first, static_cast<size_t>(count));
     else
-      sharpen_rows(image, height, width, channels, sharpness, begin, end, out);
+      sharpen_rows({image, height, width, channels}, sharpness, begin, end, out);
     if (brightness == 1.0f && contrast == 1.0f) return;
     std::array<uint8_t, 256> table;
     for (int v = 0; v < 256; ++v) table[v] = formula::brightness_contrast_u8(static_cast<uint8_t>(v), brightness, contrast);

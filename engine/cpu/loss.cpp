@@ -20,6 +20,18 @@ double loss_norm(const C* weights, const int32_t* labels, int64_t N, ClassWeight
   return sum;
 }
 
+struct RowSum {
+  double largest, sum;  // of the row's logits, and of exp(logit - largest)
+};
+template <class T>
+RowSum row_sum(const T* row, int64_t K) {
+  const auto logit = [&](int64_t k) { return static_cast<double>(Element<T>::load(row[k])); };
+  RowSum r{logit(0), 0};
+  for (int64_t k = 1; k < K; ++k) r.largest = std::max(r.largest, logit(k));
+  for (int64_t k = 0; k < K; ++k) r.sum += std::exp(logit(k) - r.largest);
+  return r;
+}
+
 void check_labels(const int32_t* labels, int64_t N, int64_t K) {
   for (int64_t n = 0; n < N; ++n)
     DURA_CHECK(labels[n] >= 0 && labels[n] < K, "cross_entropy: label ", labels[n], " in row ", n, ", there are ", K, " classes");
@@ -34,18 +46,16 @@ void CpuBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
     const T* px = logits.data<T>();
     C* py = probabilities.data<C>();
     for (int64_t n = 0; n < N; ++n) {
-      double largest = static_cast<double>(Element<T>::load(px[n * K])), sum = 0;
-      for (int64_t k = 1; k < K; ++k) largest = std::max(largest, static_cast<double>(Element<T>::load(px[n * K + k])));
-      for (int64_t k = 0; k < K; ++k) sum += std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest);
+      const RowSum r = row_sum(px + n * K, K);
       for (int64_t k = 0; k < K; ++k)
-        py[n * K + k] = static_cast<C>(std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest) / sum);
+        py[n * K + k] = static_cast<C>(std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - r.largest) / r.sum);
     }
   });
 }
 
 // From the logits, not from the probabilities: log of a probability that rounded to 0 would be infinite.
 void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
-                                       const CrossEntropyOptions& options, const Tensor&, const Tensor& loss) {
+                                       const CrossEntropyOptions& options, const Tensor& loss) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
   const int32_t* label = labels.data<int32_t>();
   check_labels(label, N, K);
@@ -56,13 +66,11 @@ void CpuBackend::cross_entropy_forward(const Tensor& logits, const Tensor& label
     const C* weights = cpu::data_or_null<C>(class_weights);
     double total = 0;
     for (int64_t n = 0; n < N; ++n) {
-      double largest = static_cast<double>(Element<T>::load(px[n * K])), sum = 0;
-      for (int64_t k = 1; k < K; ++k) largest = std::max(largest, static_cast<double>(Element<T>::load(px[n * K + k])));
-      for (int64_t k = 0; k < K; ++k) sum += std::exp(static_cast<double>(Element<T>::load(px[n * K + k])) - largest);
+      const RowSum r = row_sum(px + n * K, K);
       for (int64_t k = 0; k < K; ++k) {
         const double share = formula::class_share(k, label[n], K, weights, by_weights, options.label_smoothing);
         // A logit of -infinity is harmless where it does not count.
-        if (share != 0) total += share * (std::log(sum) + largest - static_cast<double>(Element<T>::load(px[n * K + k])));
+        if (share != 0) total += share * (std::log(r.sum) + r.largest - static_cast<double>(Element<T>::load(px[n * K + k])));
       }
     }
     loss.data<C>()[0] = static_cast<C>(total / loss_norm(weights, label, N, options.norm));

@@ -4,6 +4,7 @@
 
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura {
@@ -23,10 +24,9 @@ void CpuBackend::scale_by_loss_scale(const Tensor& x, const Tensor& state, const
 }
 
 void CpuBackend::check_gradients(const Tensor& grad, const Tensor& state) {
-  double* s = state.data<double>();
   dispatch_floating("check_gradients", grad.dtype(), [&]<class T>(T) {
     const T* g = grad.data<T>();
-    const int64_t count = grad.numel(), tasks = (count + grain - 1) / grain;
+    const int64_t count = grad.numel(), tasks = ceil_div(count, grain);
     std::vector<double> partial(static_cast<size_t>(tasks));
     parallel_for(tasks, [&](int64_t t) {
       constexpr int64_t lanes = 8;  // separate sums: one sum would wait for each addition
@@ -45,9 +45,7 @@ void CpuBackend::check_gradients(const Tensor& grad, const Tensor& state) {
     });
     double total = 0;
     for (double p : partial) total += p;
-    // Squares of finite f32 values cannot overflow a double (unlike those of huge f64 ones, which no training run survives either).
-    if (!std::isfinite(total)) s[StepState::overflow] = 1;
-    s[StepState::gradient_square_sum] += total / (s[StepState::loss_scale] * s[StepState::loss_scale]);
+    formula::enter_square_sum(total, state.data<double>());
   });
 }
 
@@ -55,17 +53,7 @@ void CpuBackend::adam_update(const Tensor& master, const Tensor& grad, const Ten
                              const AdamOptions& o, const Tensor& state) {
   const double* s = state.data<double>();
   if (s[StepState::overflow] != 0) return;
-  const double t = s[StepState::step_count] + 1, correction1 = 1 - std::pow(o.beta1, t),
-               root_correction2 = std::sqrt(1 - std::pow(o.beta2, t));
-  const double lr = s[StepState::learning_rate];
-  const bool keras = o.eps_form == AdamEpsForm::keras;
-  const formula::AdamStep step{keras ? lr * root_correction2 / correction1 : lr / correction1,
-                               keras ? 1.0 : 1 / root_correction2,
-                               o.beta1,
-                               o.beta2,
-                               o.eps,
-                               formula::clip_factor(o.clip_norm, std::sqrt(s[StepState::gradient_square_sum])) / s[StepState::loss_scale],
-                               lr * o.weight_decay};
+  const formula::AdamStep step = formula::adam_step(o, s);
   dispatch_floating("adam_update", grad.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const T* pg = grad.data<T>();
@@ -85,22 +73,7 @@ void CpuBackend::adam_update(const Tensor& master, const Tensor& grad, const Ten
 }
 
 void CpuBackend::advance_state(const LossScaleOptions& o, bool scaled, const Tensor& state) {
-  double* s = state.data<double>();
-  if (s[StepState::overflow] != 0) {
-    s[StepState::skipped_steps] += 1;
-    s[StepState::growth_tracker] = 0;
-    if (scaled) s[StepState::loss_scale] *= o.backoff;
-  } else {
-    s[StepState::step_count] += 1;
-    s[StepState::growth_tracker] += 1;
-    if (s[StepState::growth_tracker] >= static_cast<double>(o.growth_interval)) {
-      s[StepState::growth_tracker] = 0;
-      // Growth that f32 arithmetic could not carry is not applied.
-      if (scaled && s[StepState::loss_scale] * o.growth <= 3.4028234663852886e38) s[StepState::loss_scale] *= o.growth;
-    }
-  }
-  s[StepState::overflow] = 0;
-  s[StepState::gradient_square_sum] = 0;
+  formula::advance_state(o, scaled, state.data<double>());
 }
 
 }  // namespace dura

@@ -12,8 +12,8 @@ struct Rows {
   explicit Rows(const Tensor& x) : K(x.shape()[x.shape().rank() - 1]) {
     constexpr int64_t most_partials = int64_t{1} << 18;  // of two floats each: 2 MiB
     M = x.numel() / K;
-    tile = std::max<int64_t>(64, (M * K + most_partials - 1) / most_partials);
-    tiles = (M + tile - 1) / tile;
+    tile = std::max<int64_t>(64, ceil_div(M * K, most_partials));
+    tiles = ceil_div(M, tile);
   }
   int64_t partials() const { return tiles * K; }
 };
@@ -39,29 +39,14 @@ __global__ void tile_moments_kernel(const T* x, int64_t M, int64_t K, int64_t ti
 
 // How a block merges: thread (part, channel) takes every merge_parts-th tile of its channel, then part 0 puts the parts together in order.
 constexpr int merge_channels = 32, merge_parts = 8;
-Grid merging(int64_t K) {
-  return {.blocks = (K + merge_channels - 1) / merge_channels, .threads = merge_channels * merge_parts, .barriers = true};
-}
-
-struct Moments {
-  double count, mean, m2;
-
-  // Chan's merge instead of E[x^2]-E[x]^2: in f32 the one-pass form loses all digits when |mean| > 1000 * std.
-  __device__ void add(double n, double other_mean, double other_m2) {
-    if (n == 0) return;
-    const double d = other_mean - mean;
-    m2 += other_m2 + d * d * count * n / (count + n);
-    mean += d * n / (count + n);
-    count += n;
-  }
-};
+Grid merging(int64_t K) { return {.blocks = ceil_div(K, merge_channels), .threads = merge_channels * merge_parts, .barriers = true}; }
 
 __global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m2, int64_t M, int64_t K, int64_t tile, int64_t tiles,
                                      float* mean, float* variance) {
-  __shared__ Moments of_part[merge_parts][merge_channels];
+  __shared__ formula::Moments of_part[merge_parts][merge_channels];
   const unsigned channel = threadIdx.x % merge_channels, part = threadIdx.x / merge_channels;
   const int64_t k = int64_t{blockIdx.x} * merge_channels + channel;
-  Moments all{0, 0, 0};
+  formula::Moments all{0, 0, 0};
   if (k < K)
     for (int64_t t = part; t < tiles; t += merge_parts)
       all.add(static_cast<double>(t + 1 < tiles ? tile : M - t * tile), static_cast<double>(tile_mean[t * K + k]),
@@ -74,20 +59,18 @@ __global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m
   variance[k] = static_cast<float>(all.m2 / all.count);
 }
 
-__global__ void update_running_kernel(const float* batch, double share, double correction, float* running, int64_t K) {
+__global__ void update_running_kernel(const float* batch, double momentum, double correction, float* running, int64_t K) {
   const int64_t k = thread_index();
-  if (k < K)
-    running[k] = static_cast<float>((1 - share) * static_cast<double>(running[k]) + share * correction * static_cast<double>(batch[k]));
+  if (k < K) running[k] = formula::moving(running[k], static_cast<double>(batch[k]), momentum, correction);
 }
 
 __global__ void fold_batch_norm_kernel(const float* gamma, const float* beta, const float* mean, const float* variance, double eps,
                                        float* invstd, float* scale, float* shift, int64_t K) {
   const int64_t k = thread_index();
   if (k >= K) return;
-  const double inverse = 1 / sqrt(static_cast<double>(variance[k]) + eps), s = static_cast<double>(gamma[k]) * inverse;
+  const double inverse = 1 / sqrt(static_cast<double>(variance[k]) + eps);
   invstd[k] = static_cast<float>(inverse);
-  scale[k] = static_cast<float>(s);
-  shift[k] = static_cast<float>(static_cast<double>(beta[k]) - static_cast<double>(mean[k]) * s);
+  formula::fold(gamma[k], beta[k], static_cast<double>(mean[k]), inverse, scale + k, shift + k);
 }
 
 // ---- forward ----
@@ -114,7 +97,7 @@ __global__ void scale_shift_act_kernel(const T* x, const float* scale, const flo
 
 // ---- backward ----
 
-// Where the mask of a ReLU comes from; see Backend::batch_norm_backward_sums.
+// Where the mask of a ReLU comes from; see BatchNormBackward.
 enum class Mask : int { none, output, recomputed };
 
 Mask mask_of(bool relu, const Tensor& y) { return !relu ? Mask::none : y.defined() ? Mask::output : Mask::recomputed; }
@@ -209,27 +192,21 @@ void CudaBackend::channel_statistics(const Tensor& x, const Tensor& mean, const 
   float* tile_mean = scratch<float>(2 * r.partials());
   float* tile_m2 = tile_mean + r.partials();
   dispatch("channel_statistics", x.dtype(), [&]<class T>(T) {
-    start("tile_moments", tile_moments_kernel<T>, grid_over(r.partials()), address<T>(x), r.M, r.K, r.tile, tile_mean, tile_m2,
-          r.partials());
+    start("tile_moments", tile_moments_kernel<T>, grid_over(r.partials()), x, r.M, r.K, r.tile, tile_mean, tile_m2, r.partials());
   });
-  start("merge_moments", merge_moments_kernel, merging(r.K), tile_mean, tile_m2, r.M, r.K, r.tile, r.tiles, address<float>(mean),
-        address<float>(variance));
+  start("merge_moments", merge_moments_kernel, merging(r.K), tile_mean, tile_m2, r.M, r.K, r.tile, r.tiles, mean, variance);
 }
 
-void CudaBackend::update_running_statistics(const Tensor& mean, const Tensor& variance, int64_t count, double momentum, bool unbiased,
-                                            const Tensor& running_mean, const Tensor& running_variance) {
-  const double correction = unbiased && count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  const int64_t K = mean.numel();
-  start("update_running", update_running_kernel, grid_over(K), address<float>(mean), momentum, 1.0, address<float>(running_mean), K);
-  start("update_running", update_running_kernel, grid_over(K), address<float>(variance), momentum, correction,
-        address<float>(running_variance), K);
+void CudaBackend::update_running_statistics(const BatchNormStatistics& batch, int64_t count, const BatchNormParameters& p) {
+  const double correction = p.unbiased_running ? formula::unbiased_correction(count) : 1.0;
+  const int64_t K = batch.mean.numel();
+  start("update_running", update_running_kernel, grid_over(K), batch.mean, p.momentum, 1.0, p.running_mean, K);
+  start("update_running", update_running_kernel, grid_over(K), batch.variance, p.momentum, correction, p.running_variance, K);
 }
 
-void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& variance, double eps,
-                                  const Tensor& invstd, const Tensor& scale, const Tensor& shift) {
-  start("fold_batch_norm", fold_batch_norm_kernel, grid_over(gamma.numel()), address<float>(gamma), address<float>(beta),
-        address<float>(mean), address<float>(variance), eps, address<float>(invstd), address<float>(scale), address<float>(shift),
-        gamma.numel());
+void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, double eps, const BatchNormStatistics& s) {
+  start("fold_batch_norm", fold_batch_norm_kernel, grid_over(gamma.numel()), gamma, beta, s.mean, s.variance, eps, s.invstd, s.scale,
+        s.shift, gamma.numel());
 }
 
 void CudaBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
@@ -237,37 +214,35 @@ void CudaBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const 
   dispatch("scale_shift_act", x.dtype(), [&]<class T>(T) {
     const T* residual = address<T>(e.residual);
     dispatch_pack<T>(r.K, {x.raw(), residual, y.raw()}, [&](auto w) {
-      start("scale_shift_act", scale_shift_act_kernel<T, w.value>, grid_over(x.numel() / w.value), address<T>(x), address<float>(e.scale),
-            address<float>(e.bias), residual, e.relu, r.K, address<T>(y), x.numel());
+      start("scale_shift_act", scale_shift_act_kernel<T, w.value>, grid_over(x.numel() / w.value), x, e.scale, e.bias, residual, e.relu,
+            r.K, y, x.numel());
     });
   });
 }
 
-void CudaBackend::batch_norm_backward_sums(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
-                                           const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, const Tensor& g) {
-  const Rows r(x);
+void CudaBackend::batch_norm_backward_sums(const BatchNormBackward& in, const BatchNormGradients& out) {
+  const Rows r(in.x);
+  const BatchNormStatistics& s = in.statistics;
   float* tile_g = scratch<float>(2 * r.partials());
   float* tile_gx = tile_g + r.partials();
-  dispatch("batch_norm_backward_sums", x.dtype(), [&]<class T>(T) {
-    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), mask_of(e.relu, y), address<T>(dy), address<T>(x),
-          address<T>(y), address<float>(e.scale), address<float>(e.bias), address<float>(mean), address<float>(invstd), r.M, r.K, r.tile,
-          tile_g, tile_gx, address<T>(g), r.partials());
+  dispatch("batch_norm_backward_sums", in.x.dtype(), [&]<class T>(T) {
+    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), mask_of(in.relu, in.y), in.dy, in.x, in.y, s.scale,
+          s.shift, s.mean, s.invstd, r.M, r.K, r.tile, tile_g, tile_gx, out.g, r.partials());
   });
-  start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
-  start("merge_sums", merge_sums_kernel, merging(r.K), tile_gx, r.K, r.tiles, address<float>(sum_gx));
+  start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, out.sum_g);
+  start("merge_sums", merge_sums_kernel, merging(r.K), tile_gx, r.K, r.tiles, out.sum_gx);
 }
 
-void CudaBackend::batch_norm_backward_data(const Tensor& dy, const Tensor& x, const Tensor& y, const ConvEpilogue& e, const Tensor& mean,
-                                           const Tensor& invstd, const Tensor& sum_g, const Tensor& sum_gx, GradTarget dx) {
-  const Rows r(x);
+void CudaBackend::batch_norm_backward_data(const BatchNormBackward& in, const BatchNormGradients& out) {
+  const Rows r(in.x);
+  const BatchNormStatistics& s = in.statistics;
+  const GradTarget& dx = out.dx;
   float* slope = scratch<float>(2 * r.K);
   float* offset = slope + r.K;
-  start("backward_constants", backward_constants_kernel, grid_over(r.K), address<float>(e.scale), address<float>(invstd),
-        address<float>(sum_g), address<float>(sum_gx), r.M, r.K, slope, offset);
-  dispatch("batch_norm_backward_data", x.dtype(), [&]<class T>(T) {
-    start("backward_data", backward_data_kernel<T>, grid_over(x.numel()), mask_of(e.relu, y), address<T>(dy), address<T>(x), address<T>(y),
-          address<float>(e.scale), address<float>(e.bias), address<float>(mean), slope, offset, r.K, address<T>(dx.tensor), dx.accumulate,
-          x.numel());
+  start("backward_constants", backward_constants_kernel, grid_over(r.K), s.scale, s.invstd, out.sum_g, out.sum_gx, r.M, r.K, slope, offset);
+  dispatch("batch_norm_backward_data", in.x.dtype(), [&]<class T>(T) {
+    start("backward_data", backward_data_kernel<T>, grid_over(in.x.numel()), mask_of(in.relu, in.y), in.dy, in.x, in.y, s.scale, s.shift,
+          s.mean, slope, offset, r.K, dx.tensor, dx.accumulate, in.x.numel());
   });
 }
 
@@ -285,19 +260,18 @@ void CudaBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, con
     constexpr const float* none = nullptr;
     constexpr const T* no_input = nullptr;
     constexpr float* no_sum = nullptr;
-    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), relu ? Mask::output : Mask::none, address<T>(dy),
-          no_input, relu ? address<T>(y) : nullptr, none, none, none, none, r.M, r.K, r.tile, tile_g, no_sum, address<T>(g), r.partials());
-    start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, address<float>(sum_g));
+    start("backward_tile_sums", backward_tile_sums_kernel<T>, grid_over(r.partials()), relu ? Mask::output : Mask::none, dy, no_input,
+          relu ? address<T>(y) : nullptr, none, none, none, none, r.M, r.K, r.tile, tile_g, no_sum, g, r.partials());
+    start("merge_sums", merge_sums_kernel, merging(r.K), tile_g, r.K, r.tiles, sum_g);
   });
 }
 
-void CudaBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const Tensor& scale, const Tensor& mean, const Tensor& invstd,
-                                          const Tensor& sum_g, GradTarget dw, GradTarget dgamma) {
-  const int64_t K = scale.numel();
+void CudaBackend::frozen_batch_norm_grads(const Tensor& raw, const Tensor& w, const BatchNormStatistics& s, const Tensor& sum_g,
+                                          GradTarget dw, GradTarget dgamma) {
+  const int64_t K = s.scale.numel();
   dispatch("frozen_batch_norm_grads", raw.dtype(), [&]<class T>(T) {
-    start("frozen_grads", frozen_grads_kernel<T>, {.blocks = K, .threads = 128, .barriers = true}, address<T>(raw), address<T>(w),
-          raw.numel() / K, address<float>(scale), address<float>(mean), address<float>(invstd), address<float>(sum_g),
-          address<T>(dw.tensor), dw.accumulate, address<float>(dgamma.tensor), dgamma.accumulate);
+    start("frozen_grads", frozen_grads_kernel<T>, {.blocks = K, .threads = 128, .barriers = true}, raw, w, raw.numel() / K, s.scale, s.mean,
+          s.invstd, sum_g, dw.tensor, dw.accumulate, dgamma.tensor, dgamma.accumulate);
   });
 }
 

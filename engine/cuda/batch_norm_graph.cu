@@ -12,13 +12,12 @@ __global__ void finish_kernel(const float* gamma, const float* beta, const float
                               int64_t K) {
   const int64_t k = thread_index();
   if (k >= K) return;
-  const double m = static_cast<double>(mean[k]), inverse = static_cast<double>(invstd[k]), s = static_cast<double>(gamma[k]) * inverse;
+  const double m = static_cast<double>(mean[k]), inverse = static_cast<double>(invstd[k]);
   const double v = 1 / (inverse * inverse) - eps, batch = v > 0 ? v : 0;  // rounding may end below 0
   variance[k] = static_cast<float>(batch);
-  scale[k] = static_cast<float>(s);
-  shift[k] = static_cast<float>(static_cast<double>(beta[k]) - m * s);
-  running_mean[k] = static_cast<float>((1 - momentum) * static_cast<double>(running_mean[k]) + momentum * m);
-  running_variance[k] = static_cast<float>((1 - momentum) * static_cast<double>(running_variance[k]) + momentum * correction * batch);
+  formula::fold(gamma[k], beta[k], m, inverse, scale + k, shift + k);
+  running_mean[k] = formula::moving(running_mean[k], m, momentum);
+  running_variance[k] = formula::moving(running_variance[k], batch, momentum, correction);
 }
 
 bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormForm& form) {
@@ -27,15 +26,20 @@ bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormForm& for
 
 }  // namespace
 
+// A bit for each element, where each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
+size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormForm& form) {
+  return form.relu ? static_cast<size_t>(x[0] * x[1] * x[2] * ((x[3] + 7) / 8)) : 0;
+}
+
 BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
   if (!fuses(driver_, x, dtype, form)) return {};
-  return {.mask = form.relu ? relu_mask_bytes(x) : 0,
+  return {.mask = largest_batch_norm_mask(x, form),
           .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, form)),
           .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, form))};
 }
 
 void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& p,
-                                              const Tensor& residual, const Tensor& workspace, const BatchNormBatch& batch,
+                                              const Tensor& residual, const Tensor& workspace, const BatchNormStatistics& batch,
                                               const Tensor& y) {
   if (!fuses(driver_, x.shape(), x.dtype(), form)) return Backend::batch_norm_training_forward(x, form, p, residual, workspace, batch, y);
   std::vector<void*> tensors = {x.raw(), p.gamma.raw(), p.beta.raw()};
@@ -46,24 +50,24 @@ void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormFo
   driver_.run(batch_norm_training_graph(x.shape(), x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
 
   const int64_t K = batch.mean.numel(), M = x.numel() / K;
-  const double correction = p.unbiased_running && M > 1 ? static_cast<double>(M) / static_cast<double>(M - 1) : 1.0;
+  const double correction = p.unbiased_running ? formula::unbiased_correction(M) : 1.0;
   start("batch_norm_finish", finish_kernel, grid_over(K), address<float>(p.gamma), address<float>(p.beta), address<float>(batch.mean),
         address<float>(batch.invstd), form.eps, p.momentum, correction, address<float>(batch.variance), address<float>(batch.scale),
         address<float>(batch.shift), address<float>(p.running_mean), address<float>(p.running_variance), K);
 }
 
-void CudaBackend::batch_norm_training_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const BatchNormForm& form,
-                                               const Tensor& gamma, const BatchNormBatch& batch, const Tensor& workspace, const Tensor& g,
-                                               const Tensor& sum_g, const Tensor& sum_gx, const Tensor& dx) {
+void CudaBackend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormForm& form, const Tensor& gamma,
+                                               const Tensor& workspace, const BatchNormGradients& out) {
   // Without a ReLU there is no mask that only the graph could read, and the sums alone are cheaper where nobody wants dx.
-  if (!fuses(driver_, x.shape(), x.dtype(), form) || !dx.defined())
-    return Backend::batch_norm_training_backward(dy, x, y, form, gamma, batch, workspace, g, sum_g, sum_gx, dx);
-  std::vector<void*> tensors = {dy.raw()};
-  if (form.relu) tensors.push_back(batch.mask.raw());
-  tensors.insert(tensors.end(), {x.raw(), gamma.raw(), batch.mean.raw(), batch.invstd.raw()});
-  if (form.writes_g) tensors.push_back(g.raw());
-  tensors.insert(tensors.end(), {dx.raw(), sum_gx.raw(), sum_g.raw()});
-  driver_.run(batch_norm_backward_graph(x.shape(), x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
+  if (!fuses(driver_, in.x.shape(), in.x.dtype(), form) || !out.dx.wanted())
+    return Backend::batch_norm_training_backward(in, form, gamma, workspace, out);
+  std::vector<void*> tensors = {in.dy.raw()};
+  if (form.relu) tensors.push_back(in.statistics.mask.raw());
+  tensors.insert(tensors.end(), {in.x.raw(), gamma.raw(), in.statistics.mean.raw(), in.statistics.invstd.raw()});
+  if (form.writes_g) tensors.push_back(out.g.raw());
+  tensors.insert(tensors.end(), {out.dx.tensor.raw(), out.sum_gx.raw(), out.sum_g.raw()});
+  driver_.run(batch_norm_backward_graph(in.x.shape(), in.x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr,
+              stream_);
 }
 
 }  // namespace DURA_CUDA_BUILD

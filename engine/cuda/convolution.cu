@@ -55,7 +55,7 @@ struct ConvCall {
     const auto part = [&](bool wanted, int64_t elements) {
       constexpr int64_t alignment = 256;
       const int64_t begin = bytes;
-      if (wanted) bytes += (elements * size + alignment - 1) / alignment * alignment;
+      if (wanted) bytes += round_up(elements * size, alignment);
       return begin;
     };
     part(own_filter, filter_elements());

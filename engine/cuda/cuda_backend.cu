@@ -1,10 +1,36 @@
-// What all parts of the backend share: its scratch buffer, and how one is made.
+// What all parts of the backend share: its scratch buffer, captured work, and how one is made.
 #include "engine/cuda/cuda_backend.h"
-
-#include "engine/cuda/replayable.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
+namespace {
+
+class CapturedReplay final : public Replay {
+ public:
+  CapturedReplay(Driver& driver, Stream stream, const std::function<void()>& body) : driver_(driver), stream_(stream) {
+    driver.begin_capture(stream);
+    try {
+      body();
+    } catch (...) {
+      // The first error is the one to tell; the capture that it ended is of no use.
+      try {
+        driver.release(driver.end_capture(stream));
+      } catch (const DriverError&) {
+      }
+      throw;
+    }
+    work_ = driver.end_capture(stream);
+  }
+  ~CapturedReplay() override { driver_.release(work_); }
+  void run() override { driver_.replay(work_, stream_); }
+
+ private:
+  Driver& driver_;
+  Stream stream_;
+  CapturedWork work_;
+};
+
+}  // namespace
 
 void* CudaBackend::scratch_bytes(size_t bytes) {
   constexpr size_t most = size_t{4} << 20;
@@ -14,11 +40,11 @@ void* CudaBackend::scratch_bytes(size_t bytes) {
 }
 
 std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& body) {
-  return std::make_unique<Replayable>(driver_, stream_, body);
+  return std::make_unique<CapturedReplay>(driver_, stream_, body);
 }
 
-std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher) {
-  return std::make_unique<CudaBackend>(driver, stream, std::move(memory), watcher);
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory) {
+  return std::make_unique<CudaBackend>(driver, stream, std::move(memory));
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -19,9 +19,9 @@ struct Index3 {
   unsigned x = 0, y = 0, z = 0;
 };
 
-// Where the running thread of the simulated device is. Extents are 1 in the directions that dura does not use.
+// Where the running thread of the simulated device is. Sizes are 1 in the directions that dura does not use.
 struct Position {
-  Index3 thread, block, block_extent{1, 1, 1}, grid_extent{1, 1, 1};
+  Index3 thread, block, block_size{1, 1, 1}, grid_size{1, 1, 1};
 };
 extern constinit thread_local Position position;
 
@@ -54,8 +54,8 @@ T from_lane(T value, int lane) {
 
 #define threadIdx (::dura::cuda::sim::position.thread)
 #define blockIdx (::dura::cuda::sim::position.block)
-#define blockDim (::dura::cuda::sim::position.block_extent)
-#define gridDim (::dura::cuda::sim::position.grid_extent)
+#define blockDim (::dura::cuda::sim::position.block_size)
+#define gridDim (::dura::cuda::sim::position.grid_size)
 
 inline void __syncthreads() { ::dura::cuda::sim::block_barrier(); }
 template <class T>

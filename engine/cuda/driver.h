@@ -13,6 +13,7 @@
 #include "engine/base/check.h"
 #include "engine/cuda/graph.h"
 #include "engine/core/device.h"
+#include "engine/core/memory.h"
 
 namespace dura::cuda {
 
@@ -79,9 +80,8 @@ struct Product {
   void* c = nullptr;
 };
 
-class Driver {
+class Driver : public BlockWatcher {
  public:
-  virtual ~Driver() = default;
   virtual Device device() const = 0;
   virtual size_t memory_bytes() = 0;  // that this process can have in all
 
@@ -90,10 +90,9 @@ class Driver {
   virtual void release(void* memory) = 0;
   virtual void* allocate_pinned(size_t bytes) = 0;  // host memory that copies may read later; null when the system gives no more
   virtual void release_pinned(void* memory) = 0;
-  // For a device that checks how memory is used: a tensor lives in [data, data + bytes) of a block of `capacity` bytes, until it ends.
-  // Blocks may lie inside of a container (an arena), and otherwise never overlap.
-  virtual void tensor_begins(void*, size_t /*bytes*/, size_t /*capacity*/, const std::string& /*what*/, bool /*container*/) {}
-  virtual void tensor_ends(void*) {}
+  // A device that does not check how memory is used need not know which tensor lives where.
+  void begins(void*, size_t /*bytes*/, size_t /*capacity*/, const std::string& /*what*/, bool /*container*/) override {}
+  void ends(void*) override {}
 
   // ---- streams and events ----
   virtual Stream create_stream() = 0;

@@ -86,7 +86,7 @@ T stored(double v) {
 }  // namespace
 
 void CudaBackend::fill(const Tensor& x, double value) {
-  const auto with = [&]<class T>(T) { start("fill", fill_kernel<T>, grid_over(x.numel()), address<T>(x), stored<T>(value), x.numel()); };
+  const auto with = [&]<class T>(T) { start("fill", fill_kernel<T>, grid_over(x.numel()), x, stored<T>(value), x.numel()); };
   if (x.dtype() == DType::i32) return with(int32_t{});
   if (x.dtype() == DType::u8) return with(uint8_t{});
   dispatch_wide("fill", x.dtype(), with);
@@ -105,24 +105,21 @@ void CudaBackend::download(const Tensor& x, void* host) {
 
 void CudaBackend::cast(const Tensor& x, const Tensor& y) {
   dispatch_wide("cast", x.dtype(), [&]<class From>(From) {
-    dispatch_wide("cast", y.dtype(), [&]<class To>(To) {
-      start("cast", cast_kernel<From, To>, grid_over(x.numel()), address<From>(x), address<To>(y), x.numel());
-    });
+    dispatch_wide("cast", y.dtype(), [&]<class To>(To) { start("cast", cast_kernel<From, To>, grid_over(x.numel()), x, y, x.numel()); });
   });
 }
 
 void CudaBackend::add(const Tensor& a, const Tensor& b, const Tensor& y) {
   dispatch_wide("add", y.dtype(), [&]<class T>(T) {
-    dispatch_pack<T>(y.numel(), {a.raw(), b.raw(), y.raw()}, [&](auto w) {
-      start("add", add_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(a), address<T>(b), address<T>(y), y.numel());
-    });
+    dispatch_pack<T>(y.numel(), {a.raw(), b.raw(), y.raw()},
+                     [&](auto w) { start("add", add_kernel<T, w.value>, grid_over(y.numel() / w.value), a, b, y, y.numel()); });
   });
 }
 
 void CudaBackend::relu_forward(const Tensor& x, const Tensor& y) {
   dispatch("relu_forward", y.dtype(), [&]<class T>(T) {
     dispatch_pack<T>(y.numel(), {x.raw(), y.raw()}, [&](auto w) {
-      start("relu_forward", relu_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(x), address<T>(y), y.numel());
+      start("relu_forward", relu_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), x, y, y.numel());
     });
   });
 }
@@ -130,8 +127,7 @@ void CudaBackend::relu_forward(const Tensor& x, const Tensor& y) {
 void CudaBackend::relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx) {
   dispatch("relu_backward", y.dtype(), [&]<class T>(T) {
     dispatch_pack<T>(y.numel(), {dy.raw(), y.raw(), dx.tensor.raw()}, [&](auto w) {
-      start("relu_backward", relu_backward_kernel<T, w.value>, grid_over(y.numel() / w.value), address<T>(dy), address<T>(y),
-            address<T>(dx.tensor), dx.accumulate, y.numel());
+      start("relu_backward", relu_backward_kernel<T, w.value>, grid_over(y.numel() / w.value), dy, y, dx.tensor, dx.accumulate, y.numel());
     });
   });
 }
@@ -139,16 +135,9 @@ void CudaBackend::relu_backward(const Tensor& dy, const Tensor& y, GradTarget dx
 void CudaBackend::dropout(const Tensor& x, double p, uint64_t key, const Tensor& row_keys, GradTarget y) {
   const int64_t width = x.numel() / x.shape()[0];
   dispatch("dropout", x.dtype(), [&]<class T>(T) {
-    start("dropout", dropout_kernel<T>, grid_over(x.numel()), address<T>(x), static_cast<float>(p), static_cast<float>(1 / (1 - p)), key,
-          address<int32_t>(row_keys), width, address<T>(y.tensor), y.accumulate, x.numel());
+    start("dropout", dropout_kernel<T>, grid_over(x.numel()), x, static_cast<float>(p), static_cast<float>(1 / (1 - p)), key, row_keys,
+          width, y.tensor, y.accumulate, x.numel());
   });
-}
-
-void CudaBackend::write_or_add(const Tensor& x, GradTarget y) {
-  if (y.accumulate)
-    add(y.tensor, x, y.tensor);
-  else
-    copy(x, y.tensor);
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -4,6 +4,8 @@
 #include <functional>
 #include <iterator>
 
+#include "engine/base/numbers.h"
+
 namespace dura::cuda {
 namespace {
 
@@ -293,7 +295,7 @@ Graph batch_norm_backward_graph(const Shape& shape, DType dtype, const BatchNorm
 
 int64_t padded_channels(int64_t channels, DType dtype) {
   const int64_t multiple = dtype == DType::f16 ? 4 : dtype == DType::bf16 ? 8 : 1;
-  return (channels + multiple - 1) / multiple * multiple;
+  return round_up(channels, multiple);
 }
 
 Graph padded_conv_graph(const ConvGeometry& geometry, DType dtype, ConvForm call) {

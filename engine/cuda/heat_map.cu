@@ -1,4 +1,5 @@
 // Heat maps: Grad-CAM's weighted sum over channels, and maps in colours over the pictures that they explain.
+#include "engine/core/picture_checks.h"
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
@@ -17,13 +18,13 @@ __global__ void weighted_channel_sum_kernel(const T* a, const T* alpha, int64_t 
   if (lane_index() == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
 }
 
-struct MapExtent {
+struct MapSize {
   int32_t rows, columns;   // of the map
   int64_t H, W, channels;  // of the pictures
 };
 
 // A thread for each pixel.
-__global__ void color_map_kernel(const uint8_t* x, const float* map, MapExtent s, MapPlacement at, double opacity, uint8_t* y,
+__global__ void color_map_kernel(const uint8_t* x, const float* map, MapSize s, MapPlacement at, double opacity, uint8_t* y,
                                  int64_t count) {
   const int64_t i = thread_index();
   if (i >= count) return;
@@ -38,18 +39,16 @@ __global__ void color_map_kernel(const uint8_t* x, const float* map, MapExtent s
 
 void CudaBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
   dispatch("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
-    start("weighted_channel_sum", weighted_channel_sum_kernel<T>, warps_over(y.numel()), address<T>(a), address<T>(alpha),
-          a.shape()[1] * a.shape()[2], a.shape()[3], relu, address<float>(y), y.numel());
+    start("weighted_channel_sum", weighted_channel_sum_kernel<T>, warps_over(y.numel()), a, alpha, a.shape()[1] * a.shape()[2],
+          a.shape()[3], relu, y, y.numel());
   });
 }
 
 void CudaBackend::color_map(const Tensor& x, const Tensor& map, const MapPlacement& placement, double opacity, const Tensor& y) {
   check_color_map(x, map, y);
-  const MapExtent extent{static_cast<int32_t>(map.shape()[1]), static_cast<int32_t>(map.shape()[2]), x.shape()[1], x.shape()[2],
-                         x.shape()[3]};
+  const MapSize size{static_cast<int32_t>(map.shape()[1]), static_cast<int32_t>(map.shape()[2]), x.shape()[1], x.shape()[2], x.shape()[3]};
   const int64_t pixels = y.numel() / 3;
-  start("color_map", color_map_kernel, grid_over(pixels), address<uint8_t>(x), address<float>(map), extent, placement, opacity,
-        address<uint8_t>(y), pixels);
+  start("color_map", color_map_kernel, grid_over(pixels), x, map, size, placement, opacity, y, pixels);
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -1,4 +1,5 @@
 // Kernels on u8 images (N,H,W,C), one thread for each pixel or element, with the formulas that the CPU uses.
+#include "engine/core/picture_checks.h"
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
@@ -32,12 +33,8 @@ __global__ void warp_kernel(const uint8_t* x, const float* matrices, WarpShape s
   const int64_t row = int64_t{s.width} * s.channels;
   const uint8_t* image = x + n * s.height * row;
   const uint8_t *upper = image + r.low * row, *lower = image + r.high * row;
-  for (int32_t k = 0; k < s.channels; ++k) {
-    const int32_t left = c.low * s.channels + k, right = c.high * s.channels + k;
-    const float up = (1.0f - c.share) * static_cast<float>(upper[left]) + c.share * static_cast<float>(upper[right]);
-    const float down = (1.0f - c.share) * static_cast<float>(lower[left]) + c.share * static_cast<float>(lower[right]);
-    y[index * s.channels + k] = formula::round_u8((1.0f - r.share) * up + r.share * down);
-  }
+  for (int32_t k = 0; k < s.channels; ++k)
+    y[index * s.channels + k] = formula::between_pixels(upper, lower, c.low * s.channels + k, c.high * s.channels + k, r.share, c.share);
 }
 
 // The outermost pixels have no nine neighbours: sharpening leaves them as they are.
@@ -60,33 +57,25 @@ __global__ void enhance_kernel(const uint8_t* x, const float* parameters, int64_
 }  // namespace
 
 void CudaBackend::normalize(const Tensor& x, const float mean[3], const float std[3], bool bgr, const Tensor& y) {
-  DURA_CHECK(x.shape().rank() == 4 && x.shape()[3] == 3 && x.shape() == y.shape(), "normalize: input ", describe(x), ", output ",
-             describe(y), ". Both are (N,H,W,3).");
+  check_normalize(x, y);
   const ChannelConstants constants{{mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}};
-  dispatch("normalize", y.dtype(), [&]<class T>(T) {
-    start("normalize", normalize_kernel<T>, grid_over(x.numel()), address<uint8_t>(x), constants, bgr, address<T>(y), x.numel());
-  });
+  dispatch("normalize", y.dtype(),
+           [&]<class T>(T) { start("normalize", normalize_kernel<T>, grid_over(x.numel()), x, constants, bgr, y, x.numel()); });
 }
 
 void CudaBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
+  check_warp(x, matrices, y);
   const Shape &in = x.shape(), &out = y.shape();
-  DURA_CHECK(in.rank() == 4 && out.rank() == 4 && in[0] == out[0] && in[3] == out[3], "warp: input ", describe(x), ", output ",
-             describe(y));
-  DURA_CHECK(in[3] == 1 || in[3] == 3, "warp: images have 1 or 3 channels, the input is ", describe(x));
-  DURA_CHECK(matrices.shape() == Shape({in[0], 6}), "warp: matrices are ", describe(matrices), ", expected f32 (", in[0], ",6)");
   const WarpShape shape{static_cast<int32_t>(in[1]), static_cast<int32_t>(in[2]), static_cast<int32_t>(in[3]), static_cast<int32_t>(out[1]),
                         static_cast<int32_t>(out[2])};
   const int64_t pixels = out[0] * out[1] * out[2];
-  start("warp", warp_kernel, grid_over(pixels), address<uint8_t>(x), address<float>(matrices), shape, address<uint8_t>(y), pixels);
+  start("warp", warp_kernel, grid_over(pixels), x, matrices, shape, y, pixels);
 }
 
 void CudaBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) {
-  DURA_CHECK(x.shape().rank() == 4 && x.shape() == y.shape() && !x.same_bytes(y), "enhance: input ", describe(x), ", output ", describe(y),
-             ". Both are (N,H,W,C), in different memory.");
+  check_enhance(x, parameters, y);
   const Shape& s = x.shape();
-  DURA_CHECK(parameters.shape() == Shape({s[0], 3}), "enhance: parameters are ", describe(parameters), ", expected f32 (", s[0], ",3)");
-  start("enhance", enhance_kernel, grid_over(x.numel()), address<uint8_t>(x), address<float>(parameters), s[1], s[2], s[3],
-        address<uint8_t>(y), x.numel());
+  start("enhance", enhance_kernel, grid_over(x.numel()), x, parameters, s[1], s[2], s[3], y, x.numel());
 }
 
 }  // namespace DURA_CUDA_BUILD

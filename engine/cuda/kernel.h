@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "engine/base/numbers.h"
 #include "engine/cuda/driver.h"
 #include "engine/core/formula.h"
 
@@ -111,11 +112,11 @@ struct Grid {
   bool barriers = false;  // the kernel has __syncthreads or shuffles
 };
 // One thread for each of `count` elements; kernels leave at once behind the last.
-inline Grid grid_over(int64_t count) { return {(count + block_threads - 1) / block_threads}; }
+inline Grid grid_over(int64_t count) { return {ceil_div(count, block_threads)}; }
 // One warp for each of `count` rows or pixels, few to a block, so that a few rows already use several multiprocessors.
 inline Grid warps_over(int64_t count) {
   constexpr int64_t warps = 4;
-  return {.blocks = (count + warps - 1) / warps, .threads = 32 * warps, .barriers = true};
+  return {.blocks = ceil_div(count, warps), .threads = 32 * warps, .barriers = true};
 }
 
 template <class T>

@@ -56,9 +56,8 @@ void CudaBackend::linear_backward_weight(const Tensor& x, const Tensor& dy, Grad
                      .c = dw.tensor.raw()},
                     stream_);
   if (db.wanted())
-    dispatch("linear_backward_weight", dy.dtype(), [&]<class T>(T) {
-      start("column_sum", column_sum_kernel<T>, grid_over(K), address<T>(dy), N, K, address<T>(db.tensor), db.accumulate);
-    });
+    dispatch("linear_backward_weight", dy.dtype(),
+             [&]<class T>(T) { start("column_sum", column_sum_kernel<T>, grid_over(K), dy, N, K, db.tensor, db.accumulate); });
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -118,23 +118,20 @@ constexpr Grid one_block{.blocks = 1, .threads = block_threads, .barriers = true
 
 void CudaBackend::softmax(const Tensor& logits, const Tensor& probabilities) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
-  dispatch("softmax", logits.dtype(), [&]<class T>(T) {
-    start("softmax", softmax_kernel<T>, warps_over(N), address<T>(logits), N, K, address<float>(probabilities));
-  });
+  dispatch("softmax", logits.dtype(), [&]<class T>(T) { start("softmax", softmax_kernel<T>, warps_over(N), logits, N, K, probabilities); });
 }
 
 void CudaBackend::cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& class_weights,
-                                        const CrossEntropyOptions& options, const Tensor&, const Tensor& loss) {
+                                        const CrossEntropyOptions& options, const Tensor& loss) {
   const int64_t N = logits.shape()[0], K = logits.shape()[1];
   const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   double* divisor = scratch<double>(1 + N);
   double* losses = divisor + 1;
-  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
+  start("loss_norm", loss_norm_kernel, one_block, labels, N, K, class_weights, by_weights, divisor);
   dispatch("cross_entropy_forward", logits.dtype(), [&]<class T>(T) {
-    start("row_loss", row_loss_kernel<T>, warps_over(N), address<T>(logits), address<int32_t>(labels), N, K, address<float>(class_weights),
-          by_weights, options.label_smoothing, losses);
+    start("row_loss", row_loss_kernel<T>, warps_over(N), logits, labels, N, K, class_weights, by_weights, options.label_smoothing, losses);
   });
-  start("mean_loss", mean_loss_kernel, one_block, losses, N, divisor, address<float>(loss));
+  start("mean_loss", mean_loss_kernel, one_block, losses, N, divisor, loss);
 }
 
 void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tensor& labels, const Tensor& class_weights,
@@ -142,17 +139,16 @@ void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tens
   const int64_t N = probabilities.shape()[0], K = probabilities.shape()[1];
   const bool by_weights = options.norm == ClassWeightNorm::sum_of_weights;
   double* divisor = scratch<double>(1);
-  start("loss_norm", loss_norm_kernel, one_block, address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, divisor);
+  start("loss_norm", loss_norm_kernel, one_block, labels, N, K, class_weights, by_weights, divisor);
   dispatch("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
-    start("cross_entropy_backward", cross_entropy_backward_kernel<T>, warps_over(N), address<float>(probabilities),
-          address<int32_t>(labels), N, K, address<float>(class_weights), by_weights, options.label_smoothing, divisor,
-          address<float>(dloss), address<T>(dlogits.tensor), dlogits.accumulate);
+    start("cross_entropy_backward", cross_entropy_backward_kernel<T>, warps_over(N), probabilities, labels, N, K, class_weights, by_weights,
+          options.label_smoothing, divisor, dloss, dlogits.tensor, dlogits.accumulate);
   });
 }
 
 void CudaBackend::add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) {
-  start("add_metrics", add_metrics_kernel, {.blocks = 1, .threads = 1}, address<float>(probabilities), address<int32_t>(labels),
-        probabilities.shape()[0], probabilities.shape()[1], address<float>(loss), address<double>(sums));
+  start("add_metrics", add_metrics_kernel, {.blocks = 1, .threads = 1}, probabilities, labels, probabilities.shape()[0],
+        probabilities.shape()[1], loss, sums);
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -95,8 +95,7 @@ __global__ void global_mean_backward_kernel(const T* dy, int64_t pixels, int64_t
 void CudaBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) {
   dispatch("max_pool_forward", x.dtype(), [&]<class T>(T) {
     dispatch_pack<T>(g.C, {x.raw(), y.raw(), index.raw()}, [&](auto w) {
-      start("max_pool_forward", max_pool_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), g, address<T>(x), address<T>(y),
-            address<uint8_t>(index), y.numel());
+      start("max_pool_forward", max_pool_forward_kernel<T, w.value>, grid_over(y.numel() / w.value), g, x, y, index, y.numel());
     });
   });
 }
@@ -104,24 +103,24 @@ void CudaBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const
 void CudaBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
   dispatch("max_pool_backward", dy.dtype(), [&]<class T>(T) {
     dispatch_pack<T>(g.C, {dy.raw(), index.raw(), dx.tensor.raw()}, [&](auto w) {
-      start("max_pool_backward", max_pool_backward_kernel<T, w.value>, grid_over(dx.tensor.numel() / w.value), g, address<T>(dy),
-            address<uint8_t>(index), address<T>(dx.tensor), dx.accumulate, dx.tensor.numel());
+      start("max_pool_backward", max_pool_backward_kernel<T, w.value>, grid_over(dx.tensor.numel() / w.value), g, dy, index, dx.tensor,
+            dx.accumulate, dx.tensor.numel());
     });
   });
 }
 
 void CudaBackend::global_mean_forward(const Tensor& x, const Tensor& y) {
   dispatch("global_mean_forward", x.dtype(), [&]<class T>(T) {
-    start("global_mean_forward", global_mean_forward_kernel<T>, grid_over(y.numel()), address<T>(x), x.shape()[1] * x.shape()[2],
-          x.shape()[3], address<T>(y), y.numel());
+    start("global_mean_forward", global_mean_forward_kernel<T>, grid_over(y.numel()), x, x.shape()[1] * x.shape()[2], x.shape()[3], y,
+          y.numel());
   });
 }
 
 void CudaBackend::global_mean_backward(const Tensor& dy, GradTarget dx) {
   const Shape& s = dx.tensor.shape();
   dispatch("global_mean_backward", dy.dtype(), [&]<class T>(T) {
-    start("global_mean_backward", global_mean_backward_kernel<T>, grid_over(s.numel()), address<T>(dy), s[1] * s[2], s[3],
-          address<T>(dx.tensor), dx.accumulate, s.numel());
+    start("global_mean_backward", global_mean_backward_kernel<T>, grid_over(s.numel()), dy, s[1] * s[2], s[3], dx.tensor, dx.accumulate,
+          s.numel());
   });
 }
 

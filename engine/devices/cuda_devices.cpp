@@ -7,44 +7,29 @@ namespace dura::cuda {
 
 // The backend (cuda_backend.cu) as compiled by the C++ compiler, and by nvcc.
 namespace simulated {
-std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher);
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
 }
 #if defined(DURA_HAS_CUDA)
 namespace card {
-std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory, BlockWatcher* watcher);
+std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
 }
 #endif
 
 namespace {
 
-// Tells the driver which tensors live where.
-class Watcher final : public BlockWatcher {
- public:
-  explicit Watcher(Driver& driver) : driver_(driver) {}
-  void begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) override {
-    driver_.tensor_begins(data, bytes, capacity, what, container);
-  }
-  void ends(void* data) override { driver_.tensor_ends(data); }
-
- private:
-  Driver& driver_;
-};
-
 // One CUDA device of this process, made when it is first used and never destroyed: tensors with static lifetime may outlive main().
 struct CudaDevice {
   Driver& driver;
   Stream stream;
-  Watcher watcher;
   std::shared_ptr<MemorySource> memory;
   std::unique_ptr<Backend> backend;
 
   CudaDevice(Driver& d, decltype(&simulated::make_backend) make)
       : driver(d),
         stream(d.create_stream()),
-        watcher(d),
         memory(std::make_shared<CachingPool>(
-            RawMemory{[&d](size_t bytes) { return d.allocate(bytes); }, [&d](void* block) { d.release(block); }, true}, &watcher)),
-        backend(make(d, stream, memory, &watcher)) {}
+            RawMemory{[&d](size_t bytes) { return d.allocate(bytes); }, [&d](void* block) { d.release(block); }, true}, &d)),
+        backend(make(d, stream, memory)) {}
 };
 
 CudaDevice& cuda_device(Device device) {

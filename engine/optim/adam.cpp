@@ -36,7 +36,7 @@ void Adam::step() {
     AdamOptions options = options_;
     if (!g.decays) options.weight_decay = 0;
     b.adam_update(g.master, g.gradient, g.m, g.v, g.compute, options, state_);
-    for (Parameter* p : g.parameters) p->touch();
+    for (Parameter* p : g.parameters) p->values_changed();
   }
   b.advance_state(scaler_.dynamics, scaler_.enabled, state_);
 }

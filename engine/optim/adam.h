@@ -31,7 +31,7 @@ class Adam {
   void minimise(const std::function<Var()>& loss);
   // The same by hand: begin_step(), forward and backward, step().
   void begin_step() { arena_->begin_step(); }
-  // After backward: check, update, advance. Raises the version of every parameter.
+  // After backward: check, update, advance. The values of every parameter have changed.
   void step();
 
   // Host view of the step state, for logs and checkpoints; not inside of a step.

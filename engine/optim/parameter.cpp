@@ -16,7 +16,7 @@ Parameter::Parameter(std::string name, const Shape& shape, DType compute, Device
 Var Parameter::var() {
   const bool constant = !trainable_ || (Tape::current() && Tape::current()->wants() == Tape::Wants::leaves);
   Var v(compute_, constant ? nullptr : gradient_);
-  v.prepared = &forms_;
+  v.prepared = &prepared_;
   return v;
 }
 
@@ -32,14 +32,14 @@ void Parameter::assign(const Tensor& values) {
   Backend& b = backend(device());
   b.upload(host.raw(), master_);
   if (!compute_.same_bytes(master_)) b.cast(master_, compute_);
-  touch();
+  values_changed();
 }
 
 void Parameter::move_to(const Tensor& master_slot, const Tensor& compute_slot, const Tensor& gradient_slot) {
   Backend& b = backend(device());
   const bool shared = compute_.same_bytes(master_);
   const auto moved = [&](const Tensor& from, const Tensor& slot) {
-    const Tensor to = slot.defined() ? slot : Tensor::empty(from.shape(), from.dtype(), from.device(), name_);
+    const Tensor to = slot.defined() ? slot : Tensor::like(from, name_);
     b.copy(from, to);
     return to;
   };
@@ -47,7 +47,7 @@ void Parameter::move_to(const Tensor& master_slot, const Tensor& compute_slot, c
   compute_ = shared ? master_ : moved(compute_, compute_slot);
   gradient_ = std::make_shared<Gradient>(shape(), compute_.dtype(), device());
   if (gradient_slot.defined()) gradient_->bind(gradient_slot);
-  touch();
+  values_changed();
 }
 
 ParameterArena::ParameterArena(const std::vector<Parameter*>& parameters) {
@@ -62,7 +62,7 @@ ParameterArena::ParameterArena(const std::vector<Parameter*>& parameters) {
     int64_t total = 0;
     for (Parameter* p : members) {
       g.offsets.push_back(total);
-      total += (p->shape().numel() + 15) / 16 * 16;  // each begins at a cache line
+      total += round_up(p->shape().numel(), 16);  // each begins at a cache line
     }
     const Device device = members.front()->device();
     const DType master = stat_dtype(dtype);

@@ -1,6 +1,6 @@
-// A parameter owns its master values (f32 or f64), the copy that is computed with (the same bytes unless computing in f16/bf16), the
-// backend's prepared forms of it and a version that a change of values raises. While it is trainable its master, gradient and moments lie
-// in the flat arenas of a ParameterArena; the gradient's address is fixed there.
+// A parameter owns its master values (f32 or f64), the copy that is computed with (the same bytes unless computing in f16/bf16), and what a
+// device keeps of it. While it is trainable its master, gradient and moments lie in the flat arenas of a ParameterArena; the gradient's
+// address is fixed there.
 #pragma once
 #include <memory>
 #include <string>
@@ -26,15 +26,15 @@ class Parameter {
   const Tensor& master() const { return master_; }
   const Tensor& compute() const { return compute_; }
   const std::shared_ptr<Gradient>& gradient() const { return gradient_; }
-  uint64_t version() const { return forms_.version; }
+  const Revision& revision() const { return prepared_.revision; }
 
   // What ops take: a constant while frozen, and on a tape that wants the gradients of leaves alone.
   Var var();
 
-  // Overwrites the master (f32 or f64 host tensor of this shape), refreshes the compute copy, raises the version.
+  // Overwrites the master (f32 or f64 host tensor of this shape), refreshes the compute copy; the values have changed.
   void assign(const Tensor& cpu_values);
   // Whoever writes the master through its tensor says so here.
-  void touch() { ++forms_.version; }
+  void values_changed() { prepared_.revision.values_changed(); }
 
   // Moves the values into slices of an arena and binds the gradient. Undefined slots: back to memory of its own.
   void move_to(const Tensor& master_slot, const Tensor& compute_slot, const Tensor& gradient_slot);
@@ -43,7 +43,7 @@ class Parameter {
   std::string name_;
   Tensor master_, compute_;
   std::shared_ptr<Gradient> gradient_;
-  PreparedForms forms_;
+  PreparedWeight prepared_;
   bool trainable_ = true;
 };
 

@@ -8,7 +8,7 @@ namespace dura {
 
 namespace {
 
-// The largest batch below `too_large` of which `fits` is true, 0 where none is; what fits, fits with fewer images too.
+// The largest batch below `too_large` that fits, 0 where none does; what fits, fits with fewer images too.
 int64_t largest_fitting(int64_t too_large, const std::function<bool(int64_t)>& fits) {
   int64_t good = 0, bad = too_large;
   while (bad - good > 1) {

@@ -12,9 +12,7 @@ class MetaPool : public MemorySource {
  public:
   Block allocate(size_t bytes, const std::string&) override {
     bytes = rounded_to_block(bytes);
-    statistics_.in_use += bytes;
-    statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
-    ++statistics_.allocations;
+    statistics_.count(bytes);
     return {nullptr, bytes, 0};
   }
   void release(const Block& block) override { statistics_.in_use -= block.bytes; }
@@ -43,13 +41,22 @@ size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const Con
 
 BatchNormSpace MetaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
   if (!workspace_) return device_backend(target_).batch_norm_space(x, dtype, form);
-  return {.mask = form.relu ? relu_mask_bytes(x) : 0, .forward_workspace = *workspace_, .backward_workspace = *workspace_};
+  return {.mask = device_backend(target_).largest_batch_norm_mask(x, form),
+          .forward_workspace = *workspace_,
+          .backward_workspace = *workspace_};
 }
 
-void MetaBackend::call(const char* kernel, const Tensor& output, int64_t macs, const ConvGeometry& g, const ConvForm& form,
-                       const BatchNormForm& batch_norm) {
+void MetaBackend::write_down(KernelCall made, const Tensor& output) {
   if (!DryRun::active(device_)) return;  // a model on the meta device outside of a dry run: nobody listens
-  calls_.push_back({kernel, Label::current(), output.shape(), output.dtype(), g, form, batch_norm, macs});
+  made.label = Label::current();
+  made.output = output.shape();
+  made.dtype = output.dtype();
+  calls_.push_back(std::move(made));
+}
+
+ConvGeometry MetaBackend::dense_geometry(const Tensor& x, const Tensor& w) {
+  if (!w.defined()) return {};
+  return {.N = x.shape()[0], .H = 1, .W = 1, .C = w.shape()[1], .K = w.shape()[0], .R = 1, .S = 1, .P = 1, .Q = 1};
 }
 
 DryRun::DryRun(Device device, std::optional<size_t> workspace)

@@ -117,7 +117,7 @@ TEMPLATE_TEST_CASE("normalising subtracts the mean and divides by the deviation 
   const Image image = picture(5, 4, 3);
   const float mean[3] = {123.675f, 116.28f, 103.53f}, std[3] = {58.395f, 57.12f, 57.375f};
   for (bool bgr : {false, true}) {
-    const Tensor y = Tensor::empty(Shape({1, 5, 4, 3}), DTypeOf<TestType>::value, Device::cpu);
+    const Tensor y = Tensor::empty(Shape({1, 5, 4, 3}), dtype_of(TestType{}), Device::cpu);
     backend(Device::cpu).normalize(as_tensor(image), mean, std, bgr, y);
     for (int64_t i = 0; i < 20; ++i)
       for (int64_t c = 0; c < 3; ++c) {

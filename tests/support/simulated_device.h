@@ -16,7 +16,7 @@ struct TestDevice {
   T* tensor(int64_t n, const char* what) {
     const size_t bytes = static_cast<size_t>(n) * sizeof(T);
     void* p = driver.allocate(bytes);
-    driver.tensor_begins(p, bytes, bytes, what, false);
+    driver.begins(p, bytes, bytes, what, false);
     return static_cast<T*>(p);
   }
   template <class T>

@@ -60,7 +60,7 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
 }
 
 // cuDNN's way to say "not this engine": an unsupported combination, or code that could not be compiled or, for a card, loaded. Anything
-// else is a real failure, of which another engine would know no better: full memory above all.
+// else is a real failure that another engine would meet too: full memory above all.
 bool is_refusal(cudnnStatus_t status, const PlanTarget& target) {
   if (status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
     return false;

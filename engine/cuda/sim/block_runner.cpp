@@ -8,6 +8,7 @@
 #include "engine/cuda/device_code.h"
 #include "engine/cuda/sim/fiber.h"
 #include "engine/core/formula.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cuda::sim {
@@ -39,7 +40,7 @@ class Block {
     const size_t count = static_cast<size_t>(kernel.threads);
     while (fibers_.size() < count) fibers_.push_back(std::make_unique<Fiber>());
     threads_.assign(count, {});
-    const size_t warps = (count + warp_size - 1) / warp_size;
+    const size_t warps = ceil_div(count, warp_size);
     slots_.resize(warps * 2 * warp_size);
     arrived_in_warp_.assign(warps, 0);
     arrived_ = 0, done_ = 0;
@@ -152,8 +153,8 @@ void run_blocks(const KernelLaunch& kernel, uint64_t seed) {
   const bool backwards = seed % 2 == 1;
   parallel_ranges(kernel.blocks, per_task, [&](int64_t begin, int64_t end) {
     running_kernel = kernel.name;
-    position.block_extent = {static_cast<unsigned>(kernel.threads), 1, 1};
-    position.grid_extent = {static_cast<unsigned>(kernel.blocks), 1, 1};
+    position.block_size = {static_cast<unsigned>(kernel.threads), 1, 1};
+    position.grid_size = {static_cast<unsigned>(kernel.blocks), 1, 1};
     static thread_local Block block;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t b = order(i);

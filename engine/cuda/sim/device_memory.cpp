@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "engine/base/numbers.h"
 #include "engine/cuda/driver.h"
 
 namespace dura::cuda::sim {
@@ -72,7 +73,7 @@ DeviceMemory::DeviceMemory() {
   if (range == MAP_FAILED)
     fail("the simulated device needs ", size >> 30, " GiB of addresses, which this system refuses. Raise `ulimit -v`.");
   mapped_ = static_cast<char*>(range);
-  base_ = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(range) + huge_page - 1) / huge_page * huge_page);
+  base_ = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(range), huge_page));
   // Protection changes with every synchronisation: 512 times fewer pages make that cheap. Without huge pages it still works.
   madvise(base_, size, MADV_HUGEPAGE);
   earlier_ = watched;
@@ -88,7 +89,7 @@ DeviceMemory::~DeviceMemory() {
 void* DeviceMemory::allocate(size_t bytes) {
   watch_faults();
   if (bytes > limit_ || in_use_ > limit_ - bytes) return nullptr;
-  const size_t whole = (bytes + 2 * guard + page - 1) / page * page;
+  const size_t whole = round_up(bytes + 2 * guard, page);
   char* begin = nullptr;
   const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& g) { return g.second >= whole; });
   if (gap != gaps_.end()) {
@@ -167,7 +168,7 @@ std::shared_ptr<LiveTensor> DeviceMemory::find(const void* address) const {
 }
 
 void DeviceMemory::protect(int access) {
-  const size_t bytes = (used_ + huge_page - 1) / huge_page * huge_page;
+  const size_t bytes = round_up(used_, huge_page);
   if (bytes > 0 && mprotect(base_, bytes, access) != 0) fail("the protection of the simulated device's memory cannot be changed");
 }
 void DeviceMemory::open() {

@@ -153,7 +153,7 @@ Values conv_forward(const Conv& g, const Values& x, const Values& w) {
   parallel_ranges(g.pixels(), tile, [&](int64_t begin, int64_t end) {
     Values columns(static_cast<size_t>((end - begin) * depth));
     g.gather(x, begin, end - begin, columns.data());
-    add_product(end - begin, g.K, depth, {columns.data(), depth, 1}, by_depth.data(), g.K, y.data() + begin * g.K, g.K);
+    add_product(end - begin, g.K, depth, {columns.data(), depth, 1}, by_depth.data(), y.data() + begin * g.K);
   });
   return y;
 }
@@ -167,7 +167,7 @@ Values conv_backward_data(const Conv& g, const Values& dy, const Values& w) {
     for (int64_t first = n * image; first < (n + 1) * image; first += tile) {
       const int64_t count = std::min(tile, (n + 1) * image - first);
       std::fill(columns.begin(), columns.end(), 0.0);
-      add_product(count, depth, g.K, {dy.data() + first * g.K, g.K, 1}, w.data(), depth, columns.data(), depth);
+      add_product(count, depth, g.K, {dy.data() + first * g.K, g.K, 1}, w.data(), columns.data());
       for (int64_t i = 0; i < count; ++i)
         g.window(first + i, [&](int64_t pixel, int64_t place) {
           if (pixel < 0) return;
@@ -189,8 +189,7 @@ Values conv_backward_filter(const Conv& g, const Values& x, const Values& dy) {
     parallel_ranges(count, tile,
                     [&](int64_t begin, int64_t end) { g.gather(x, first + begin, end - begin, columns.data() + begin * depth); });
     parallel_ranges(g.K, rows, [&](int64_t begin, int64_t end) {
-      add_product(end - begin, depth, count, {dy.data() + first * g.K + begin, 1, g.K}, columns.data(), depth, dw.data() + begin * depth,
-                  depth);
+      add_product(end - begin, depth, count, {dy.data() + first * g.K + begin, 1, g.K}, columns.data(), dw.data() + begin * depth);
     });
   }
   return dw;
@@ -332,7 +331,7 @@ void multiply(const Product& p, bool tf32) {
   Values a = read(p.a, p.m, p.k, p.transpose_a), b = read(p.b, p.k, p.n, p.transpose_b);
   if (tf32) a = tf32_of(std::move(a)), b = tf32_of(std::move(b));
   Values c(static_cast<size_t>(p.m * p.n), 0.0);
-  add_product(p.m, p.n, p.k, {a.data(), p.k, 1}, b.data(), p.n, c.data(), p.n);
+  add_product(p.m, p.n, p.k, {a.data(), p.k, 1}, b.data(), c.data());
   for (int64_t i = 0; i < p.m * p.n; ++i) {
     double v = c[static_cast<size_t>(i)];
     if (p.bias) v += load_element(p.dtype, p.bias, i % p.n);

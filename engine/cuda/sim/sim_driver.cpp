@@ -66,13 +66,13 @@ Stream SimDriver::create_stream() {
   return s;
 }
 
-void SimDriver::tensor_begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) {
+void SimDriver::begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) {
   const std::shared_ptr<LiveTensor> tensor = memory_.begin_tensor(data, bytes, capacity, what, container);
   // Tensors of an arena overwrite what a container was filled with, so it stays as it is.
   if (container || first_stream_ < 0) return;
   work_.push(Stream{first_stream_}, {"poison", [tensor] { DeviceMemory::poison(*tensor); }});
 }
-void SimDriver::tensor_ends(void* data) { memory_.end_tensor(data); }
+void SimDriver::ends(void* data) { memory_.end_tensor(data); }
 
 void SimDriver::push(const std::string& name, const std::vector<Given>& given, Stream stream, std::function<void()> run) {
   std::vector<std::shared_ptr<LiveTensor>> tensors;

@@ -33,8 +33,8 @@ class SimDriver final : public Driver {
   void release(void* memory) override;
   void* allocate_pinned(size_t bytes) override;
   void release_pinned(void* memory) override;
-  void tensor_begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) override;
-  void tensor_ends(void* data) override;
+  void begins(void* data, size_t bytes, size_t capacity, const std::string& what, bool container) override;
+  void ends(void* data) override;
   Stream create_stream() override;
   Event create_event() override { return work_.create_event(); }
   void record(Event event, Stream stream) override { work_.record(event, stream); }

@@ -47,7 +47,7 @@ struct Passes {
     y = Tensor::empty(out, dtype, Device::cpu);
     cpu::conv_forward_f32(g, x, {w, nullptr}, {scale, bias, residual, true}, workspace_for(g, dtype, ConvPass::forward), y);
     dx = of(in, 7);
-    cpu::conv_backward_data_f32(g, dy, {w, nullptr}, {scale, 0}, workspace_for(g, dtype, ConvPass::backward_data), {dx, true});
+    cpu::conv_backward_data_f32(g, dy, {w, nullptr}, {scale, {}}, workspace_for(g, dtype, ConvPass::backward_data), {dx, true});
     dw = of(filter, 8);
     cpu::conv_backward_filter_f32(g, x, dy, workspace_for(g, dtype, ConvPass::backward_filter), {dw, true});
   }

@@ -45,7 +45,7 @@ void measure(int64_t batch) {
     const Tensor scale = random_tensor({g.K}, 5), bias = random_tensor({g.K}, 6);
     const Tensor forward = workspace(g, ConvPass::forward), data = workspace(g, ConvPass::backward_data),
                  filter = workspace(g, ConvPass::backward_filter);
-    PreparedForms prepared;
+    PreparedWeight prepared;
     const double seconds[4] = {
         shortest([&] {
           cpu::conv_forward_f32(g, p.x, {p.w, &prepared}, {scale, bias, {}, true}, forward, y);

@@ -108,7 +108,7 @@ TEST_CASE("a kernel gets addresses of living tensors only", "[cuda-sim]") {
   CHECK_THROWS_WITH(launch(d.driver, d.stream, "add_one", add_one_kernel, grid_over(8), x, &host[0], int64_t{0}, int64_t{8}),
                     Catch::Contains("add_one") && Catch::Contains("it is the host's") && Catch::Contains("700"));
   float* gone = d.tensor<float>(8, "gone");
-  d.driver.tensor_ends(gone);
+  d.driver.ends(gone);
   CHECK_THROWS_WITH(launch(d.driver, d.stream, "add_one", add_one_kernel, grid_over(8), x, gone, int64_t{0}, int64_t{8}),
                     Catch::Contains("no living tensor"));
   CHECK_THROWS_WITH(d.driver.copy_to_device(const_cast<float*>(x), host, 9 * sizeof(float), d.stream), Catch::Contains("36 bytes"));
