@@ -98,7 +98,7 @@ std::string forbidden_system_include(const std::string& file, const std::string&
     return (source && is_one_of(folder, {"weights", "apps", "tests"})) || file == "apps/program/json_values.h"
                ? ""
                : "JSON belongs to .cpp files of weights and apps";
-  if (starts_with(header, "CLI/")) return source && folder == "apps" ? "" : "CLI11 belongs to .cpp files of apps";
+  if (starts_with(header, "toml++/")) return file == "apps/program/toml.cpp" ? "" : "TOML belongs to apps/program/toml.cpp";
   if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
     return starts_with(file, "tests/bench/libtorch/") ? "" : "LibTorch belongs to tests/bench/libtorch, a project of its own";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";

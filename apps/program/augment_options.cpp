@@ -1,33 +1,26 @@
 #include "apps/program/augment_options.h"
 
-#include <algorithm>
 #include <set>
 
+#include "apps/program/data_options.h"
 #include "engine/base/log.h"
 
 namespace dura {
 
-void AugmentOptions::declare(Program& program) {
-  program.text("--augment", preset, "mission: strong for the rare class, light for the others; strong, light: the same for all",
+void AugmentOptions::declare(OptionSet& options) {
+  options.text("--augment", preset, "mission: strong for the rare class, light for the others; strong, light: the same for all",
                {.choices = {"none", "mission", "strong", "light"}});
-  program.list("--augment-class", per_class,
+  options.list("--augment-class", per_class,
                "Changes to that, by class: Menin=rotation=30,zoom=0.8:1.2 or Glioma=none. Names: rotation, hflip, vflip, shift, zoom, "
                "zoom_axes, sharpness, sharpness_p, brightness, contrast; a set (none, light, strong) may come first");
-  program.text("--rare-class", rare, "The class that mission and --oversample are for (default: the one with the fewest training images)");
-  program.number("--oversample", oversample,
+  options.text("--rare-class", rare, "The class that mission and --oversample are for (default: the one with the fewest training images)");
+  options.number("--oversample", oversample,
                  "Share of each epoch that the rare class is brought up to by further augmented versions of its images; 0: none",
                  {.min = 0, .max = 0.95});
 }
 
-int32_t AugmentOptions::rare_class(const std::vector<int64_t>& training_images, const ClassNames& classes) const {
-  if (rare.empty()) return static_cast<int32_t>(std::min_element(training_images.begin(), training_images.end()) - training_images.begin());
-  const std::optional<int32_t> found = classes.find(rare);
-  if (!found) fail_usage("--rare-class ", rare, ": the classes are ", classes.list());
-  return *found;
-}
-
 std::vector<AugmentPolicy> AugmentOptions::policies(const std::vector<int64_t>& training_images, const ClassNames& classes) const {
-  const auto rare_index = static_cast<size_t>(rare_class(training_images, classes));
+  const auto rare_index = static_cast<size_t>(rare_class(rare, training_images, classes));
   const AugmentPolicy usual = preset == "none" ? AugmentPolicy{} : preset == "strong" ? strong_augmentation() : light_augmentation();
   std::vector<AugmentPolicy> all(training_images.size(), usual);
   if (preset == "mission") all[rare_index] = strong_augmentation();
@@ -46,7 +39,7 @@ std::vector<AugmentPolicy> AugmentOptions::policies(const std::vector<int64_t>& 
 }
 
 std::vector<LoaderItem> AugmentOptions::items(const Dataset& training, const ClassNames& classes, uint64_t seed) const {
-  const int32_t label = rare_class(training.class_counts(), classes);
+  const int32_t label = rare_class(rare, training.class_counts(), classes);
   std::vector<LoaderItem> all = oversampled_items(training, label, oversample, seed);
   if (oversample == 0) return all;
   const auto added = static_cast<int64_t>(all.size()) - training.size(), once = training.class_counts()[static_cast<size_t>(label)];

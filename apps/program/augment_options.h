@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/program.h"
+#include "apps/program/option_set.h"
 #include "data/set/augment_policy.h"
 #include "data/set/class_names.h"
 #include "data/set/loader.h"
@@ -15,9 +15,7 @@ struct AugmentOptions {
   std::vector<std::string> per_class = {};  // "Menin=strong,rotation=30"
   double oversample = 0;                    // the rare class's share of an epoch; 0: every image once
 
-  void declare(Program& program);
-  // The class named by --rare-class, else the one with the fewest training images (the first of these).
-  int32_t rare_class(const std::vector<int64_t>& training_images, const ClassNames& classes) const;
+  void declare(OptionSet& options);
   // One per class: what --augment gives it, changed by its --augment-class. UsageError naming the option, what was found and expected.
   std::vector<AugmentPolicy> policies(const std::vector<int64_t>& training_images, const ClassNames& classes) const;
   // Of a training epoch.

@@ -1,5 +1,6 @@
 #include "apps/program/data_options.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -10,14 +11,14 @@
 
 namespace dura {
 
-void DataOptions::declare(Program& program, bool required) {
-  program.heading("Data");
-  program.text("--data", folder, "Folder with the pictures; paths of the manifest are relative to it", {.required = required});
-  program.text("--manifest", manifest, "CSV with file, label, split and more (default: manifest.csv in the folder; see dura-prepare)");
-  program.list("--column", columns, "Other column names of the manifest: label=class");
-  program.list("--classes", classes, "Classes in order, with aliases: Menin=meningioma Glioma (default: the labels in alphabetical order)");
-  program.flag("--allow-leak", allow_leak, "Go on although a patient or group is in two splits");
-  program.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out",
+void DataOptions::declare(OptionSet& options, bool required) {
+  options.heading("Data");
+  options.text("--data", folder, "Folder with the pictures; paths of the manifest are relative to it", {.required = required});
+  options.text("--manifest", manifest, "CSV with file, label, split and more (default: manifest.csv in the folder; see dura-prepare)");
+  options.list("--column", columns, "Other column names of the manifest: label=class");
+  options.list("--classes", classes, "Classes in order, with aliases: Menin=meningioma Glioma (default: the labels in alphabetical order)");
+  options.flag("--allow-leak", allow_leak, "Go on although a patient or group is in two splits");
+  options.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out",
                  {.min = 0, .max = 1});
 }
 
@@ -28,6 +29,16 @@ Manifest DataOptions::load() const {
   FolderScan scan = scan_folder(folder);
   log_info("found ", scan.manifest.rows.size(), " pictures in ", folder, ", ", scan.other_files, " other files");
   return std::move(scan.manifest);
+}
+
+std::vector<std::string> DataOptions::allowed_leaks(const Manifest& manifest_with_splits, const SplitRows& rows) const {
+  if (!allow_leak) {
+    check_no_leak(manifest_with_splits, rows);
+    return {};
+  }
+  const std::vector<std::string> leaks = find_leaks(manifest_with_splits, rows);
+  for (const std::string& leak : leaks) log_warning("leak allowed: ", leak);
+  return leaks;
 }
 
 DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes) {
@@ -41,24 +52,37 @@ DataSplits open_splits(const DataOptions& options, const std::vector<std::string
   } else if (!model_classes.empty()) {
     data.classes = ClassNames(model_classes);
   } else {
-    std::set<std::string> labels;
-    for (const auto& rows : data.rows.rows)
-      for (int64_t row : rows) labels.insert(data.manifest.rows[static_cast<size_t>(row)].label);
-    DURA_CHECK(labels.size() != 1, data.manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
-    if (labels.size() >= 2) data.classes = ClassNames({labels.begin(), labels.end()});
+    std::vector<int64_t> all;
+    for (const auto& rows : data.rows.rows) all.insert(all.end(), rows.begin(), rows.end());
+    data.classes = classes_of_labels(data.manifest, all);
   }
   if (!model_classes.empty() && data.classes.names() != model_classes) {
     fail_usage("the model was trained for the classes ", joined(model_classes, ", "), " in this order, --classes says ",
                data.classes.list(), ". Name the model's classes, with aliases where labels differ.");
   }
-  if (options.allow_leak) {
-    data.allowed_leaks = find_leaks(data.manifest, data.rows);
-    for (const std::string& leak : data.allowed_leaks) log_warning("leak allowed: ", leak);
-  } else {
-    check_no_leak(data.manifest, data.rows);
-  }
+  data.allowed_leaks = options.allowed_leaks(data.manifest, data.rows);
   data.manifest_sha256 = sha256_hex(format_manifest(data.manifest));
   return data;
+}
+
+ClassNames classes_of_labels(const Manifest& manifest, const std::vector<int64_t>& rows) {
+  std::set<std::string> labels;
+  for (const int64_t row : rows) labels.insert(manifest.rows[static_cast<size_t>(row)].label);
+  DURA_CHECK(labels.size() != 1, manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
+  return labels.empty() ? ClassNames() : ClassNames({labels.begin(), labels.end()});
+}
+
+int32_t rare_class(const std::string& named, const std::vector<int64_t>& class_counts, const ClassNames& classes) {
+  if (named.empty()) return static_cast<int32_t>(std::min_element(class_counts.begin(), class_counts.end()) - class_counts.begin());
+  const std::optional<int32_t> found = classes.find(named);
+  if (!found) fail_usage("--rare-class ", named, ": the classes are ", classes.list());
+  return *found;
+}
+
+std::vector<int64_t> DataSplits::class_counts(Split split, bool require_all) const {
+  std::vector<int64_t> counts(static_cast<size_t>(classes.size()));
+  for (const int32_t c : class_indices(manifest, rows[split], classes, require_all)) ++counts[static_cast<size_t>(c)];
+  return counts;
 }
 
 void DataSplits::require(Split split, const DataOptions& options) const {
@@ -74,13 +98,13 @@ std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& option
       DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});
 }
 
-void declare(Program& program, PreprocessingOptions& o) {
-  program.integer("--size", o.size, "Height and width that pictures are resized to", {.min = 32, .max = 2048});
-  program.text("--denoise", o.denoise, "Noise removal: a median of 3x3 or 5x5 pixels, or only of pixels that are salt or pepper",
+void declare(OptionSet& options, PreprocessingOptions& o) {
+  options.integer("--size", o.size, "Height and width that pictures are resized to", {.min = 32, .max = 2048});
+  options.text("--denoise", o.denoise, "Noise removal: a median of 3x3 or 5x5 pixels, or only of pixels that are salt or pepper",
                {.choices = PreprocessingOptions::denoisers()});
-  program.number("--clahe", o.clahe, "Clip limit of the adaptive histogram equalisation (CLAHE), 2 is usual; 0: none",
+  options.number("--clahe", o.clahe, "Clip limit of the adaptive histogram equalisation (CLAHE), 2 is usual; 0: none",
                  {.min = 0, .max = 1000});
-  program.integer("--clahe-tiles", o.clahe_tiles, "Tiles of CLAHE in either direction", {.min = 1, .max = 256});
+  options.integer("--clahe-tiles", o.clahe_tiles, "Tiles of CLAHE in either direction", {.min = 1, .max = 256});
 }
 
 }  // namespace dura

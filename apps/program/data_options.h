@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/program.h"
+#include "apps/program/option_set.h"
 #include "models/network/model_file.h"
 #include "data/set/dataset.h"
 
@@ -16,9 +16,11 @@ struct DataOptions {
   bool allow_leak = false;
   double allowed_bad_share = 0.01;
 
-  void declare(Program& program, bool required = true);
+  void declare(OptionSet& options, bool required = true);
   // manifest.csv of the folder, or the file named by --manifest; a folder per class where there is neither.
   Manifest load() const;
+  // Patients and groups that are in two splits: an error unless allowed, else warnings.
+  std::vector<std::string> allowed_leaks(const Manifest& manifest_with_splits, const SplitRows& rows) const;
 };
 
 // A manifest with its splits, checked: no patient or group in two splits unless allowed, every label among the classes.
@@ -29,6 +31,8 @@ struct DataSplits {
   std::string manifest_sha256;
   std::vector<std::string> allowed_leaks;  // sentences; only with --allow-leak
 
+  // By class: the pictures of the split; with `require_all`, Error where one has none.
+  std::vector<int64_t> class_counts(Split split, bool require_all) const;
   // Throws where the split is empty, naming dura-prepare.
   void require(Split split, const DataOptions& options) const;
   std::unique_ptr<Dataset> open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
@@ -37,7 +41,13 @@ struct DataSplits {
 // `model_classes`: of a trained model; used where --classes is not given, and to be matched in number and order where it is.
 DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes = {});
 
+// The labels as they are spelt in these rows, in alphabetical order; none where there are no rows. Error where all rows have the same.
+ClassNames classes_of_labels(const Manifest& manifest, const std::vector<int64_t>& rows);
+
+// The class that --rare-class names, else the one with the fewest pictures (the first of these).
+int32_t rare_class(const std::string& named, const std::vector<int64_t>& class_counts, const ClassNames& classes);
+
 // --size, --denoise, --clahe, --clahe-tiles
-void declare(Program& program, PreprocessingOptions& options);
+void declare(OptionSet& options, PreprocessingOptions& preprocessing);
 
 }  // namespace dura

@@ -9,15 +9,13 @@
 //
 // Exit codes: 0 done; 2 the command line, the configuration or the data asked for something that cannot be (UsageError); 1 anything else;
 // 128 + signal where the job was stopped. Messages: "dura-train: error: ..." on standard error.
-// Invariant: what resolved_configuration() returns, given back with --config, leads to the same values.
 #pragma once
-#include <cstdint>
 #include <functional>
-#include <limits>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/program/option_set.h"
 #include "engine/core/device.h"
 
 namespace dura {
@@ -33,58 +31,32 @@ struct ProgramDescription {
   bool computes = true;  // with tensors: --device and --trace mean something
 };
 
-struct TextRules {
-  bool required = false;
-  std::vector<std::string> choices = {};  // empty: any text
-};
-struct ListRules {
-  bool required = false;
-};
-struct IntegerRules {
-  int64_t min = std::numeric_limits<int64_t>::min(), max = std::numeric_limits<int64_t>::max();
-};
-// Bounds are allowed values, unless `above_min`. Infinity and NaN are never allowed.
-struct NumberRules {
-  double min = std::numeric_limits<double>::lowest(), max = std::numeric_limits<double>::max();
-  bool above_min = false;  // min itself is not allowed
-};
-
-class Program {
+class Program : public OptionSet {
  public:
-  explicit Program(const ProgramDescription& description);
-  ~Program();
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-
-  // Each binds one option to a variable that holds its default and must outlive run(). A name such as "--epochs" (or "-o,--out") is also a
-  // key of the configuration file ("epochs"); a name without dashes is positional. A list takes all values that follow it (up to
-  // the next option or --), and may be given several times.
-  void text(const std::string& name, std::string& value, const std::string& help, const TextRules& rules = {});
-  void list(const std::string& name, std::vector<std::string>& value, const std::string& help, const ListRules& rules = {});
-  void integer(const std::string& name, int64_t& value, const std::string& help, const IntegerRules& rules = {});
-  void number(const std::string& name, double& value, const std::string& help, const NumberRules& rules = {});
-  // Off unless given; "--flag=false" turns one off that the configuration file turned on.
-  void flag(const std::string& name, bool& value, const std::string& help);
-  // The options declared from here on stand under this heading in --help.
-  void heading(const std::string& title);
+  explicit Program(const ProgramDescription& description) : OptionSet(description.name), description_(description) {}
 
   // Reads the command line, then calls `job` with log, threads and trace set up, and returns the exit code of the process: the job's own,
   // or that of the exception it threw. Adds --config, --threads, --help and --version, and where it computes --device and --trace.
   int run(int argc, const char* const* argv, const std::function<int()>& job);
 
   // ---- for the job ----
-  const std::string& name() const;
-  Device device() const;  // --device; auto is decided, and said in the log, when this is first called
+  // --device; auto is decided, and said in the log, when this is first called. resolved_configuration() has it from then on.
+  Device device() const;
   // --device and --threads as this program was given them, for other dura programs that it starts. Refuses --trace, over which each of them
   // would write.
   std::vector<std::string> child_arguments() const;
-  // Every option's value as TOML (of --device auto what was chosen, once device() was called), defaults included, one `key = value` line
-  // each.
-  std::string resolved_configuration() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  void add_common_options();
+  std::string help_text() const;
+
+  const ProgramDescription description_;
+  std::string configuration_file_, trace_;
+  int64_t threads_ = 0;
+  bool wants_help_ = false, wants_version_ = false;
+  // device() puts there what --device auto comes to: it is what is resolved and handed on.
+  mutable std::string device_ = "auto";
+  mutable std::optional<Device> chosen_device_;
 };
 
 }  // namespace dura

@@ -6,6 +6,7 @@
 
 #include "apps/program/toml.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace dura {
 namespace {
@@ -34,6 +35,13 @@ void require_same_settings(const std::string& saved, const std::string& current,
   if (differences.empty()) return;
   fail_usage("--resume goes on with the settings of the run (", saved_name, "), but these differ:", differences,
              "\nGive the run's settings (--config ", saved_name, " --resume), or choose another --out.");
+}
+
+void require_same_settings(const std::filesystem::path& run, const Program& program) {
+  const std::filesystem::path configuration = run / "config.toml";
+  if (!std::filesystem::exists(configuration)) return;
+  program.device();  // a run does not go on on another one
+  require_same_settings(read_text_file(configuration, 1 << 20), program.resolved_configuration(), configuration.string());
 }
 
 }  // namespace dura

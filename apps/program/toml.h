@@ -1,6 +1,6 @@
-// The part of TOML that a program's configuration needs: `key = value` lines with strings, numbers, true or false, and lists of them;
-// comments; lists over several lines. Read strictly, because a setting that is misread is an experiment that did not happen:
-// whatever is not understood is an error with its line. Invariant: parse_toml(format_toml(x)) gives x again.
+// A program's configuration file: TOML of the form `key = value`, where a value is a text, a number, true or false, or a list of these.
+// Read strictly, because a setting that is misread is an experiment that did not happen.
+// Invariant: what toml_string, toml_list and toml_number write is read as the same value.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,8 +16,8 @@ struct TomlEntry {
   int64_t line = 0;
 };
 
-// `name` is the file's, for errors. UsageError for: a table header, a doubled key, a missing or unquoted value, a string that does not
-// close, text after a value, a nested list, dates. Escapes in "..." are \" \\ \n \t \r \b \f, and \u with four hex digits; '...' has none.
+// By key. `name` is the file's, for errors. UsageError with the line for what is no TOML (a doubled key, a text without quotes, ...), and
+// for tables, nested lists and dates.
 std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& name);
 
 // A string with its quotes and escapes.
@@ -25,5 +25,6 @@ std::string toml_string(std::string_view text);
 std::string toml_list(const std::vector<std::string>& texts);
 // The shortest digits that read back as the same number.
 std::string toml_number(double value);
+inline std::string toml_number(int64_t value) { return std::to_string(value); }
 
 }  // namespace dura

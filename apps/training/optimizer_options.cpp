@@ -4,27 +4,27 @@
 
 namespace dura {
 
-void OptimizerOptions::declare(Program& program) {
-  program.text("--schedule", schedule,
+void OptimizerOptions::declare(OptionSet& options) {
+  options.text("--schedule", schedule,
                "How the learning rate goes in each phase: decay (by --phase2-decay), cosine (to 0, by the step), plateau (smaller where "
                "--monitor no longer improves)",
                {.choices = {"decay", "cosine", "plateau"}});
-  program.number("--phase2-decay", phase2_decay, "decay: factor on phase 2's learning rate after each epoch; 1: constant",
+  options.number("--phase2-decay", phase2_decay, "decay: factor on phase 2's learning rate after each epoch; 1: constant",
                  {.min = 0, .max = 1, .above_min = true});
-  program.integer("--warmup-epochs", warmup_epochs, "cosine: epochs of each phase in which the learning rate rises from 0",
+  options.integer("--warmup-epochs", warmup_epochs, "cosine: epochs of each phase in which the learning rate rises from 0",
                   {.min = 0, .max = 100000});
-  program.number("--plateau-factor", plateau_factor, "plateau: factor on the learning rate", {.min = 0, .max = 1, .above_min = true});
-  program.integer("--plateau-patience", plateau_patience, "plateau: epochs without improvement before it", {.min = 1, .max = 100000});
-  program.text("--class-weight-norm", class_weight_norm,
+  options.number("--plateau-factor", plateau_factor, "plateau: factor on the learning rate", {.min = 0, .max = 1, .above_min = true});
+  options.integer("--plateau-patience", plateau_patience, "plateau: epochs without improvement before it", {.min = 1, .max = 100000});
+  options.text("--class-weight-norm", class_weight_norm,
                "Weighted loss divided by the batch size (Keras) or by the sum of weights (PyTorch)", {.choices = {"batch", "weights"}});
-  program.number("--label-smoothing", label_smoothing, "Share of the target that is spread over all classes, 0.1 is usual; 0: none",
+  options.number("--label-smoothing", label_smoothing, "Share of the target that is spread over all classes, 0.1 is usual; 0: none",
                  {.min = 0, .max = 0.99});
-  program.number("--adam-eps", eps, "Adam's epsilon", {.min = 0, .above_min = true});
-  program.number("--clip-norm", clip_norm, "Gradients that are longer, all together, are shortened to this norm; 0: never", {.min = 0});
-  program.number("--weight-decay", weight_decay,
+  options.number("--adam-eps", eps, "Adam's epsilon", {.min = 0, .above_min = true});
+  options.number("--clip-norm", clip_norm, "Gradients that are longer, all together, are shortened to this norm; 0: never", {.min = 0});
+  options.number("--weight-decay", weight_decay,
                  "AdamW: filters and dense weights also shrink by this share of themselves times the learning rate; 0.01 is usual",
                  {.min = 0});
-  program.text("--adam-eps-form", eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
+  options.text("--adam-eps-form", eps_form, "Where epsilon is added", {.choices = {"keras", "torch"}});
 }
 
 CrossEntropyOptions OptimizerOptions::cross_entropy() const {

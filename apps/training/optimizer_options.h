@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "apps/program/program.h"
+#include "apps/program/option_set.h"
 #include "apps/training/schedule.h"
 #include "engine/core/backend.h"
 
@@ -13,7 +13,7 @@ struct OptimizerOptions {
   double label_smoothing = 0, eps = 1e-7, clip_norm = 0, weight_decay = 0, phase2_decay = 1, plateau_factor = 0.5;
   int64_t warmup_epochs = 0, plateau_patience = 2;
 
-  void declare(Program& program);
+  void declare(OptionSet& options);
   CrossEntropyOptions cross_entropy() const;
   AdamOptions adam() const;  // its learning rate is the phase's
   // `decay`: of the phase. UsageError for settings of one schedule beside another.

@@ -51,7 +51,7 @@ struct Settings {
 // A program with every kind of option.
 Outcome run(const std::vector<std::string>& arguments, Settings& settings, const std::function<int(const Program&)>& job) {
   Program program({.name = "dura-probe", .summary = "Probes.", .examples = {"dura-probe --data slices"}});
-  program.text("-d,--data", settings.data, "Folder", {.required = true});
+  program.text("--data", settings.data, "Folder", {.required = true});
   program.heading("Training");
   program.text("--mode", settings.mode, "Mode", {.choices = {"fast", "exact"}});
   program.list("--class-weight", settings.weights, "Weights");
@@ -111,7 +111,7 @@ TEST_CASE("help shows options, defaults and examples, and a missing required opt
   for (const char* part :
        {"Probes.", "--epochs", "Training", "fast|exact", "(required)", "Examples:\n  dura-probe --data slices", "--threads"})
     CHECK(contains(help.out, part));
-  CHECK((contains(help.out, "INT=3") || contains(help.out, "INT [3]")));  // the default, as CLI11 writes it before and since 2.4
+  CHECK(contains(help.out, "--epochs INT=3"));
   const Outcome version = run({"--version"}, s);
   CHECK(version.code == 0);
   CHECK(version.out == "dura-probe " + dura_version() + "\nApache-2.0, the dura authors\n");
@@ -123,12 +123,14 @@ TEST_CASE("nonsense on the command line ends in exit code 2 and one message that
   CHECK(contains(complaint({"--data", "x", "--epochs", "1001"}), "at most 1000"));
   CHECK(contains(complaint({"--data", "x", "--epochs", "3.5"}), "whole number"));
   CHECK(contains(complaint({"--data", "x", "--epochs", "99999999999999999999"}), "whole number"));
-  CHECK(contains(complaint({"--data", "x", "--epochs", "3", "--epochs", "4"}), "--epochs"));
+  CHECK(contains(complaint({"--data", "x", "--epochs", "3", "--epochs", "4"}), "--epochs is given twice"));
+  CHECK(contains(complaint({"--data", "--epochs", "3"}), "--data needs a value"));
+  CHECK(contains(complaint({"--data", "x", "--class-weight"}), "--class-weight needs a value"));
   CHECK(contains(complaint({"--data", "x", "--rate", "nan"}), "finite"));
   CHECK(contains(complaint({"--data", "x", "--rate", "inf"}), "finite"));
   CHECK(contains(complaint({"--data", "x", "--rate", "0"}), "greater than 0"));
   CHECK(contains(complaint({"--data", "x", "--mode", "slow"}), "fast, exact"));
-  CHECK(contains(complaint({"--data", "x", "--speed", "3"}), "--speed"));
+  CHECK(contains(complaint({"--data", "x", "--speed", "3"}), "there is no option --speed. See dura-probe --help."));
   CHECK(contains(complaint({"--data", "x", "--threads", "-1"}), "--threads"));
   CHECK(contains(complaint({"--data", ""}), "--data is empty"));
   CHECK(contains(complaint({"--data", "x", "--device", "tpu"}), "cuda-sim"));
@@ -204,15 +206,13 @@ TEST_CASE("a configuration file that is not understood is refused with its line"
   CHECK(contains(refused("\nepoch = 3"), "no setting of dura-probe"));
   CHECK(contains(refused("\nepochs = 0"), "at least 1"));
   CHECK(contains(refused("\nepochs = [1, 2]"), "one value"));
-  CHECK(contains(refused("\nepochs ="), "missing"));
-  CHECK(contains(refused("\nmode = exact"), "\"exact\""));
-  CHECK(contains(refused("epochs = 3\nepochs = 4"), "second time"));
-  CHECK(contains(refused("\n[training]"), "table"));
-  CHECK(contains(refused("\ndata = \"x"), "close"));
-  CHECK(contains(refused("\ndata = \"C:\\data\""), "escape"));
-  CHECK(contains(refused("\nfiles = [\"a\" \"b\"]"), "comma"));
-  CHECK(contains(refused("\nfiles = [[\"a\"]]"), "list in a list"));
-  CHECK(contains(refused("\nepochs = 3 4"), "after the value"));
+  for (const char* no_toml : {"\nepochs =", "\nmode = exact", "epochs = 3\nepochs = 4", "\ndata = \"x", "\ndata = \"C:\\data\"",
+                              "\nfiles = [\"a\" \"b\"]", "\nepochs = 3 4", "\nrate 4"})
+    CHECK(contains(refused(no_toml), "a text needs quotes"));
+  CHECK(contains(refused("\n[training]"), "training is a table"));
+  CHECK(contains(refused("\nfiles = [[\"a\"]]"), "files is a list in a list"));
+  CHECK(contains(refused("\nmode = 2026-01-01"), "mode is a date"));
+  CHECK(contains(refused("\nrate = inf"), "finite"));
   CHECK(contains(refused("\ncache = 1"), "true or false"));
   Settings s;
   CHECK(run({"--data", "x", "--config", folder / "none.toml"}, s).code == 1);
@@ -220,16 +220,13 @@ TEST_CASE("a configuration file that is not understood is refused with its line"
 
 TEST_CASE("TOML lists that never close end in an error, and escapes are read", "[program]") {
   CHECK_THROWS_AS(parse_toml("a = [1, 2", "x"), UsageError);
-  CHECK_THROWS_AS(parse_toml("a = [", "x"), UsageError);
-  CHECK_THROWS_AS(parse_toml("a = \"\\", "x"), UsageError);
-  CHECK_THROWS_AS(parse_toml("a = \"\\u12", "x"), UsageError);
   CHECK_THROWS_AS(parse_toml("= 3", "x"), UsageError);
-  CHECK_THROWS_AS(parse_toml("a = 2026-01-01", "x"), UsageError);
   CHECK(parse_toml("a = \"\\u00e9\\n\"\r\n", "x").at(0).values.at(0) == "\xc3\xa9\n");
   CHECK(parse_toml("a = []", "x").at(0).values.empty());
   CHECK(parse_toml("", "x").empty());
   CHECK(toml_number(0.1) == "0.1");
-  CHECK(toml_number(3) == "3.0");
+  CHECK(toml_number(3.0) == "3.0");
+  CHECK(toml_number(int64_t{3}) == "3");
 }
 
 TEST_CASE("exit codes and messages follow the exception", "[program]") {

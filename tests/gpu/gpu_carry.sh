@@ -48,7 +48,7 @@ mkdir -p "$carry/packages"
 
 say "headers and CMake files of the packages"
 # All of these are used as headers alone; Catch2's CMake files also look for its library.
-for package in libeigen3-dev libstb-dev catch2 libcli11-dev nlohmann-json3-dev; do
+for package in libeigen3-dev libstb-dev catch2 libtomlplusplus-dev nlohmann-json3-dev; do
   dpkg-query --listfiles "$package" | grep -vE '/share/(doc|man|lintian)/|/unsupported/|\.so' | while read -r file; do
     [[ -f $file ]] || continue
     install -D -m 644 "$file" "$carry/packages$file"
