@@ -4,11 +4,11 @@
 #include <iostream>
 
 #include "apps/evaluation/analysed_picture.h"
+#include "apps/evaluation/evaluate_options.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/evaluation/test_time_augmentation.h"
-#include "apps/program/program.h"
-#include "apps/program/data_options.h"
 #include "apps/program/precision.h"
+#include "apps/program/program.h"
 #include "apps/program/run_directory.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -16,27 +16,6 @@
 namespace {
 
 using namespace dura;
-
-struct EvaluateOptions {
-  DataOptions data;
-  std::string model, split = "test", out, rare, threshold = "argmax", temperature = "off", precision = "f32";
-  int64_t batch = 16, seed = 0, views = 0;
-  bool balanced = false, no_capture = false;
-};
-
-// The class that --rare-class names, else the one with the fewest pictures in training, or in the evaluated split where the manifest has no
-// training pictures.
-int64_t rare_class(const EvaluateOptions& o, const DataSplits& data, Split split) {
-  if (!o.rare.empty()) {
-    const std::optional<int32_t> found = data.classes.find(o.rare);
-    if (!found) fail_usage("--rare-class ", o.rare, ": the classes are ", data.classes.list());
-    return *found;
-  }
-  const std::vector<int64_t>& rows = data.rows[Split::train].empty() ? data.rows[split] : data.rows[Split::train];
-  std::vector<int64_t> counts(static_cast<size_t>(data.classes.size()));
-  for (const int32_t c : class_indices(data.manifest, rows, data.classes, false)) ++counts[static_cast<size_t>(c)];
-  return std::min_element(counts.begin(), counts.end()) - counts.begin();
-}
 
 Predictions predict_untouched(Classifier& model, const Dataset& dataset, const EvaluateOptions& o) {
   Loader loader(dataset, {.batch_size = o.batch, .policies = {}, .items = {}});
@@ -62,14 +41,6 @@ void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, con
                classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
 }
 
-TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after) {
-  return {.split = split,
-          .log_loss_before = log_loss(before.labels, before.logits, before.classes),
-          .log_loss_after = log_loss(after.labels, after.logits, after.classes),
-          .calibration_error_before = expected_calibration_error(confidence_bins(before)),
-          .calibration_error_after = expected_calibration_error(confidence_bins(after))};
-}
-
 ViewsDisagreement disagreement(const AveragedPredictions& averaged, const Predictions& alone, const Decision& decision, int64_t views) {
   ViewsDisagreement d = {.views = views};
   for (const double spread : averaged.spread) {
@@ -82,29 +53,8 @@ ViewsDisagreement disagreement(const AveragedPredictions& averaged, const Predic
   return d;
 }
 
-// Everything that is fitted, on validation and before the split is opened.
-void choose_on_validation(SplitEvaluation& s, Classifier& model, const ModelFile& file, const DataSplits& data, const EvaluateOptions& o) {
-  const std::unique_ptr<Dataset> dataset = data.open(Split::val, o.data, file.preprocessing, false);
-  Predictions p = predict_untouched(model, *dataset, o);
-  if (o.temperature == "fit") {
-    s.temperature = fit_temperature(p.labels, p.logits, p.classes);
-    if (!s.temperature->at_bound) {
-      const Predictions after = with_temperature(p, s.temperature->value);
-      s.temperature_effects.push_back(temperature_effect("val", p, after));
-      p = after;
-    }
-  }
-  const ThresholdRule rule = parse_threshold_rule(o.threshold);
-  if (rule.kind == ThresholdRule::Kind::argmax) return;
-  const OneAgainstRest rare(p.labels, p.probabilities, p.classes, s.rare);
-  s.decision = {.argmax = false, .rare = s.rare, .threshold = choose_threshold(rule, rare.curve())};
-  const Confusion c = confusion_of(p.labels, s.decision.classes(p.probabilities, p.classes), p.classes);
-  s.validation = {.pictures = c.total(), .precision = c.precision(s.rare), .recall = c.recall(s.rare), .f1 = c.f1(s.rare)};
-}
-
 int evaluate_split(const Program& program, const EvaluateOptions& o) {
-  const std::optional<Split> split = parse_split(o.split);
-  if (!split) fail_usage("--split ", o.split, ": use train, val or test");
+  const Split split = *parse_split(o.split);
   if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
   const bool needs_validation = parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit";
   std::filesystem::create_directories(o.out);
@@ -121,18 +71,20 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   for (const std::string& leak : data.allowed_leaks)
     if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
   s.classes = classes;
-  s.rare = rare_class(o, data, *split);
+  const Split counted = data.rows[Split::train].empty() ? split : Split::train;
+  s.rare = rare_class(o.rare, o.rare.empty() ? data.class_counts(counted, false) : std::vector<int64_t>(), data.classes);
   s.threshold_rule = o.threshold;
   s.bootstrap.seed = static_cast<uint64_t>(o.seed);
   if (needs_validation) {
-    choose_on_validation(s, *file.model, file, data, o);
+    const std::unique_ptr<Dataset> validation = data.open(Split::val, o.data, file.preprocessing, false);
+    choose_on_validation(s, predict_untouched(*file.model, *validation, o), o.temperature == "fit");
     // On disk before the split is opened: what is chosen cannot depend on it.
     write_file_atomically(json, split_evaluation_json(s));
     if (o.split == "val")
       log_warning("threshold and temperature were chosen on validation: scores on validation with them are too good. Use --split test.");
   }
 
-  const std::unique_ptr<Dataset> dataset = data.open(*split, o.data, file.preprocessing, false);
+  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, file.preprocessing, false);
   s.bad_pictures = dataset->bad_images();
   if (o.balanced) check_rare_is_smaller(dataset->class_counts(), s.rare, o, classes);
   const auto score = [&](const Predictions& p, const std::string& title) {
@@ -180,26 +132,6 @@ int main(int argc, char** argv) {
       {.name = "dura-evaluate",
        .summary = "Scores a model on a split: precision, recall, F1, AUC with intervals, curves, calibration, predictions per file.",
        .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced"}});
-  options.data.declare(program);
-  program.heading("Evaluation");
-  program.text("--model", options.model, "Model written by dura-train", {.required = true});
-  program.text("--split", options.split, "train, val or test", {.choices = {"train", "val", "test"}});
-  program.text("--out", options.out, "Folder for the report", {.required = true});
-  program.integer("--batch", options.batch, "Images at a time", {.min = 1, .max = 4096});
-  program.text("--precision", options.precision, "Type that activations and weights are stored in",
-               {.choices = {"f32", "tf32", "f16", "bf16"}});
-  program.flag("--balanced", options.balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
-  program.flag("--no-capture", options.no_capture, "CUDA: start the kernels of each batch one by one instead of replaying captured work");
-  program.text("--rare-class", options.rare,
-               "The class that thresholds and errors are about (default: the one with the fewest training images)");
-  program.text(
-      "--threshold", options.threshold,
-      "argmax: the most probable class; f1, youden or recall=0.9: the rare class from a probability on that is chosen on validation");
-  program.text("--temperature", options.temperature, "fit: probabilities as sure of themselves as validation says they may be",
-               {.choices = {"off", "fit"}});
-  program.integer("--tta", options.views,
-                  "Also score the mean over this many views of each picture, itself and light augmentations; 0: not",
-                  {.min = 0, .max = 64});
-  program.integer("--seed", options.seed, "For the resamples of the intervals", {.min = 0});
+  options.declare(program);
   return program.run(argc, argv, [&] { return evaluate_split(program, options); });
 }

@@ -1,10 +1,10 @@
 // dura-inspect: what is in a weight file, what a network is made of, and where two traces part.
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/program/program.h"
+#include "apps/program/text_table.h"
 #include "apps/report/trace_diff.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"
@@ -28,23 +28,6 @@ std::string number_text(double value) {
   return text;
 }
 
-// Rows of cells as text, each column as wide as its widest cell; numbers stand right.
-std::string table_text(const std::vector<std::vector<std::string>>& rows, size_t left_columns) {
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t c = 0; c < row.size(); ++c) {
-      const std::string gap(widths[c] - row[c].size(), ' ');
-      line.append(c ? "  " : "").append(c < left_columns ? row[c] + gap : gap + row[c]);
-    }
-    text.append(line, 0, line.find_last_not_of(' ') + 1).append("\n");
-  }
-  return text;
-}
-
 int inspect_weights(const std::string& file) {
   const StateDict state = read_weights(file);
   std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "min", "max", "mean", "NaN", "inf"}};
@@ -57,7 +40,7 @@ int inspect_weights(const std::string& file) {
     rows.push_back({name.substr(1, name.size() - 2), element_name(entry.array.type()), describe(entry.array.dimensions()),
                     number_text(s.min), number_text(s.max), number_text(s.mean), std::to_string(s.nans), std::to_string(s.infinities)});
   }
-  std::cout << table_text(rows, 3) << "\n";
+  std::cout << text_table(rows, 0) << "\n";
   for (const auto& [key, value] : state.metadata()) std::cout << "metadata " << quote(key) << ": " << quote(value, 4000) << "\n";
   const std::string sha256 = sha256_file_hex(file);
   std::cout << "conventions: " << conventions_of(state, sha256, file).text() << "\n"

@@ -3,12 +3,12 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
-#include <set>
+#include <numeric>
 
+#include "apps/program/data_options.h"
 #include "apps/program/program.h"
 #include "apps/report/prepare_report.h"
 #include "apps/report/survey_report.h"
-#include "data/set/folder_scan.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 
@@ -19,30 +19,12 @@ using namespace dura;
 constexpr const char* lesion_column = "lesion_mm";
 
 struct PrepareOptions {
-  std::string folder, manifest, out, json, report, copies, split = "auto";
-  std::vector<std::string> classes, columns, balance, class_weights;
+  DataOptions data;
+  std::string out, json, report, copies, split = "auto";
+  std::vector<std::string> balance, class_weights;
   int64_t seed = 0;
-  double test = 0.2, val = 0.1, allowed_bad_share = 0.01;
-  bool allow_leak = false;
+  double test = 0.2, val = 0.1;
 };
-
-Manifest load(const PrepareOptions& options) {
-  const std::string beside = (std::filesystem::path(options.folder) / "manifest.csv").string();
-  if (!options.manifest.empty()) return read_manifest(options.manifest, options.columns);
-  if (std::filesystem::exists(beside)) return read_manifest(beside, options.columns);
-  FolderScan scan = scan_folder(options.folder);
-  log_info("found ", scan.manifest.rows.size(), " pictures in ", options.folder, ", ", scan.other_files, " other files");
-  return std::move(scan.manifest);
-}
-
-// Without --classes: the labels as they are spelt, in alphabetical order. The order that training uses is stated there.
-ClassNames choose_classes(const PrepareOptions& options, const Manifest& manifest) {
-  if (!options.classes.empty()) return ClassNames(options.classes);
-  std::set<std::string> labels;
-  for (const ManifestRow& row : manifest.rows) labels.insert(row.label);
-  DURA_CHECK(labels.size() >= 2, manifest.name, ": there is one class only, '", *labels.begin(), "'. At least two are needed.");
-  return ClassNames({labels.begin(), labels.end()});
-}
 
 // The rows to divide: those of the classes that can be read and whose `split` is empty or one of ours.
 std::vector<int64_t> rows_to_split(const Manifest& manifest, const ClassNames& classes) {
@@ -60,14 +42,6 @@ void check_bad_files(const DataSurvey& survey, double allowed_share) {
              allowed_share, ". Repair or remove them. The first: ", survey.bad.front().reason);
 }
 
-void check_splits(const Manifest& manifest, const ClassNames& classes, bool allow_leak) {
-  const SplitRows splits = rows_by_split(manifest);
-  for (Split split : all_splits)
-    if (!splits[split].empty()) class_indices(manifest, splits[split], classes, true);
-  if (!allow_leak) return check_no_leak(manifest, splits);
-  for (const std::string& leak : find_leaks(manifest, splits)) log_warning("leak allowed: ", leak);
-}
-
 // A column of the lesions' equivalent diameters, so that a split can be balanced by it; the table that is written keeps it.
 void add_lesion_column(Manifest& manifest, const DataSurvey& survey) {
   std::vector<std::string> values(manifest.rows.size());
@@ -82,13 +56,15 @@ void add_lesion_column(Manifest& manifest, const DataSurvey& survey) {
 }
 
 int prepare(const PrepareOptions& options) {
-  Manifest manifest = load(options);
-  const ClassNames classes = choose_classes(options, manifest);
+  Manifest manifest = options.data.load();
+  std::vector<int64_t> all_rows(manifest.rows.size());
+  std::iota(all_rows.begin(), all_rows.end(), 0);
+  const ClassNames classes = options.data.classes.empty() ? classes_of_labels(manifest, all_rows) : ClassNames(options.data.classes);
   const std::vector<double> weights = options.class_weights.empty() ? std::vector<double>() : classes.weights(options.class_weights);
   if (!options.report.empty()) std::filesystem::create_directories(options.report);
-  PrepareReport found{.survey = survey_data(manifest, classes, options.folder)};
+  PrepareReport found{.survey = survey_data(manifest, classes, options.data.folder)};
   DataSurvey& survey = found.survey;
-  check_bad_files(survey, options.allowed_bad_share);
+  check_bad_files(survey, options.data.allowed_bad_share);
   // A file that cannot be read stays in the table, under a split of its own that nothing uses.
   for (int64_t row : survey.bad_rows) manifest.rows[static_cast<size_t>(row)].split = "bad";
   if (const int64_t grouped = group_copies(manifest, survey))
@@ -113,11 +89,14 @@ int prepare(const PrepareOptions& options) {
   for (const std::string& warning : shortcut_warnings(found.shortcuts)) log_warning(warning);
   if (!options.copies.empty()) write_file_atomically(options.copies, copies_csv(survey, manifest));
   if (!options.json.empty()) write_file_atomically(options.json, prepare_json(found, manifest, classes));
-  if (!options.report.empty()) write_prepare_report(options.report, found, manifest, classes, options.folder);
-  check_splits(manifest, classes, options.allow_leak);
+  if (!options.report.empty()) write_prepare_report(options.report, found, manifest, classes, options.data.folder);
+  const SplitRows splits = rows_by_split(manifest);
+  for (const Split split : all_splits)
+    if (!splits[split].empty()) class_indices(manifest, splits[split], classes, true);
+  options.data.allowed_leaks(manifest, splits);
   if (options.out.empty()) return 0;
   write_manifest(options.out, manifest);
-  log_info("wrote ", options.out, " (", manifest.rows.size(), " rows; paths are relative to ", options.folder, ")");
+  log_info("wrote ", options.out, " (", manifest.rows.size(), " rows; paths are relative to ", options.data.folder, ")");
   return 0;
 }
 
@@ -131,12 +110,12 @@ int main(int argc, char** argv) {
                                 "dura-prepare DIR --classes Menin=meningioma Glioma --split new --balance plane --seed 7 --out split.csv",
                                 "dura-prepare DIR --manifest table.csv --column label=class file=path --json survey.json"},
                    .computes = false});
-  program.text("folder", options.folder, "Data folder: one folder of PNG or JPEG files per class, or files named by a manifest",
+  program.text("folder", options.data.folder, "Data folder: one folder of PNG or JPEG files per class, or files named by a manifest",
                {.required = true});
-  program.text("--manifest", options.manifest,
+  program.text("--manifest", options.data.manifest,
                "CSV table of the slices; default: manifest.csv in the data folder, else the folders are searched");
-  program.list("--column", options.columns, "Name of a column in the table, as label=class");
-  program.list("--classes", options.classes, "Class names, with aliases as in Menin=meningioma; default: the labels found");
+  program.list("--column", options.data.columns, "Name of a column in the table, as label=class");
+  program.list("--classes", options.data.classes, "Class names, with aliases as in Menin=meningioma; default: the labels found");
   program.text("--out", options.out, "Manifest to write; without it, nothing is written");
   program.text("--json", options.json, "Write the report as JSON, too");
   program.text("--copies", options.copies, "Write the pairs of slices that are copies of each other as CSV");
@@ -146,7 +125,7 @@ int main(int argc, char** argv) {
       "copies");
   program.list("--class-weight", options.class_weights,
                "Weights that training will use, as Menin=4, for the effective share of each class");
-  program.number("--allow-bad", options.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
+  program.number("--allow-bad", options.data.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
   program.heading("Split");
   program.text("--split", options.split, "new: divide anew; keep: as the table says; auto: divide where there is no split yet",
                {.choices = {"auto", "new", "keep"}});
@@ -155,6 +134,6 @@ int main(int argc, char** argv) {
   program.list("--balance", options.balance,
                "Further columns to balance over the splits, such as plane; numbers by quartile; lesion_mm: diameter by the masks");
   program.integer("--seed", options.seed, "Seed of the split", {.min = 0});
-  program.flag("--allow-leak", options.allow_leak, "Accept a patient or group in two splits (scores will be too good)");
+  program.flag("--allow-leak", options.data.allow_leak, "Accept a patient or group in two splits (scores will be too good)");
   return program.run(argc, argv, [&] { return prepare(options); });
 }

@@ -60,6 +60,11 @@ struct SplitEvaluation {
   const std::string& rare_name() const { return classes[static_cast<size_t>(rare)]; }
 };
 
+// `validation`: the predictions of its pictures. Chooses by them the temperature, where it is fitted, and the threshold by
+// s.threshold_rule: before the split is opened, so that neither can depend on it.
+void choose_on_validation(SplitEvaluation& s, Predictions validation, bool fits_temperature);
+TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after);
+
 std::string split_evaluation_text(const SplitEvaluation& s);
 std::string split_evaluation_json(const SplitEvaluation& s);
 

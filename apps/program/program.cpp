@@ -107,7 +107,7 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
   try {
     split({argv + 1, argv + argc});
     if (wants_help_ || wants_version_) {
-      std::cout << (wants_help_ ? help_text() : program_name() + " " + dura_version() + "\n") << std::flush;
+      std::cout << (wants_help_ ? help_text() : program_name() + " " + dura_version() + "\nApache-2.0, the dura authors\n") << std::flush;
       return 0;
     }
     read(configuration_file_);

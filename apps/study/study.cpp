@@ -5,10 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 
-#include "apps/metrics/bootstrap.h"
-#include "apps/metrics/metrics.h"
+#include "apps/program/json_values.h"
 #include "data/set/csv.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -43,28 +41,23 @@ size_t column_of(const CsvTable& table, const std::string& name, const std::stri
   return static_cast<size_t>(found - table.header.begin());
 }
 
-CsvTable read_table(const fs::path& file) { return parse_csv(read_text_file(file, max_bytes), file.string()); }
-
 struct RareScores {
-  double precision = 0, recall = 0, f1 = 0;
+  double precision = 0, recall = 0, f1 = 0, f1_low = 0, f1_high = 0;  // NaN where there is no interval
 };
 
-// From the predictions themselves (label, predicted).
+// Of the untouched pictures, from dura-evaluate's JSON.
 RareScores scores_of(const fs::path& file, const std::string& rare) {
-  const CsvTable table = read_table(file);
-  const size_t label = column_of(table, "label", file.string()), predicted = column_of(table, "predicted", file.string());
-  Confusion confusion(2);
-  for (const CsvRow& row : table.rows) confusion.add(row.fields[label] == rare ? 0 : 1, row.fields[predicted] == rare ? 0 : 1);
-  return {confusion.precision(0), confusion.recall(0), confusion.f1(0)};
-}
-
-// The 95 % interval of the rare class's F1 on the untouched pictures, from dura-evaluate's JSON.
-Interval f1_interval(const fs::path& file, const std::string& rare) {
   try {
     const auto evaluation = nlohmann::json::parse(read_text_file(file, max_bytes));
-    const auto value = [](const nlohmann::json& j) { return j.is_number() ? j.get<double>() : nan; };
-    for (const auto& c : evaluation.at("results").at(0).at("classes"))
-      if (c.at("name") == rare) return {value(c.at("f1").at("low")), value(c.at("f1").at("high"))};
+    for (const auto& c : evaluation.at("results").at(0).at("classes")) {
+      if (c.at("name") != rare) continue;
+      const auto& f1 = c.at("f1");
+      return {.precision = number(c.at("precision").at("value")),
+              .recall = number(c.at("recall").at("value")),
+              .f1 = number(f1.at("value")),
+              .f1_low = number(f1.at("low")),
+              .f1_high = number(f1.at("high"))};
+    }
   } catch (const nlohmann::json::exception& e) {
     fail(file.string(), " is not what dura-evaluate writes: ", e.what(), ". Remove the run's folder and run the study again.");
   }
@@ -108,10 +101,33 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
   return rows;
 }
 
+std::vector<StudyRow> chosen_rows(const std::vector<StudyRow>& ladder, const std::vector<std::string>& slugs) {
+  if (slugs.empty()) return ladder;
+  std::vector<StudyRow> chosen;
+  for (const std::string& slug : slugs) {
+    const auto found = std::find_if(ladder.begin(), ladder.end(), [&](const StudyRow& row) { return row.slug == slug; });
+    if (found == ladder.end()) {
+      std::string known;
+      for (const StudyRow& row : ladder) known += " " + row.slug;
+      fail_usage("--rows ", slug, ": there is no such row. Use some of", known);
+    }
+    chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+std::vector<PlannedRun> plan_runs(size_t rows, int64_t seeds) {
+  std::vector<PlannedRun> runs;
+  for (int64_t seed = 0; seed < seeds; ++seed)
+    for (size_t row = 0; row < rows; ++row)
+      if (seed == 0 || row == 0 || row + 1 == rows) runs.push_back({row, seed});
+  return runs;
+}
+
 StudyRun read_study_run(const std::string& run, int64_t seed, const std::string& rare) {
   StudyRun result{.run = run, .seed = seed};
   const fs::path history_file = fs::path(run) / "history.csv";
-  const CsvTable history = read_table(history_file);
+  const CsvTable history = parse_csv(read_text_file(history_file, max_bytes), history_file.string());
   const auto cells = [&](const std::string& name, const std::string& phase) {
     const size_t column = column_of(history, name, history_file.string());
     std::vector<double> values;
@@ -123,12 +139,12 @@ StudyRun read_study_run(const std::string& run, int64_t seed, const std::string&
   result.epoch_seconds = median(phase2.empty() ? cells("seconds", "") : phase2);
   result.peak_memory_mib = memory.empty() ? nan : *std::max_element(memory.begin(), memory.end());
 
-  const RareScores test = scores_of(fs::path(run) / "predictions_test.csv", rare);
-  const Interval interval = f1_interval(fs::path(run) / "evaluation_test.json", rare);
-  result.f1_low = interval.low, result.f1_high = interval.high;
+  const auto scores = [&](const char* split) { return scores_of(fs::path(run) / concat("evaluation_", split, ".json"), rare); };
+  const RareScores test = scores("test");
   result.f1 = test.f1, result.recall = test.recall, result.precision = test.precision;
-  result.train_f1 = scores_of(fs::path(run) / "predictions_train.csv", rare).f1;
-  result.val_f1 = scores_of(fs::path(run) / "predictions_val.csv", rare).f1;
+  result.f1_low = test.f1_low, result.f1_high = test.f1_high;
+  result.train_f1 = scores("train").f1;
+  result.val_f1 = scores("val").f1;
   return result;
 }
 

@@ -20,6 +20,16 @@ struct StudyRow {
 // `rare`: name of the class that the measures are for; it weighs 4, the others 1, as in the mission.
 std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare);
 
+// The rows of these folders' names, in their order; all where none is named. UsageError for a name that no row has.
+std::vector<StudyRow> chosen_rows(const std::vector<StudyRow>& ladder, const std::vector<std::string>& slugs);
+
+struct PlannedRun {
+  size_t row;
+  int64_t seed;
+};
+// The first and the last row over all seeds, the others over one; one seed of every row first, so that a study cut short has a whole table.
+std::vector<PlannedRun> plan_runs(size_t rows, int64_t seeds);
+
 // What one run of a row showed. Rare class, untouched test set.
 struct StudyRun {
   std::string run;  // its folder

@@ -1,0 +1,49 @@
+#include "apps/study/child_runs.h"
+
+#include "apps/evaluation/evaluate_options.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+
+namespace dura {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string last_line(const fs::path& log) {
+  std::string text = read_text_file(log, uint64_t{64} << 20);
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text.substr(text.rfind('\n') + 1);
+}
+
+}  // namespace
+
+bool run_has_scores(const fs::path& folder, const std::string& split) { return fs::exists(folder / concat("evaluation_", split, ".json")); }
+
+bool make_run(const Program& program, ChildRun run, const StopRequest& stop) {
+  const fs::path folder = run.train.out, log = folder / "log.txt", model = folder / "model.safetensors";
+  fs::create_directories(folder);
+  const auto done = [&](const std::string& name, auto options) {
+    log_info(run.title, ": ", name, ", log in ", log.string());
+    OptionSet child(name);
+    options.declare(child);
+    const fs::path settings = folder / (name + ".toml");
+    write_file_atomically(settings, child.resolved_configuration());
+    std::vector<std::string> arguments = program.child_arguments();
+    arguments.insert(arguments.end(), {"--config", settings.string()});
+    const int code = run_child_program(program_folder() / name, arguments, log, stop);
+    DURA_CHECK(code == 0 || stop.received(), name, " ended with exit code ", code, ": ", last_line(log), " (all of it: ", log.string(),
+               "). Put it right and go on: what is finished is kept.");
+    return !stop.received();
+  };
+  run.train.resume = fs::exists(folder / "run.json");
+  if (!fs::exists(model) && !done("dura-train", run.train)) return false;
+  for (const std::string& split : run.splits)
+    if (!run_has_scores(folder, split) &&
+        !done("dura-evaluate",
+              EvaluateOptions{
+                  .data = run.train.data, .model = model.string(), .split = split, .out = folder.string(), .precision = run.precision}))
+      return false;
+  return true;
+}
+
+}  // namespace dura

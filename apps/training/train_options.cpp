@@ -1,0 +1,117 @@
+#include "apps/training/train_options.h"
+
+#include <numeric>
+
+#include "apps/training/history.h"
+#include "engine/base/log.h"
+
+namespace dura {
+namespace {
+
+// none: 1 each; auto: images / (classes * images of the class), scikit-learn's "balanced"; else by name.
+std::vector<double> weights_of_classes(const std::vector<std::string>& given, const ClassNames& classes,
+                                       const std::vector<int64_t>& counts) {
+  if (given == std::vector<std::string>{"none"}) return classes.weights({});
+  if (given != std::vector<std::string>{"auto"}) return classes.weights(given);
+  const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  std::vector<double> weights;
+  for (const int64_t n : counts)
+    weights.push_back(static_cast<double>(total) / static_cast<double>(n * static_cast<int64_t>(counts.size())));
+  for (size_t c = 0; c < weights.size(); ++c) log_info("class weight of ", classes[static_cast<int64_t>(c)], ": ", weights[c]);
+  return weights;
+}
+
+}  // namespace
+
+void TrainOptions::declare(OptionSet& options) {
+  data.declare(options);
+  dura::declare(options, preprocessing);
+  options.heading("Network");
+  options.text("--weights", weights,
+               "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained "
+               "from the first phase on");
+  options.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
+  options.text("--input", given.input, "What the weights expect: torch (RGB, mean and deviation) or caffe (BGR, mean)",
+               {.choices = {"auto", "torch", "caffe"}});
+  options.text("--variant", given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
+  options.text("--stem-pool", given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  options.number("--dropout", dropout, "Share that is dropped before the dense layer", {.min = 0, .max = 0.99});
+  options.heading("Training");
+  options.text("--out", out, "Run directory (required, except with --sheet)");
+  options.flag("--resume", resume, "Go on with an interrupted run in --out");
+  options.integer(
+      "--folds", folds,
+      "Cross-validation: so many runs on parts divided by patient, in fold1, fold2, ... of --out; 0: one run on the manifest's split",
+      {.min = 0, .max = 100});
+  options.integer("--batch", batch, "Images in a step", {.min = 1, .max = 4096});
+  options.integer("--phase1-epochs", phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
+  options.number("--phase1-lr", phase1_lr, "Learning rate of phase 1", {.min = 0});
+  options.integer("--phase2-epochs", phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
+  options.number("--phase2-lr", phase2_lr, "Learning rate of phase 2", {.min = 0});
+  options.text("--unfreeze", unfreeze,
+               "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all, none");
+  options.integer("--patience", patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
+  options.text("--monitor", monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
+  options.text("--restore", restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last",
+               {.choices = {"best", "last"}});
+  options.list("--class-weight", class_weights,
+               "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
+  options.text("--precision", precision,
+               "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 "
+               "scales the loss; tf32: f32, but a card may round factors to TF32",
+               {.choices = {"f32", "tf32", "f16", "bf16"}});
+  optimizer.declare(options);
+  options.integer("--seed", seed, "Of everything random", {.min = 0});
+  options.integer("--feature-budget", feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory",
+                  {.min = -1});
+  options.flag("--exact-conv", exact, "No Winograd convolutions");
+  options.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
+  options.text(
+      "--find-lr", find_lr,
+      "Sweep the learning rate over what phase1 or phase2 trains, write lr_finder.html, .csv and .json into --out, and train nothing",
+      {.choices = {"off", "phase1", "phase2"}});
+  options.heading("Augmentation");
+  augment.declare(options);
+  options.text("--sheet", sheet, "Draw what the network would be fed, for some pictures of each class, into this PNG, and train nothing");
+}
+
+FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& classes) const {
+  FitOptions fit{.run = out,
+                 .phases = {},
+                 .batch = batch,
+                 .loss = {},
+                 .adam = optimizer.adam(),
+                 .scaler = {.enabled = precision == "f16"},
+                 .augment = augment.policies(training.class_counts(), classes),
+                 .items = augment.items(training, classes, static_cast<uint64_t>(seed)),
+                 .feature_budget = feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(feature_mib) << 20,
+                 .seed = static_cast<uint64_t>(seed),
+                 .resume = resume,
+                 .capture = !no_capture};
+  log_info("augmentation: ", describe(fit.augment, classes));
+  fit.loss = {.class_weights = weights_of_classes(class_weights, classes, training.class_counts()),
+              .cross_entropy = optimizer.cross_entropy()};
+  fit.phases = {{.name = "phase1",
+                 .epochs = phase1_epochs,
+                 .learning_rate = phase1_lr,
+                 .schedule = optimizer.schedule_of(1, monitor),
+                 .unfreeze = "none",
+                 .fresh_batch_statistics = true,
+                 .early_stopping = {.monitor = monitor},
+                 .restore_best = restore == "best"},
+                {.name = "phase2",
+                 .epochs = phase2_epochs,
+                 .learning_rate = phase2_lr,
+                 .schedule = optimizer.schedule_of(optimizer.phase2_decay, monitor),
+                 .unfreeze = unfreeze,
+                 .early_stopping = {.monitor = monitor, .patience = patience},
+                 .restore_best = restore == "best"}};
+  EpochRecord probe;
+  probe.val = Confusion(classes.size());
+  probe.value(monitor, classes.names());
+  for (const PhasePlan& plan : fit.phases)
+    if (plan.epochs > 0) Schedule(plan.schedule, plan.learning_rate, plan.epochs);
+  return fit;
+}
+
+}  // namespace dura
