@@ -35,7 +35,7 @@ class Shape {
   // The same with another first dimension.
   Shape of_batch(int64_t n) const {
     Shape s = *this;
-    s.extents_.at(0) = n;
+    s.sizes_.at(0) = n;
     return s;
   }
   bool operator==(const Shape& other) const {
