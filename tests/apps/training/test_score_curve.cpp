@@ -74,12 +74,12 @@ TEST_CASE("a curve begins where nothing is called positive and ends where everyt
 TEST_CASE("areas that do not exist are NaN, and scores that are NaN end in NaN instead of a hang", "[evaluation]") {
   CHECK(std::isnan(ScoreCurve({true, true}, {1, 2}).roc_auc()));
   CHECK(std::isnan(ScoreCurve({false}, {1}).roc_auc()));
-  CHECK(std::isnan(roc_auc({}, {})));
+  CHECK(std::isnan(ScoreCurve({}, {}).roc_auc()));
   CHECK(std::isnan(ScoreCurve({false, false}, {1, 2}).average_precision()));
-  CHECK(average_precision({true, true}, {1, 2}) == 1);
-  CHECK(std::isnan(roc_auc({true, false, true}, {0.1, nan_value, 0.3})));
-  CHECK(std::isnan(average_precision({true, false, true}, {0.1, nan_value, 0.3})));
+  CHECK(ScoreCurve({true, true}, {1, 2}).average_precision() == 1);
+  CHECK(std::isnan(ScoreCurve({true, false, true}, {0.1, nan_value, 0.3}).roc_auc()));
+  CHECK(std::isnan(ScoreCurve({true, false, true}, {0.1, nan_value, 0.3}).average_precision()));
   CHECK(ScoreCurve({true, false}, {0.1, nan_value}).points().empty());
-  CHECK_THROWS_AS(roc_auc({true}, {1, 2}), Error);
+  CHECK_THROWS_AS(ScoreCurve({true}, {1, 2}).roc_auc(), Error);
   CHECK_THROWS_AS(ScoreCurve({true}, {1}, {1, 2}), Error);
 }
