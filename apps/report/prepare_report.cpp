@@ -7,6 +7,7 @@
 #include "apps/report/survey_plots.h"
 #include "apps/report/survey_report.h"
 #include "data/image/codec.h"
+#include "engine/base/numbers.h"
 #include "engine/base/file.h"
 
 namespace dura {
