@@ -2,15 +2,15 @@
 
 namespace dura {
 
-void Backend::batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& p, const Tensor& residual,
-                                          const Tensor&, const BatchNormStatistics& batch, const Tensor& y) {
+void Backend::batch_norm_training_forward(const Tensor& x, const BatchNormOptions& options, const BatchNormParameters& p,
+                                          const Tensor& residual, const Tensor&, const BatchNormStatistics& batch, const Tensor& y) {
   channel_statistics(x, batch.mean, batch.variance);
   update_running_statistics(batch, x.numel() / batch.mean.numel(), p);
-  fold_batch_norm(p.gamma, p.beta, form.eps, batch);
-  scale_shift_act(x, {batch.scale, batch.shift, residual, form.relu}, y);
+  fold_batch_norm(p.gamma, p.beta, options.eps, batch);
+  scale_shift_act(x, {batch.scale, batch.shift, residual, options.relu}, y);
 }
 
-void Backend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormForm&, const Tensor&, const Tensor&,
+void Backend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormOptions&, const Tensor&, const Tensor&,
                                            const BatchNormGradients& out) {
   batch_norm_backward_sums(in, out);
   if (!out.dx.wanted()) return;

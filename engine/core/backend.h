@@ -32,7 +32,7 @@ struct ConvGeometry {
 
 // What follows a convolution while its output is still in cache: y = relu(conv * scale[k] + bias[k] + residual). Undefined parts are left
 // out.
-struct ConvEpilogue {
+struct Epilogue {
   Tensor scale, bias;  // (K) [stat]
   Tensor residual;     // (N,P,Q,K)
   bool relu = false;
@@ -40,25 +40,25 @@ struct ConvEpilogue {
 
 enum class ConvPass : uint8_t { forward, backward_data, backward_filter };
 
-// What one call of a convolution does: with the geometry and the dtype it says which kernel runs.
-struct ConvForm {
+// Which pass, with which parts of an epilogue: with geometry and dtype it says which kernel runs, so plans and graphs are kept by it.
+struct ConvKey {
   ConvPass pass = ConvPass::forward;
   bool scale = false;                                 // forward: its epilogue's; backward_data: a folded one
   bool bias = false, residual = false, relu = false;  // forward
   bool accumulate = false;                            // backward: adds into its GradTarget
-  bool operator==(const ConvForm&) const = default;
+  bool operator==(const ConvKey&) const = default;
 };
-inline ConvForm form_of(const ConvEpilogue& e) {
+inline ConvKey key_of(const Epilogue& e) {
   return {.scale = e.scale.defined(), .bias = e.bias.defined(), .residual = e.residual.defined(), .relu = e.relu};
 }
 
 // BatchNorm with the statistics of its batch and what follows it, y = relu(batch_norm(x) + residual): with x's shape and dtype this says
 // which kernel runs.
-struct BatchNormForm {
+struct BatchNormOptions {
   bool residual = false, relu = false;
   bool writes_g = false;  // backward also hands out the gradient behind the ReLU, which is the residual's
   double eps = 1e-5;
-  bool operator==(const BatchNormForm&) const = default;
+  bool operator==(const BatchNormOptions&) const = default;
 };
 
 // What a device wants for that besides, in bytes; each is a u8 tensor of this size. The mask goes from forward to backward and tells where
@@ -133,10 +133,10 @@ class Backend {
   // x.bytes() bytes to host memory; waits for the work that makes them.
   virtual void download(const Tensor& x, void* host) = 0;
   // What the kernels of convolutions and of batch_norm_training_* need besides, in bytes.
-  virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) = 0;
-  virtual BatchNormSpace batch_norm_space(const Shape&, DType, const BatchNormForm&) { return {}; }
+  virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) = 0;
+  virtual BatchNormSpace batch_norm_space(const Shape&, DType, const BatchNormOptions&) { return {}; }
   // The most that BatchNormSpace::mask can be; never slow.
-  virtual size_t largest_batch_norm_mask(const Shape&, const BatchNormForm&) { return 0; }
+  virtual size_t largest_batch_norm_mask(const Shape&, const BatchNormOptions&) { return 0; }
 
 #define KERNEL(name, parameters, ...) virtual void name parameters = 0;
 #define KERNEL_WITH_DEFAULT(name, parameters, ...) virtual void name parameters;

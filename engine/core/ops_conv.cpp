@@ -10,24 +10,24 @@ Tensor bytes(size_t count, const char* what, Device device) {
   return count ? Tensor::empty({static_cast<int64_t>(count)}, DType::u8, device, what) : Tensor{};
 }
 
-Tensor workspace(const ConvGeometry& g, const Tensor& x, const ConvForm& form) {
-  return bytes(backend(x.device()).conv_workspace(g, x.dtype(), form), "convolution workspace", x.device());
+Tensor workspace(const ConvGeometry& g, const Tensor& x, const ConvKey& key) {
+  return bytes(backend(x.device()).conv_workspace(g, x.dtype(), key), "convolution workspace", x.device());
 }
 
-void forward(const ConvGeometry& g, const Var& x, const Var& w, const ConvEpilogue& e, const Tensor& y) {
-  backend(y.device()).conv_forward(g, x.value(), {w.value(), w.prepared}, e, workspace(g, x.value(), form_of(e)), y);
+void forward(const ConvGeometry& g, const Var& x, const Var& w, const Epilogue& e, const Tensor& y) {
+  backend(y.device()).conv_forward(g, x.value(), {w.value(), w.prepared}, e, workspace(g, x.value(), key_of(e)), y);
 }
 
 void backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, GradTarget dx) {
   if (!dx.wanted()) return;
-  const ConvForm form{.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate};
-  backend(dy.device()).conv_backward_data(g, dy, w, scale, workspace(g, dy, form), dx);
+  const ConvKey key{.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate};
+  backend(dy.device()).conv_backward_data(g, dy, w, scale, workspace(g, dy, key), dx);
 }
 
 void backward_filter(const ConvGeometry& g, const Saved& x, const Tensor& dy, GradTarget dw) {
   if (!dw.wanted()) return;
-  const ConvForm form{.pass = ConvPass::backward_filter, .accumulate = dw.accumulate};
-  backend(dy.device()).conv_backward_filter(g, x.get(), dy, workspace(g, dy, form), dw);
+  const ConvKey key{.pass = ConvPass::backward_filter, .accumulate = dw.accumulate};
+  backend(dy.device()).conv_backward_filter(g, x.get(), dy, workspace(g, dy, key), dw);
 }
 
 Tensor channels(const char* what, const ConvGeometry& g, const Tensor& like) {
@@ -118,8 +118,8 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
   const DType dtype = x.value().dtype();
   const Tensor c = Tensor::empty({g.N, g.P, g.Q, g.K}, dtype, x.value().device(), "convolution output");
   forward(g, x, w, {}, c);
-  const BatchNormForm form{.residual = residual.defined(), .relu = relu, .writes_g = relu && residual.needs_grad(), .eps = bn.eps};
-  const BatchNormSpace space = device.batch_norm_space(c.shape(), dtype, form);
+  const BatchNormOptions follows{.residual = residual.defined(), .relu = relu, .writes_g = relu && residual.needs_grad(), .eps = bn.eps};
+  const BatchNormSpace space = device.batch_norm_space(c.shape(), dtype, follows);
   BatchNormStatistics batch{.mean = channels("mean", g, c),
                             .variance = channels("variance", g, c),
                             .invstd = channels("invstd", g, c),
@@ -127,7 +127,7 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
                             .shift = channels("shift", g, c),
                             .mask = bytes(space.mask, "mask of relu", c.device())};
   const Tensor y = Tensor::like(c, "conv_bn_act");
-  device.batch_norm_training_forward(c, form, bn.parameters(), residual.value(),
+  device.batch_norm_training_forward(c, follows, bn.parameters(), residual.value(),
                                      bytes(space.forward_workspace, "BatchNorm workspace", c.device()), batch, y);
   batch.variance = {};
 
@@ -138,11 +138,11 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
             weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
       Backend& d = backend(dy.device());
       BatchNormGradients out{.sum_g = channels("sum of gradient", g, dy), .sum_gx = channels("sum of gradient times input", g, dy)};
-      if (form.writes_g) out.g = Tensor::like(dy, "gradient behind relu");
+      if (follows.writes_g) out.g = Tensor::like(dy, "gradient behind relu");
       const bool wants_dc = dw || dx || batch.mask.defined();
       const Tensor dc = wants_dc ? Tensor::like(dy, "gradient of convolution output") : Tensor();
       out.dx = {dc, false};
-      d.batch_norm_training_backward({.dy = dy, .x = c, .y = activated, .relu = relu, .statistics = batch}, form, gamma,
+      d.batch_norm_training_backward({.dy = dy, .x = c, .y = activated, .relu = relu, .statistics = batch}, follows, gamma,
                                      bytes(space.backward_workspace, "BatchNorm workspace", dy.device()), out);
       if (dgamma) dgamma->add(out.sum_gx);
       if (dbeta) dbeta->add(out.sum_g);

@@ -94,7 +94,7 @@ void CpuBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, double
   });
 }
 
-void CpuBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
+void CpuBackend::scale_shift_act(const Tensor& x, const Epilogue& e, const Tensor& y) {
   const Rows r(x);
   dispatch_floating("scale_shift_act", x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;

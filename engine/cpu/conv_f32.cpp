@@ -4,8 +4,8 @@
 
 #include "engine/cpu/conv_f32_filter.h"
 #include "engine/cpu/conv_f32_parts.h"
-#include "engine/cpu/conv_f32_prepared.h"
 #include "engine/cpu/cpu_features.h"
+#include "engine/cpu/packed_filter.h"
 #include "engine/cpu/winograd_f32.h"
 #include "engine/cpu/winograd_f32_filter.h"
 
@@ -47,8 +47,9 @@ struct PassPlan {
   ConvGeometry part() const { return with_images(g, parts.images); }
   int64_t filter_begin() const { return num_threads() * scratch_step; }
   CopyLayout copies(DType dtype) const { return {part(), dtype, filter_begin() + filter_floats}; }
-  FormKey filter_key() const {
-    return {.form = winograd ? FilterForm::winograd : FilterForm::panels,
+  FilterKey filter_key() const {
+    return {.pass = backward ? ConvPass::backward_data : ConvPass::forward,
+            .layout = winograd ? FilterLayout::winograd : FilterLayout::panels,
             .set = &set,
             .stride = g.stride,
             .padding = g.padding,
@@ -93,7 +94,7 @@ struct PassTensors {
   const Tensor& from;
   const Weight& w;
   const FoldedScale& folded;
-  const ConvEpilogue& epilogue;
+  const Epilogue& epilogue;
   const Tensor& workspace;
   GradTarget to;
 };
@@ -103,13 +104,12 @@ void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const Pa
     const PassPlan plan(g, t.from.dtype(), pass);
     const CopyLayout copies = plan.copies(t.from.dtype());
     float* const space = workspace_floats(t.workspace, copies.end, kernel);
-    const FormSlot slot = plan.backward ? FormSlot::backward_data : FormSlot::forward;
-    const float* filter = prepared_filter(t.w, t.folded, slot, plan.filter_key(), space + plan.filter_begin(), [&](float* target) {
+    const float* filter = packed_filter(t.w, t.folded, plan.filter_key(), space + plan.filter_begin(), [&](float* target) {
       plan.pack(read_part(t.w.value.data<T>(), t.w.value.numel(), space + copies.filter), data_or_null<float>(t.folded.scale), target);
     });
     int64_t in_image = g.H * g.W * g.C, out_image = g.P * g.Q * g.K, input_copy = copies.x, output_copy = copies.y;
     if (plan.backward) std::swap(in_image, out_image), std::swap(input_copy, output_copy);
-    const ConvEpilogue& e = t.epilogue;
+    const Epilogue& e = t.epilogue;
     EpiloguePointers pointers{data_or_null<float>(e.scale), data_or_null<float>(e.bias), nullptr, e.relu, t.to.accumulate};
     plan.parts.for_each([&](int64_t n, int64_t images) {
       const int64_t begin = n * out_image, count = images * out_image;
@@ -152,7 +152,7 @@ size_t conv_workspace_f32(const ConvGeometry& g, DType dtype, ConvPass pass) {
   return static_cast<size_t>(copies.end) * sizeof(float);
 }
 
-void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
                       const Tensor& y) {
   run_pass("conv_forward", g, ConvPass::forward, {x, w, {}, e, workspace, {y, false}});
 }

@@ -1,6 +1,6 @@
 // The convolutions with f32 arithmetic: hand-written kernels for the processor at hand (cpu_features.h), same arguments as Backend's
 // functions, for tensors stored in f32, f16 or bf16. Results do not depend on the number of threads, only on the shapes and the kernel set.
-// A weight's prepared forms may be used by one convolution at a time.
+// A weight may be used by one convolution at a time, which keeps its packed filter there.
 //
 // In 16 bits, a few images at a time go through copies in f32: the arithmetic is that of f32, and each output is rounded once.
 #pragma once
@@ -8,13 +8,12 @@
 
 namespace dura::cpu {
 
-// Bytes. They hold what each worker needs, the filter's packed form for the calls in which it is not kept, and the copies.
+// Bytes. They hold what each worker needs, the packed filter for the calls in which it is not kept, and the copies.
 size_t conv_workspace_f32(const ConvGeometry& g, DType dtype, ConvPass pass);
 
-// A weight's packed form is kept in w.prepared from the second call on that finds the same values: a filter that changes at every step is
-// packed into the workspace and costs no memory, a frozen one is packed once. Slot 0: forward, slot 1: backward_data.
-void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
-                      const Tensor& y);
+// A packed filter is kept in w.prepared from the second call on that finds the same values: a filter that changes at every step is packed
+// into the workspace and costs no memory, a frozen one is packed once for each of the two passes.
+void conv_forward_f32(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace, const Tensor& y);
 void conv_backward_data_f32(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
                             GradTarget dx);
 void conv_backward_filter_f32(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw);

@@ -36,12 +36,12 @@ Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
   cut.row_blocks = ceil_div(cells, cut.rows);
   cut.col_blocks =
       std::max(ceil_div(grid.out_c, target_cols), std::min(ceil_div(grid.out_c, 2 * nr), ceil_div(wanted_tasks, cut.row_blocks)));
-  cut.cols = ceil_div(ceil_div(grid.out_c, cut.col_blocks), nr) * nr;
+  cut.cols = round_up(ceil_div(grid.out_c, cut.col_blocks), nr);
   cut.col_blocks = ceil_div(grid.out_c, cut.cols);
   const int64_t steps = std::max<int64_t>(1, ceil_div(depth, target_depth));
   cut.depth = ceil_div(depth, steps);
   cut.gather = !(grid.plain() && grid.in_c <= longest_direct_row);
-  cut.row_step = ceil_div(cut.depth, 16) * 16 + 16;
+  cut.row_step = whole_lines(cut.depth) + 16;
   return cut;
 }
 
@@ -49,7 +49,7 @@ Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
 
 int64_t panel_floats(const KernelSet& set, const GatherGrid& grid) {
   const int64_t nr = static_cast<int64_t>(set.nr);
-  return ceil_div(grid.out_c, nr) * nr * grid.depth();
+  return round_up(grid.out_c, nr) * grid.depth();
 }
 
 void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const float* filter, float* panels) {

@@ -53,7 +53,7 @@ std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
       GatherGrid grid;
       grid.images = g.N;
       grid.in_h = g.P, grid.in_w = g.Q, grid.in_c = g.K;
-      grid.rows = (g.H - a + g.stride - 1) / g.stride, grid.cols = (g.W - b + g.stride - 1) / g.stride;
+      grid.rows = ceil_div(g.H - a, g.stride), grid.cols = ceil_div(g.W - b, g.stride);
       grid.first_u = u.first, grid.first_v = v.first;
       const bool reached = u.taps > 0 && v.taps > 0;
       grid.taps_u = reached ? u.taps : 0, grid.taps_v = reached ? v.taps : 0;

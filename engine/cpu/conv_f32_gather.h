@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/core/backend.h"
+#include "engine/base/numbers.h"
 
 namespace dura::cpu {
 
@@ -30,6 +31,9 @@ struct GatherGrid {
 
 GatherGrid forward_grid(const ConvGeometry& g);
 std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g);
+
+// Whole cache lines of floats, so that workers share none.
+inline int64_t whole_lines(int64_t floats) { return round_up<int64_t>(floats, 16); }
 
 struct Range {
   int64_t begin, end;

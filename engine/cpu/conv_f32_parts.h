@@ -5,12 +5,11 @@
 #include <type_traits>
 
 #include "engine/core/backend.h"
+#include "engine/cpu/conv_f32_gather.h"
 #include "engine/cpu/element.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cpu {
-
-inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }  // of the cache, so that workers share none
 
 inline ConvGeometry with_images(ConvGeometry g, int64_t images) {
   g.N = images;
@@ -24,8 +23,8 @@ struct Parts {
     constexpr int64_t copied_floats = int64_t{2} << 20;
     const int64_t image = std::max<int64_t>(1, g.H * g.W * g.C + g.P * g.Q * g.K);
     if (dtype != DType::f32) images = std::clamp<int64_t>(copied_floats / image, 1, std::max<int64_t>(1, g.N));
-    const int64_t count = images == 0 ? 0 : (whole + images - 1) / images;
-    if (count > 0) images = (whole + count - 1) / count;
+    const int64_t count = images == 0 ? 0 : ceil_div(whole, images);
+    if (count > 0) images = ceil_div(whole, count);
   }
   int64_t last() const { return images == 0 ? 0 : whole - (whole - 1) / images * images; }
   // f(first image, number of images)

@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 
 #include "engine/cpu/element.h"
+#include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 
 namespace dura::cpu {
@@ -17,7 +18,7 @@ struct Tiling {
   int64_t depth, pixels, rows, tiles;  // pixels of the output, in tiles of `rows`
   explicit Tiling(const ConvGeometry& g) : depth(g.R * g.S * g.C), pixels(g.N * g.P * g.Q) {
     rows = std::max<int64_t>(8, std::min<int64_t>(256, (1 << 16) / depth));
-    tiles = (pixels + rows - 1) / rows;
+    tiles = ceil_div(pixels, rows);
   }
   int64_t count(int64_t tile) const { return std::min(rows, pixels - tile * rows); }
 };
@@ -66,7 +67,7 @@ size_t conv_workspace_f64(const ConvGeometry& g, ConvPass pass) {
   return (static_cast<size_t>(lanes * lane_elements(g, pass)) + filter) * sizeof(double);
 }
 
-void conv_forward_f64(const ConvGeometry& g, const Tensor& x, const Tensor& w, const ConvEpilogue& e, const Tensor& workspace,
+void conv_forward_f64(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Epilogue& e, const Tensor& workspace,
                       const Tensor& y) {
   const Tiling t(g);
   double* filter = static_cast<double*>(workspace.raw());

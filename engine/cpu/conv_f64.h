@@ -6,8 +6,7 @@
 namespace dura::cpu {
 
 size_t conv_workspace_f64(const ConvGeometry& g, ConvPass pass);  // bytes
-void conv_forward_f64(const ConvGeometry& g, const Tensor& x, const Tensor& w, const ConvEpilogue& e, const Tensor& workspace,
-                      const Tensor& y);
+void conv_forward_f64(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Epilogue& e, const Tensor& workspace, const Tensor& y);
 void conv_backward_data_f64(const ConvGeometry& g, const Tensor& dy, const Tensor& w, const Tensor& scale, const Tensor& workspace,
                             GradTarget dx);
 void conv_backward_filter_f64(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw);

@@ -26,11 +26,11 @@ size_t CpuBackend::memory_bytes() {
   return bytes;
 }
 
-size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
-  return dtype == DType::f64 ? cpu::conv_workspace_f64(g, form.pass) : cpu::conv_workspace_f32(g, dtype, form.pass);
+size_t CpuBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) {
+  return dtype == DType::f64 ? cpu::conv_workspace_f64(g, key.pass) : cpu::conv_workspace_f32(g, dtype, key.pass);
 }
 
-void CpuBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+void CpuBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
                               const Tensor& y) {
   if (x.dtype() == DType::f64) return cpu::conv_forward_f64(g, x, w.value, e, workspace, y);
   cpu::conv_forward_f32(g, x, w, e, workspace, y);

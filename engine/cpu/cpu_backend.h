@@ -11,7 +11,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<MemorySource> memory() override;
   size_t memory_bytes() override;
   void download(const Tensor& x, void* host) override;
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) override;
 
 #define KERNEL(name, parameters, ...) void name parameters override;
 #define KERNEL_WITH_DEFAULT(name, parameters, ...)

@@ -17,7 +17,7 @@ std::vector<std::string> available_kernel_sets();
 // Puts another set in use for the whole process, for tests and measurements; same errors as DURA_CPU. Not while kernels are running.
 void use_kernel_set(const std::string& name);
 
-// True where Winograd's form of the 3x3 convolutions (faster, a little less exact) must not be used. Off at start.
+// True where Winograd's algorithm for the 3x3 convolutions (faster, a little less exact) must not be used. Off at start.
 bool exact_conv();
 void set_exact_conv(bool exact);
 

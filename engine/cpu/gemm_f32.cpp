@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/numbers.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/base/parallel.h"
 
@@ -15,7 +16,7 @@ void gemm_f32(const Gemm& g) {
   // A task packs one panel of B piece by piece on its stack and multiplies up to 48 rows of A with it.
   constexpr int64_t piece = 256, widest = 64, most_rows = 48;
   DURA_CHECK(nr <= widest, "gemm_f32: the kernel set ", set.name, " has panels of ", nr, " columns, at most ", widest, " are foreseen");
-  const int64_t panels = (n + nr - 1) / nr, row_blocks = (m + most_rows - 1) / most_rows;
+  const int64_t panels = ceil_div(n, nr), row_blocks = ceil_div(m, most_rows);
   parallel_for(panels * row_blocks, [&](int64_t task) {
     const int64_t j0 = task % panels * nr, width = std::min(nr, n - j0), i0 = task / panels * most_rows, rows = std::min(most_rows, m - i0);
     float panel[piece * widest];

@@ -30,11 +30,11 @@ TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
   // One cache line more than a multiple: 36 frequencies at a distance of a power of two would fall into the same set of the cache.
   cut.v_row = grid.in_c + 16;
   cut.v_step = cut.per_task * cut.v_row + 16;
-  cut.m_row = ceil_div(grid.out_c, nr) * nr + 16;
+  cut.m_row = round_up(grid.out_c, nr) + 16;
   cut.m_step = cut.per_task * cut.m_row + 16;
   cut.m_offset = frequencies * cut.v_step;
   cut.zeros_offset = cut.m_offset + frequencies * cut.m_step;
-  cut.scratch = ceil_div(cut.zeros_offset + grid.in_c, 16) * 16;
+  cut.scratch = whole_lines(cut.zeros_offset + grid.in_c);
   return cut;
 }
 
@@ -50,7 +50,7 @@ bool winograd_pays(const GatherGrid& grid) {
 
 int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {
   const int64_t nr = static_cast<int64_t>(set.nr);
-  return frequencies * ceil_div(grid.out_c, nr) * nr * grid.in_c;
+  return frequencies * round_up(grid.out_c, nr) * grid.in_c;
 }
 
 void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const float* filter, const float* scale, float* u) {
@@ -97,7 +97,7 @@ void run_winograd(const GridPass& pass) {
   const GatherGrid& grid = pass.grid;
   const TileCut cut = cut_tiles(set, grid);
   const WinogradTiles tiles(grid);
-  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, u_step = ceil_div(grid.out_c, nr) * nr * depth;
+  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, u_step = round_up(grid.out_c, nr) * depth;
   parallel_for(cut.tasks, [&](int64_t task) {
     float* const v = pass.scratch + worker_index() * pass.scratch_step;
     float* const m = v + cut.m_offset;

@@ -29,18 +29,18 @@ FilterTileCut cut_filter_tiles(const KernelSet& set, const ConvGeometry& g) {
   FilterTileCut cut;
   cut.tiles = WinogradTiles(forward_grid(g)).count();
   cut.k_blocks = ceil_div(frequencies * g.K * g.C, sum_floats);
-  cut.k_block = ceil_div(ceil_div(g.K, cut.k_blocks), 16) * 16;
+  cut.k_block = whole_lines(ceil_div(g.K, cut.k_blocks));
   cut.k_blocks = ceil_div(g.K, cut.k_block);
   const int64_t fitting = std::max<int64_t>(64, group_floats / (frequencies * (g.C + cut.k_block)));
   cut.groups = ceil_div(cut.tiles, fitting);
   cut.group = ceil_div(cut.tiles, cut.groups);
   cut.groups = ceil_div(cut.tiles, cut.group);
   // A cache line more than a multiple, against rows that fall into the same sets of the cache. Panels of V are read to their full width.
-  cut.v_row = ceil_div(g.C, nr) * nr + 16;
+  cut.v_row = round_up(g.C, nr) + 16;
   cut.v_step = cut.group * cut.v_row + 16;
-  cut.d_row = ceil_div(cut.k_block, 16) * 16 + 16;
+  cut.d_row = whole_lines(cut.k_block) + 16;
   cut.d_step = cut.group * cut.d_row + 16;
-  cut.m_step = ceil_div(cut.k_block * g.C, 16) * 16 + 16;
+  cut.m_step = whole_lines(cut.k_block * g.C) + 16;
   cut.d_offset = frequencies * cut.v_step;
   cut.m_offset = cut.d_offset + frequencies * cut.d_step;
   cut.zeros_offset = cut.m_offset + frequencies * cut.m_step;

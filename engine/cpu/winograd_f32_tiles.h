@@ -10,9 +10,7 @@ constexpr int64_t winograd_frequencies = 36, winograd_patch = 6, winograd_output
 class WinogradTiles {
  public:
   explicit WinogradTiles(const GatherGrid& grid)
-      : grid_(grid),
-        down_((grid.rows + winograd_outputs - 1) / winograd_outputs),
-        across_((grid.cols + winograd_outputs - 1) / winograd_outputs) {}
+      : grid_(grid), down_(ceil_div(grid.rows, winograd_outputs)), across_(ceil_div(grid.cols, winograd_outputs)) {}
 
   int64_t count() const { return grid_.images * down_ * across_; }
   // The 6x6 pixels that tile t reads; `zeros` (in_c floats) for those outside of the image.

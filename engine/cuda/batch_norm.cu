@@ -209,7 +209,7 @@ void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, doubl
         s.shift, gamma.numel());
 }
 
-void CudaBackend::scale_shift_act(const Tensor& x, const ConvEpilogue& e, const Tensor& y) {
+void CudaBackend::scale_shift_act(const Tensor& x, const Epilogue& e, const Tensor& y) {
   const Rows r(x);
   dispatch("scale_shift_act", x.dtype(), [&]<class T>(T) {
     const T* residual = address<T>(e.residual);

@@ -20,53 +20,54 @@ __global__ void finish_kernel(const float* gamma, const float* beta, const float
   running_variance[k] = formula::moving(running_variance[k], batch, momentum, correction);
 }
 
-bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormForm& form) {
-  return driver.supports(batch_norm_training_graph(x, dtype, form)) && driver.supports(batch_norm_backward_graph(x, dtype, form));
+bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormOptions& options) {
+  return driver.supports(batch_norm_training_graph(x, dtype, options)) && driver.supports(batch_norm_backward_graph(x, dtype, options));
 }
 
 }  // namespace
 
 // A bit for each element, where each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
-size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormForm& form) {
-  return form.relu ? static_cast<size_t>(x[0] * x[1] * x[2] * ((x[3] + 7) / 8)) : 0;
+size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormOptions& options) {
+  return options.relu ? static_cast<size_t>(x[0] * x[1] * x[2] * ((x[3] + 7) / 8)) : 0;
 }
 
-BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
-  if (!fuses(driver_, x, dtype, form)) return {};
-  return {.mask = largest_batch_norm_mask(x, form),
-          .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, form)),
-          .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, form))};
+BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) {
+  if (!fuses(driver_, x, dtype, options)) return {};
+  return {.mask = largest_batch_norm_mask(x, options),
+          .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, options)),
+          .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, options))};
 }
 
-void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormForm& form, const BatchNormParameters& p,
+void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormOptions& options, const BatchNormParameters& p,
                                               const Tensor& residual, const Tensor& workspace, const BatchNormStatistics& batch,
                                               const Tensor& y) {
-  if (!fuses(driver_, x.shape(), x.dtype(), form)) return Backend::batch_norm_training_forward(x, form, p, residual, workspace, batch, y);
+  if (!fuses(driver_, x.shape(), x.dtype(), options))
+    return Backend::batch_norm_training_forward(x, options, p, residual, workspace, batch, y);
   std::vector<void*> tensors = {x.raw(), p.gamma.raw(), p.beta.raw()};
-  if (form.residual) tensors.push_back(residual.raw());
+  if (options.residual) tensors.push_back(residual.raw());
   tensors.push_back(y.raw());
-  if (form.relu) tensors.push_back(batch.mask.raw());
+  if (options.relu) tensors.push_back(batch.mask.raw());
   tensors.insert(tensors.end(), {batch.mean.raw(), batch.invstd.raw()});
-  driver_.run(batch_norm_training_graph(x.shape(), x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
+  driver_.run(batch_norm_training_graph(x.shape(), x.dtype(), options), tensors, workspace.defined() ? workspace.raw() : nullptr, stream_);
 
   const int64_t K = batch.mean.numel(), M = x.numel() / K;
   const double correction = p.unbiased_running ? formula::unbiased_correction(M) : 1.0;
   start("batch_norm_finish", finish_kernel, grid_over(K), address<float>(p.gamma), address<float>(p.beta), address<float>(batch.mean),
-        address<float>(batch.invstd), form.eps, p.momentum, correction, address<float>(batch.variance), address<float>(batch.scale),
+        address<float>(batch.invstd), options.eps, p.momentum, correction, address<float>(batch.variance), address<float>(batch.scale),
         address<float>(batch.shift), address<float>(p.running_mean), address<float>(p.running_variance), K);
 }
 
-void CudaBackend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormForm& form, const Tensor& gamma,
+void CudaBackend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormOptions& options, const Tensor& gamma,
                                                const Tensor& workspace, const BatchNormGradients& out) {
   // Without a ReLU there is no mask that only the graph could read, and the sums alone are cheaper where nobody wants dx.
-  if (!fuses(driver_, in.x.shape(), in.x.dtype(), form) || !out.dx.wanted())
-    return Backend::batch_norm_training_backward(in, form, gamma, workspace, out);
+  if (!fuses(driver_, in.x.shape(), in.x.dtype(), options) || !out.dx.wanted())
+    return Backend::batch_norm_training_backward(in, options, gamma, workspace, out);
   std::vector<void*> tensors = {in.dy.raw()};
-  if (form.relu) tensors.push_back(in.statistics.mask.raw());
+  if (options.relu) tensors.push_back(in.statistics.mask.raw());
   tensors.insert(tensors.end(), {in.x.raw(), gamma.raw(), in.statistics.mean.raw(), in.statistics.invstd.raw()});
-  if (form.writes_g) tensors.push_back(out.g.raw());
+  if (options.writes_g) tensors.push_back(out.g.raw());
   tensors.insert(tensors.end(), {out.dx.tensor.raw(), out.sum_gx.raw(), out.sum_g.raw()});
-  driver_.run(batch_norm_backward_graph(in.x.shape(), in.x.dtype(), form), tensors, workspace.defined() ? workspace.raw() : nullptr,
+  driver_.run(batch_norm_backward_graph(in.x.shape(), in.x.dtype(), options), tensors, workspace.defined() ? workspace.raw() : nullptr,
               stream_);
 }
 

@@ -35,22 +35,22 @@ __global__ void narrow_kernel(const float* x, T* y, int64_t count) {
 struct ConvCall {
   ConvGeometry g;
   int64_t padded;  // channels in the graph
-  ConvForm graph_form;
+  ConvKey in_graph;
   Graph graph;
   bool own_filter = false, own_images = false, own_result = false;
   int64_t images = 0, bias = 0, result = 0, graph_space = 0, bytes = 0;  // the filter is first
 
-  ConvCall(Driver& driver, const ConvGeometry& geometry, DType dtype, const ConvForm& form)
-      : g(geometry), padded(padded_channels(g.C, dtype)), graph_form(form), graph(padded_conv_graph(g, dtype, form)) {
+  ConvCall(Driver& driver, const ConvGeometry& geometry, DType dtype, const ConvKey& key)
+      : g(geometry), padded(padded_channels(g.C, dtype)), in_graph(key), graph(padded_conv_graph(g, dtype, key)) {
     if (!driver.supports(graph)) {
-      graph_form = {.pass = form.pass, .scale = form.scale};
-      graph = padded_conv_graph(g, dtype, graph_form);
+      in_graph = {.pass = key.pass, .scale = key.scale};
+      graph = padded_conv_graph(g, dtype, in_graph);
     }
     const bool pads = padded != g.C;
-    const bool backward = form.pass != ConvPass::forward;
-    own_filter = form.pass != ConvPass::backward_filter && (form.scale || pads);
-    own_images = form.pass != ConvPass::backward_data && pads;
-    own_result = backward && (pads || form.accumulate != graph_form.accumulate);
+    const bool backward = key.pass != ConvPass::forward;
+    own_filter = key.pass != ConvPass::backward_filter && (key.scale || pads);
+    own_images = key.pass != ConvPass::backward_data && pads;
+    own_result = backward && (pads || key.accumulate != in_graph.accumulate);
     const auto size = static_cast<int64_t>(dtype_size(dtype));
     const auto part = [&](bool wanted, int64_t elements) {
       constexpr int64_t alignment = 256;
@@ -60,8 +60,8 @@ struct ConvCall {
     };
     part(own_filter, filter_elements());
     images = part(own_images, image_elements());
-    bias = part(graph_form.bias, g.K);
-    result = part(own_result, form.pass == ConvPass::backward_data ? image_elements() : filter_elements());
+    bias = part(in_graph.bias, g.K);
+    result = part(own_result, key.pass == ConvPass::backward_data ? image_elements() : filter_elements());
     graph_space = bytes;
     bytes += static_cast<int64_t>(driver.workspace_bytes(graph));
   }
@@ -73,8 +73,8 @@ void* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ?
 
 }  // namespace
 
-size_t CudaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
-  return static_cast<size_t>(ConvCall(driver_, g, dtype, form).bytes);
+size_t CudaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) {
+  return static_cast<size_t>(ConvCall(driver_, g, dtype, key).bytes);
 }
 
 void* CudaBackend::padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to) {
@@ -93,13 +93,13 @@ void CudaBackend::take_result(const void* x, int64_t channels, int64_t wide, con
   });
 }
 
-void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const ConvEpilogue& e, const Tensor& workspace,
+void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
                                const Tensor& y) {
-  const ConvCall call(driver_, g, x.dtype(), form_of(e));
+  const ConvCall call(driver_, g, x.dtype(), key_of(e));
   std::vector<void*> tensors = {call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw(),
                                 call.own_filter ? padded(w.value, e.scale, g.R * g.S, g.C, call.padded, at(workspace, 0)) : w.value.raw()};
-  if (call.graph_form.residual) tensors.push_back(e.residual.raw());
-  if (call.graph_form.bias) {
+  if (call.in_graph.residual) tensors.push_back(e.residual.raw());
+  if (call.in_graph.bias) {
     tensors.push_back(at(workspace, call.bias));
     dispatch("conv_forward", x.dtype(), [&]<class T>(T) {
       start("narrow", narrow_kernel<T>, grid_over(g.K), address<float>(e.bias), static_cast<T*>(tensors.back()), g.K);
@@ -107,7 +107,7 @@ void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Wei
   }
   tensors.push_back(y.raw());
   driver_.run(call.graph, tensors, at(workspace, call.graph_space), stream_);
-  if (call.graph_form != form_of(e)) scale_shift_act(y, {{}, e.bias, e.residual, e.relu}, y);
+  if (call.in_graph != key_of(e)) scale_shift_act(y, {{}, e.bias, e.residual, e.relu}, y);
 }
 
 void CudaBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,

@@ -44,9 +44,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Replay> capture(const std::function<void()>& body) override;
   void allow_tf32(bool allowed) override { driver_.allow_tf32(allowed); }
   void download(const Tensor& x, void* host) override;
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
-  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) override;
-  size_t largest_batch_norm_mask(const Shape& x, const BatchNormForm& form) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) override;
+  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) override;
+  size_t largest_batch_norm_mask(const Shape& x, const BatchNormOptions& options) override;
 
 #define KERNEL(name, parameters, ...) void name parameters override;
 #include "engine/core/kernels.inc"

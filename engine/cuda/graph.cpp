@@ -201,28 +201,28 @@ class Chain {
 
 }  // namespace
 
-Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& call) {
+Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvKey& key) {
   Graph graph;
   const auto input_image = [&](const char* name) { return graph.add_tensor(image_tensor(name, g.N, g.H, g.W, g.C, dtype)); };
   const auto output_image = [&](const char* name) { return graph.add_tensor(image_tensor(name, g.N, g.P, g.Q, g.K, dtype)); };
   const auto filter = [&](const char* name) { return graph.add_tensor(filter_tensor(name, g.K, g.R, g.S, g.C, dtype)); };
   const auto convolve = [&](Operation o, int a, int b, int out) {
     graph.name = concat(operation_name(o), " ", dtype_name(dtype), " (", g.N, ",", g.H, ",", g.W, ",", g.C, ") * (", g.K, ",", g.R, ",",
-                        g.S, ",", g.C, ") stride ", g.stride, " padding ", g.padding, call.residual ? " + residual" : "",
-                        call.bias ? " + bias" : "", call.relu ? ", relu" : "", call.accumulate ? ", accumulated" : "");
+                        g.S, ",", g.C, ") stride ", g.stride, " padding ", g.padding, key.residual ? " + residual" : "",
+                        key.bias ? " + bias" : "", key.relu ? ", relu" : "", key.accumulate ? ", accumulated" : "");
     graph.nodes.push_back(
-        {.operation = o, .inputs = {a, b}, .outputs = {out}, .stride = g.stride, .padding = g.padding, .accumulate = call.accumulate});
+        {.operation = o, .inputs = {a, b}, .outputs = {out}, .stride = g.stride, .padding = g.padding, .accumulate = key.accumulate});
   };
-  switch (call.pass) {
+  switch (key.pass) {
     case ConvPass::forward: {
       const int x = input_image("x"), w = filter("w");
-      const int residual = call.residual ? output_image("residual") : -1;
-      const int bias = call.bias ? graph.add_tensor(channel_tensor("bias", g.K, dtype)) : -1;
-      Chain chain(graph, output_image("y"), 1 + call.residual + call.bias + call.relu);
+      const int residual = key.residual ? output_image("residual") : -1;
+      const int bias = key.bias ? graph.add_tensor(channel_tensor("bias", g.K, dtype)) : -1;
+      Chain chain(graph, output_image("y"), 1 + key.residual + key.bias + key.relu);
       convolve(Operation::conv_forward, x, w, chain.next("conv"));
-      if (call.residual) chain.add(residual);
-      if (call.bias) chain.add(bias);
-      if (call.relu) chain.relu();
+      if (key.residual) chain.add(residual);
+      if (key.bias) chain.add(bias);
+      if (key.relu) chain.relu();
       return graph;
     }
     case ConvPass::backward_data: {
@@ -239,34 +239,34 @@ Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& call) {
   fail("conv_graph: no such pass");
 }
 
-Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNormForm& form) {
+Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNormOptions& options) {
   DURA_CHECK(shape.rank() == 4, "batch_norm_training_graph: the input has shape ", shape, ", expected (N,H,W,C)");
   const int64_t N = shape[0], H = shape[1], W = shape[2], C = shape[3];
   Graph graph;
-  graph.name =
-      concat("batch_norm_training ", dtype_name(dtype), " ", shape, form.residual ? " + residual" : "", form.relu ? ", relu, mask" : "");
+  graph.name = concat("batch_norm_training ", dtype_name(dtype), " ", shape, options.residual ? " + residual" : "",
+                      options.relu ? ", relu, mask" : "");
   const auto channels = [&](const char* name) { return graph.add_tensor(channel_tensor(name, C, DType::f32)); };
   const int x = graph.add_tensor(image_tensor("x", N, H, W, C, dtype));
   const int gamma = channels("gamma"), beta = channels("beta");
-  const int residual = form.residual ? graph.add_tensor(image_tensor("residual", N, H, W, C, dtype)) : -1;
+  const int residual = options.residual ? graph.add_tensor(image_tensor("residual", N, H, W, C, dtype)) : -1;
   const int y = graph.add_tensor(image_tensor("y", N, H, W, C, dtype));
-  const int mask = form.relu ? graph.add_tensor(mask_tensor("mask", N, H, W, C)) : -1;
+  const int mask = options.relu ? graph.add_tensor(mask_tensor("mask", N, H, W, C)) : -1;
   const int mean = channels("mean"), invstd = channels("invstd");
-  Chain chain(graph, y, 1 + form.residual + form.relu);
+  Chain chain(graph, y, 1 + options.residual + options.relu);
   graph.nodes.push_back({.operation = Operation::batch_norm_training,
                          .inputs = {x, gamma, beta},
                          .outputs = {chain.next("normalised"), mean, invstd},
-                         .epsilon = form.eps});
-  if (form.residual) chain.add(residual);
-  if (form.relu) {
+                         .epsilon = options.eps});
+  if (options.residual) chain.add(residual);
+  if (options.relu) {
     chain.relu();
     graph.nodes.push_back({.operation = Operation::greater_than_zero, .inputs = {y}, .outputs = {mask}});
   }
   return graph;
 }
 
-Graph batch_norm_backward_graph(const Shape& shape, DType dtype, const BatchNormForm& form) {
-  const bool relu = form.relu, write_g = form.writes_g;
+Graph batch_norm_backward_graph(const Shape& shape, DType dtype, const BatchNormOptions& options) {
+  const bool relu = options.relu, write_g = options.writes_g;
   DURA_CHECK(shape.rank() == 4, "batch_norm_backward_graph: the input has shape ", shape, ", expected (N,H,W,C)");
   DURA_CHECK(relu || !write_g, "batch_norm_backward_graph: without relu g is dy, there is nothing to write");
   const int64_t N = shape[0], H = shape[1], W = shape[2], C = shape[3];
@@ -298,11 +298,11 @@ int64_t padded_channels(int64_t channels, DType dtype) {
   return round_up(channels, multiple);
 }
 
-Graph padded_conv_graph(const ConvGeometry& geometry, DType dtype, ConvForm call) {
+Graph padded_conv_graph(const ConvGeometry& geometry, DType dtype, ConvKey key) {
   ConvGeometry g = geometry;
   g.C = padded_channels(geometry.C, dtype);
-  call.accumulate = call.accumulate && g.C == geometry.C;
-  return conv_graph(g, dtype, call);
+  key.accumulate = key.accumulate && g.C == geometry.C;
+  return conv_graph(g, dtype, key);
 }
 
 }  // namespace dura::cuda

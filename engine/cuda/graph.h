@@ -91,16 +91,16 @@ void check_graph(const Graph& graph);
 // backward_data: dy, w, dx
 // backward_filter: x, dy, dw
 // dw is stored as `dtype`: cuDNN 9.19 has no engine that writes it as f32 beside 16-bit images.
-Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvForm& call);
+Graph conv_graph(const ConvGeometry& g, DType dtype, const ConvKey& key);
 
 // x, gamma, beta, [residual], y, [mask], mean, invstd
 // y = relu(batch_norm(x) + residual) with the statistics of this batch; x is (N,H,W,C), values per channel are f32. The mask is there with
 // relu and says where y > 0. Running statistics are not the graph's affair: cuDNN knows only PyTorch's rule for them.
-Graph batch_norm_training_graph(const Shape& x, DType dtype, const BatchNormForm& form);
+Graph batch_norm_training_graph(const Shape& x, DType dtype, const BatchNormOptions& options);
 // dy, [mask], x, gamma, mean, invstd, [g], dx, dgamma, dbeta
 // The gradients behind batch_norm_training_graph. With `relu`, g = dy where the mask is set (0 elsewhere) enters instead of dy; it is
 // written where `writes_g` (it is the residual's gradient) and virtual elsewhere.
-Graph batch_norm_backward_graph(const Shape& x, DType dtype, const BatchNormForm& form);
+Graph batch_norm_backward_graph(const Shape& x, DType dtype, const BatchNormOptions& options);
 
 // ---- what the backend asks cuDNN for first ----
 // The number of channels that a convolution's images and filters have in its graph; the backend copies them with zeros behind. Engines for
@@ -108,6 +108,6 @@ Graph batch_norm_backward_graph(const Shape& x, DType dtype, const BatchNormForm
 // f16: a multiple of 4; bf16: of 8; f32: as it is.
 int64_t padded_channels(int64_t channels, DType dtype);
 // The graph for one call of a convolution. Gradients of padded channels are written beside, so what they are added to is not its affair.
-Graph padded_conv_graph(const ConvGeometry& g, DType dtype, ConvForm call);
+Graph padded_conv_graph(const ConvGeometry& g, DType dtype, ConvKey key);
 
 }  // namespace dura::cuda

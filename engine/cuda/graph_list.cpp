@@ -17,9 +17,9 @@ GraphList graphs_of(const std::vector<KernelCall>& calls, bool tf32) {
   for (const KernelCall& c : calls) {
     const auto is = [&](const char* kernel) { return c.kernel == kernel; };
     if (is("conv_forward") || is("conv_backward_data") || is("conv_backward_filter"))
-      add_once(list.convolutions, padded_conv_graph(c.geometry, c.dtype, c.form), tf32);
+      add_once(list.convolutions, padded_conv_graph(c.geometry, c.dtype, c.key), tf32);
     else if (is("linear_forward") || is("linear_backward_data") || (is("linear_backward_weight") && c.geometry.K > 0))
-      add_once(list.dense, padded_conv_graph(c.geometry, c.dtype, c.form), tf32);
+      add_once(list.dense, padded_conv_graph(c.geometry, c.dtype, c.key), tf32);
     else if (is("batch_norm_training_forward"))
       add_once(list.batch_norms, batch_norm_training_graph(c.output, c.dtype, c.batch_norm), tf32);
     else if (is("batch_norm_training_backward"))

@@ -35,13 +35,13 @@ void MetaBackend::download(const Tensor& x, void*) {
        " were asked for while planning. A step must not read device memory from the host; read metrics after it.");
 }
 
-size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) {
-  return workspace_ ? *workspace_ : device_backend(target_).conv_workspace(g, dtype, form);
+size_t MetaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) {
+  return workspace_ ? *workspace_ : device_backend(target_).conv_workspace(g, dtype, key);
 }
 
-BatchNormSpace MetaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) {
-  if (!workspace_) return device_backend(target_).batch_norm_space(x, dtype, form);
-  return {.mask = device_backend(target_).largest_batch_norm_mask(x, form),
+BatchNormSpace MetaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) {
+  if (!workspace_) return device_backend(target_).batch_norm_space(x, dtype, options);
+  return {.mask = device_backend(target_).largest_batch_norm_mask(x, options),
           .forward_workspace = *workspace_,
           .backward_workspace = *workspace_};
 }

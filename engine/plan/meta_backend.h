@@ -14,10 +14,10 @@ struct KernelCall {
   std::string label = {};  // of the module at work
   Shape output = {};
   DType dtype = DType::f32;
-  ConvGeometry geometry = {};     // convolutions and pooling; dense layers as 1x1 convolutions
-  ConvForm form = {};             // convolutions and dense layers
-  BatchNormForm batch_norm = {};  // batch_norm_training_forward and _backward
-  int64_t macs = 0;               // multiply-accumulates; 0 where the kernel is bound by memory
+  ConvGeometry geometry = {};        // convolutions and pooling; dense layers as 1x1 convolutions
+  ConvKey key = {};                  // convolutions and dense layers
+  BatchNormOptions batch_norm = {};  // batch_norm_training_forward and _backward
+  int64_t macs = 0;                  // multiply-accumulates; 0 where the kernel is bound by memory
 };
 
 class MetaBackend final : public Backend {
@@ -32,8 +32,8 @@ class MetaBackend final : public Backend {
   std::shared_ptr<MemorySource> memory() override;  // counts, and hands out no bytes
   size_t memory_bytes() override { return 0; }
   void download(const Tensor& x, void*) override;
-  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvForm& form) override;
-  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormForm& form) override;
+  size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) override;
+  BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) override;
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -45,11 +45,11 @@ class MetaBackend final : public Backend {
  private:
   void call(const char* kernel, const Tensor& output) { write_down({.kernel = kernel}, output); }
   void call(const char* kernel, const Tensor& output, const ConvGeometry& g) { write_down({.kernel = kernel, .geometry = g}, output); }
-  void call(const char* kernel, const Tensor& output, const ConvGeometry& g, const ConvForm& form) {
-    write_down({.kernel = kernel, .geometry = g, .form = form, .macs = g.macs()}, output);
+  void call(const char* kernel, const Tensor& output, const ConvGeometry& g, const ConvKey& key) {
+    write_down({.kernel = kernel, .geometry = g, .key = key, .macs = g.macs()}, output);
   }
-  void call(const char* kernel, const Tensor& output, const BatchNormForm& form) {
-    write_down({.kernel = kernel, .batch_norm = form}, output);
+  void call(const char* kernel, const Tensor& output, const BatchNormOptions& options) {
+    write_down({.kernel = kernel, .batch_norm = options}, output);
   }
   void write_down(KernelCall made, const Tensor& output);
   // The 1x1 convolution that a dense layer is; x: (N,C) or (N,K), w: (K,C) or undefined.

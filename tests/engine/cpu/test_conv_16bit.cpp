@@ -70,7 +70,7 @@ bool same_bits(const Tensor& a, const Tensor& b) { return a.bytes() == b.bytes()
 }  // namespace
 
 TEST_CASE("16-bit convolutions are f32's rounded once, also where the batch goes through in uneven parts", "[cpu][conv]") {
-  // Parts of 4 and 3 images (3x3, by Winograd's form), of 2, 2 and 1 (1x1, and with stride 2), of all at once (small).
+  // Parts of 4 and 3 images (3x3, by Winograd's algorithm), of 2, 2 and 1 (1x1, and with stride 2), of all at once (small).
   for (const ConvGeometry& g : {geometry(7, 56, 56, 64, 64, 3, 3, 1, 1), geometry(5, 56, 56, 64, 256, 1, 1, 1, 0),
                                 geometry(5, 80, 80, 64, 96, 3, 3, 2, 1), geometry(3, 5, 4, 3, 2, 3, 3, 2, 1)})
     for (const auto& [dtype, half_ulp] : {std::pair{DType::f16, 0x1p-11}, std::pair{DType::bf16, 0x1p-8}}) {

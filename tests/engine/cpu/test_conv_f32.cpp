@@ -56,7 +56,7 @@ Tensor filled(const Shape& shape, float value) {
 }
 const float unwritten = std::numeric_limits<float>::quiet_NaN();
 
-Tensor forward(const Problem& p, const ConvEpilogue& e = {}, PreparedWeight* prepared = nullptr) {
+Tensor forward(const Problem& p, const Epilogue& e = {}, PreparedWeight* prepared = nullptr) {
   const Tensor y = filled(p.dy.shape(), unwritten);
   const Workspace workspace(p.g, ConvPass::forward);
   cpu::conv_forward_f32(p.g, p.x, {p.w, prepared}, e, workspace.tensor(), y);
@@ -105,7 +105,7 @@ void check_all_passes(const ConvGeometry& g, double limit) {
 TEST_CASE("f32 convolutions agree with double at every ResNet-50 layer shape", "[cpu][conv]") {
   const Settings settings;
   for (const Layer& layer : resnet50_layers()) {
-    // Small images with the true channels. 3x3 filters with stride 1 get enough tiles for Winograd's form.
+    // Small images with the true channels. 3x3 filters with stride 1 get enough tiles for Winograd's algorithm.
     const bool winograd = layer.filter == 3 && layer.stride == 1;
     const int64_t size = layer.filter == 7 ? 33 : winograd ? (layer.C <= 64 ? 14 : 7) : layer.C * layer.K > 500000 ? 5 : 8;
     const ConvGeometry g = layer.at(winograd && layer.C > 64 ? 4 : 1, size);
@@ -137,14 +137,14 @@ TEST_CASE("f32 convolutions agree with double for odd extents, strides and paddi
     check_all_passes(g, exact_limit);
 }
 
-TEST_CASE("Winograd's form agrees with double where tiles hang over the border", "[cpu][conv]") {
+TEST_CASE("Winograd's algorithm agrees with double where tiles hang over the border", "[cpu][conv]") {
   const Settings settings;
   for (const ConvGeometry& g : {geometry(4, 9, 10, 33, 47, 3, 3, 1, 1), geometry(9, 24, 23, 130, 300, 3, 3, 1, 1),
                                 geometry(3, 13, 11, 40, 32, 3, 3, 1, 0), geometry(2, 15, 14, 32, 65, 3, 3, 1, 2)})
     check_all_passes(g, winograd_limit);
 }
 
-TEST_CASE("exact_conv turns Winograd's form off", "[cpu][conv]") {
+TEST_CASE("exact_conv turns Winograd's algorithm off", "[cpu][conv]") {
   const Settings settings;
   const Problem problem(geometry(4, 14, 14, 64, 64, 3, 3, 1, 1));
   const Reference reference(problem);
@@ -168,7 +168,7 @@ TEST_CASE("The epilogue of an f32 convolution is relu(conv * scale + bias + resi
       cpu::use_kernel_set(set);
       for (int parts = 0; parts < 16; ++parts) {
         INFO(name(g) << ", kernels " << set << ", parts " << parts);
-        ConvEpilogue e;
+        Epilogue e;
         if (parts & 1) e.scale = scale;
         if (parts & 2) e.bias = bias;
         if (parts & 4) e.residual = residual;
@@ -235,10 +235,10 @@ TEST_CASE("A scale is folded into the data gradient", "[cpu][conv]") {
   }
 }
 
-// Prepared filters lie in the general pool.
+// Packed filters that are kept lie in the general pool.
 static size_t bytes_held() { return device_pool(Device::cpu)->statistics().in_use; }
 
-TEST_CASE("Prepared forms give the same bits, and follow every change of what they were made from", "[cpu][conv]") {
+TEST_CASE("Kept packed filters give the same bits, and follow every change of what they were made from", "[cpu][conv]") {
   const Settings settings;
   for (const ConvGeometry& g :
        {geometry(2, 9, 8, 5, 37, 3, 3, 2, 1), geometry(4, 12, 12, 32, 33, 3, 3, 1, 1), geometry(2, 6, 6, 24, 40, 1, 1, 1, 0)}) {
@@ -265,7 +265,7 @@ TEST_CASE("Prepared forms give the same bits, and follow every change of what th
     check_same("after a change of the scale");
     CHECK(same_bits(backward_data(problem), backward_data(problem, {}, &prepared)));  // without a scale
     cpu::set_exact_conv(true);
-    check_same("in the exact form");
+    check_same("without Winograd");
     cpu::set_exact_conv(false);
     for (const std::string& set : cpu::available_kernel_sets()) {
       cpu::use_kernel_set(set);
@@ -274,7 +274,7 @@ TEST_CASE("Prepared forms give the same bits, and follow every change of what th
   }
 }
 
-TEST_CASE("A filter that changes at every step keeps no prepared form", "[cpu][conv]") {
+TEST_CASE("A filter that changes at every step keeps no packed filter", "[cpu][conv]") {
   const Problem problem(geometry(1, 6, 6, 24, 40, 1, 1, 1, 0));
   PreparedWeight prepared;
   const size_t held_before = bytes_held();

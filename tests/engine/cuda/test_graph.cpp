@@ -134,7 +134,7 @@ TEST_CASE("a convolution's channels are padded to what engines load, and the gra
   CHECK(tensor(padded_conv_graph(stem, DType::f16, {}), "w").extents[1] == 4);
   CHECK(tensor(padded_conv_graph(stem, DType::bf16, {}), "x").extents[1] == 8);
   CHECK(tensor(padded_conv_graph(stem, DType::f32, {}), "x").extents[1] == 3);
-  const ConvForm added{.pass = ConvPass::backward_filter, .accumulate = true};
+  const ConvKey added{.pass = ConvPass::backward_filter, .accumulate = true};
   CHECK_FALSE(padded_conv_graph(stem, DType::f16, added).nodes[0].accumulate);
   stem.C = 16;
   CHECK(padded_conv_graph(stem, DType::f16, added).nodes[0].accumulate);

@@ -1,0 +1,28 @@
+// Filters packed as a kernel reads them, once per revision of their values where that pays.
+#pragma once
+#include <functional>
+
+#include "engine/core/backend.h"
+#include "engine/cpu/simd_kernels.h"
+
+namespace dura::cpu {
+
+enum class FilterLayout : uint8_t { panels, winograd };
+
+// What a packed filter depends on besides the values.
+struct FilterKey {
+  ConvPass pass = ConvPass::forward;  // or backward_data
+  FilterLayout layout = FilterLayout::panels;
+  const KernelSet* set = nullptr;
+  int64_t stride = 1, padding = 0;
+  int64_t floats = 0;
+  bool operator==(const FilterKey& other) const = default;
+};
+
+// The packed filter: the kept one where it is still good; else `pack` writes it, into memory that is kept when these values are met for
+// the second time (a kept one that is stale is given back), and into `workspace` otherwise. One with a folded scale of unknown revision is
+// never kept. The pointer is good while what is kept of the weight and the workspace are left alone.
+const float* packed_filter(const Weight& w, const FoldedScale& scale, const FilterKey& key, float* workspace,
+                           const std::function<void(float*)>& pack);
+
+}  // namespace dura::cpu
