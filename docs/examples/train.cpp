@@ -43,8 +43,8 @@ int main(int argc, char** argv) try {
   // Data: a folder of pictures and its list. Each split is read once; threads of the loader prepare batches.
   const Manifest manifest = write_pretext({.seed = 1, .images = 2400, .size = 64}, folder);
   const SplitRows rows = rows_by_split(manifest);
-  const ClassNames classes({"smooth=one_disc=two_discs=one_ring=two_rings",
-                            "ragged=one_ragged_ring=two_ragged_rings=one_patch=two_patches"});
+  const ClassNames classes(
+      {"smooth=one_disc=two_discs=one_ring=two_rings", "ragged=one_ragged_ring=two_ragged_rings=one_patch=two_patches"});
   const Dataset training(manifest, rows[Split::train], classes, {}, {.folder = folder});
   const Dataset unseen(manifest, rows[Split::val], classes, {}, {.folder = folder});
   Loader batches(training, {.batch_size = 16, .training = true, .seed = 1}), unseen_batches(unseen, {.batch_size = 16});
