@@ -1,8 +1,8 @@
 // dura-inspect: what is in a weight file, what a network is made of, and where two traces part.
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 
+#include "apps/program/decimals.h"
 #include "apps/program/program.h"
 #include "apps/program/text_table.h"
 #include "apps/report/trace_diff.h"
@@ -22,15 +22,11 @@ struct InspectOptions {
   int64_t size = 224, classes = 1000;
 };
 
-std::string number_text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
+std::string number_text(double value) { return printed("%.6g", value); }
 
 int inspect_weights(const std::string& file) {
   const StateDict state = read_weights(file);
-  std::vector<std::vector<std::string>> rows{{"tensor", "type", "shape", "min", "max", "mean", "NaN", "inf"}};
+  Table rows = {{"tensor", "type", "shape", "min", "max", "mean", "NaN", "inf"}};
   int64_t elements = 0, bad = 0;
   for (const StateDict::Entry& entry : state.entries()) {
     const ArrayStatistics s = statistics(entry.array);

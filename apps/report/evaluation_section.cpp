@@ -4,7 +4,7 @@
 #include "apps/program/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
-#include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -121,9 +121,9 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
     for (const Json& leak : evaluation.value("allowed_leaks", Json::array()))
       page.note("Leak, let pass by --allow-leak: " + leak.get<std::string>() + ". Scores are too good.");
     if (const Json bad = evaluation.value("bad_pictures", Json::array()); !bad.empty()) {
-      std::string files;
-      for (const Json& b : bad) files += (files.empty() ? "" : ", ") + b.at("file").get<std::string>();
-      page.note(concat(bad.size(), " pictures could not be decoded and are in no score: ", files, "."));
+      std::vector<std::string> files;
+      for (const Json& b : bad) files.push_back(b.at("file"));
+      page.note(concat(bad.size(), " pictures could not be decoded and are in no score: ", joined(files, ", "), "."));
     }
     add_decision(page, evaluation);
     add_scores(page, evaluation);

@@ -1,7 +1,6 @@
 // Where the network looked, from dura-gradcam's folder: how its maps compare with what needs no network, and pictures from the most certain
 // mistakes to the most certain right answers.
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "apps/program/json_values.h"
@@ -9,6 +8,7 @@
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
 #include "data/image/codec.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -81,7 +81,7 @@ std::vector<Entry> read_entries(const std::filesystem::path& file) {
   const size_t name = column("file"), label = column("label"), predicted = column("predicted"), probability = column("probability");
   std::vector<Entry> entries;
   for (const CsvRow& row : table.rows)
-    entries.push_back({row.fields[name], row.fields[label], row.fields[predicted], std::strtod(row.fields[probability].c_str(), nullptr)});
+    entries.push_back({row.fields[name], row.fields[label], row.fields[predicted], parse_number(row.fields[probability]).value_or(0)});
   // Most certain first; equal ones by name, so that the page is the same every time.
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.probability != b.probability ? a.probability > b.probability : a.file < b.file;

@@ -1,25 +1,19 @@
 #include "apps/report/shortcut_report.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <set>
 
 #include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
 #include "data/audit/column_bins.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
 
 constexpr int number_bins = 8;
 constexpr size_t most_values = 20;  // more distinct texts are names or numbers of files
-
-std::string file_type(const std::string& file) {
-  std::string type = std::filesystem::path(file).extension().string();
-  std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return type;
-}
 
 struct Column {
   std::string name;
@@ -37,7 +31,7 @@ std::vector<Column> columns_of(const DataSurvey& survey, const Manifest& manifes
       lesion{"(lesion diameter, mm)", nothing};
   for (const SliceSurvey& slice : survey.readable) {
     const auto i = static_cast<size_t>(slice.row);
-    type.values[i] = file_type(manifest.rows[i].file);
+    type.values[i] = lower_case(std::filesystem::path(manifest.rows[i].file).extension().string());
     size.values[i] = concat(slice.height, "x", slice.width);
     color.values[i] = slice.channels == 1 ? "gray" : "color";
     if (slice.lesion && slice.lesion->diameter_mm > 0) lesion.values[i] = fixed(slice.lesion->diameter_mm, 2);
@@ -79,11 +73,7 @@ std::string shortcut_text(const ShortcutReport& report, const ClassNames& classe
     if (t.gives_class_away(shortcut_limit)) table.back().push_back("gives the class away");
   }
   text += text_table(table, 0);
-  if (!report.left_out.empty()) {
-    text += "not tabulated, too many values:";
-    for (const std::string& name : report.left_out) text.append(" ").append(name);
-    text += "\n";
-  }
+  if (!report.left_out.empty()) text += concat("not tabulated, too many values: ", joined(report.left_out, " "), "\n");
   return text;
 }
 

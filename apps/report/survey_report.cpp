@@ -8,6 +8,7 @@
 #include "apps/program/text_table.h"
 #include "data/set/csv.h"
 #include "engine/base/numbers.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -96,9 +97,9 @@ std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
   if (survey.bad.size() > most_examples) text += concat("  and ", survey.bad.size() - most_examples, " more\n");
   text += concat("slices that are stored more than once, byte for byte: ", survey.copies.size(), "\n");
   for (size_t i = 0; i < std::min(most_examples, survey.copies.size()); ++i) {
-    text += " ";
-    for (int64_t row : survey.copies[i]) text.append(" ").append(file_of(manifest, row));
-    text += "\n";
+    std::vector<std::string> files;
+    for (int64_t row : survey.copies[i]) files.push_back(file_of(manifest, row));
+    text += concat("  ", joined(files, " "), "\n");
   }
   int64_t divided = 0;
   for (const SimilarRows& pair : survey.similar) divided += are_divided(manifest, pair);
@@ -128,11 +129,8 @@ std::string copies_csv(const DataSurvey& survey, const Manifest& manifest) {
 }
 
 std::string survey_text(const DataSurvey& survey, const Manifest& manifest) {
-  std::string text;
-  for (const std::string& part :
-       {counts_text(survey), extents_text(survey), levels_text(survey), lesions_text(survey), problems_text(survey, manifest)})
-    text.append(text.empty() ? "" : "\n").append(part);
-  return text;
+  return joined({counts_text(survey), extents_text(survey), levels_text(survey), lesions_text(survey), problems_text(survey, manifest)},
+                "\n");
 }
 
 std::map<std::string, double> column_deviations(const SplitReport& report) {

@@ -1,19 +1,16 @@
 // How training went, from history.csv: what phase 1 is watched by, precision and recall, and what phase 2 is stopped by, the losses.
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <limits>
 
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
 
-double parse(const std::string& text) {
-  return text == "NA" ? std::numeric_limits<double>::quiet_NaN() : std::strtod(text.c_str(), nullptr);
-}
+double parse(const std::string& text) { return parse_number(text).value_or(NAN); }  // "NA": not known
 
 class Curves {
  public:

@@ -35,12 +35,6 @@ std::string slug_of(size_t number, const std::string& name) {
   return slug;
 }
 
-size_t column_of(const CsvTable& table, const std::string& name, const std::string& file) {
-  const auto found = std::find(table.header.begin(), table.header.end(), name);
-  DURA_CHECK(found != table.header.end(), file, " has no column '", name, "'. Remove the run's folder and run the study again.");
-  return static_cast<size_t>(found - table.header.begin());
-}
-
 struct RareScores {
   double precision = 0, recall = 0, f1 = 0, f1_low = 0, f1_high = 0;  // NaN where there is no interval
 };
@@ -126,10 +120,9 @@ std::vector<PlannedRun> plan_runs(size_t rows, int64_t seeds) {
 
 StudyRun read_study_run(const std::string& run, int64_t seed, const std::string& rare) {
   StudyRun result{.run = run, .seed = seed};
-  const fs::path history_file = fs::path(run) / "history.csv";
-  const CsvTable history = parse_csv(read_text_file(history_file, max_bytes), history_file.string());
+  const CsvTable history = read_csv(fs::path(run) / "history.csv");
   const auto cells = [&](const std::string& name, const std::string& phase) {
-    const size_t column = column_of(history, name, history_file.string());
+    const size_t column = history.column(name, "Remove the run's folder and run the study again.");
     std::vector<double> values;
     for (const CsvRow& row : history.rows)
       if (phase.empty() || row.fields[0] == phase) values.push_back(std::strtod(row.fields[column].c_str(), nullptr));

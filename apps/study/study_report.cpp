@@ -9,6 +9,7 @@
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -139,9 +140,9 @@ void write_page(const std::filesystem::path& file, const StudyTable& table) {
   page.section("What each row ran");
   Table rows = {{"row", "settings of dura-train", "runs"}};
   for (const StudyTableRow& r : table.rows) {
-    std::string runs;
-    for (const StudyRun& run : r.runs) runs += (runs.empty() ? "" : ", ") + run.run;
-    rows.push_back({r.row.name, settings_text(r.row.settings), runs});
+    std::vector<std::string> runs;
+    for (const StudyRun& run : r.runs) runs.push_back(run.run);
+    rows.push_back({r.row.name, settings_text(r.row.settings), joined(runs, ", ")});
   }
   page.table(rows);
   page.write(file);
