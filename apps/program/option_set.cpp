@@ -1,15 +1,14 @@
 #include "apps/program/option_set.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
-#include <cmath>
 #include <type_traits>
 
 #include "apps/program/program.h"
 #include "apps/program/toml.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
@@ -18,12 +17,6 @@ constexpr uint64_t max_configuration_bytes = uint64_t{1} << 20;
 constexpr size_t help_column = 30;
 constexpr const char* positionals = "Positionals";
 
-std::string joined(const std::vector<std::string>& parts, const char* separator) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : separator) + part;
-  return out;
-}
-
 // "-" is a value, and so is "-1".
 bool is_option(const std::string& word) {
   return word.size() > 1 && word[0] == '-' && (word[1] == '-' || std::isalpha(static_cast<unsigned char>(word[1])));
@@ -31,10 +24,9 @@ bool is_option(const std::string& word) {
 
 template <class T>
 T parse(const std::string& text, const std::string& where, const NumberRules<T>& rules) {
-  T value = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (status != std::errc() || end != text.data() + text.size() || !std::isfinite(static_cast<double>(value)))
-    fail_usage(where, " is ", text, "; it must be a ", std::is_integral_v<T> ? "whole" : "finite", " number.");
+  const std::optional<T> parsed = parse_number<T>(text);
+  if (!parsed) fail_usage(where, " is ", text, "; it must be a ", std::is_integral_v<T> ? "whole" : "finite", " number.");
+  const T value = *parsed;
   if (value < rules.min || (rules.above_min && value == rules.min))
     fail_usage(where, " is ", text, "; it must be ", rules.above_min ? "greater than " : "at least ", rules.min, ".");
   if (value > rules.max) fail_usage(where, " is ", text, "; it must be at most ", rules.max, ".");

@@ -2,15 +2,14 @@
 
 #include <toml++/toml.h>
 
-#include <charconv>
-
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 namespace {
 
 // `where` names the setting, for errors.
-std::string text_of(const toml::node& value, const std::string& where) {
+std::string setting_text(const toml::node& value, const std::string& where) {
   if (const auto* text = value.as_string()) return text->get();
   if (const auto* whole = value.as_integer()) return std::to_string(whole->get());
   if (const auto* number = value.as_floating_point()) return toml_number(number->get());
@@ -31,9 +30,9 @@ std::vector<TomlEntry> parse_toml(std::string_view text, const std::string& name
       TomlEntry entry = {.key = std::string(key.str()), .values = {}, .is_list = value.is_array(), .line = value.source().begin.line};
       const std::string where = concat(name, ", line ", entry.line, ": ", entry.key);
       if (const toml::array* list = value.as_array()) {
-        for (const toml::node& element : *list) entry.values.push_back(text_of(element, where));
+        for (const toml::node& element : *list) entry.values.push_back(setting_text(element, where));
       } else {
-        entry.values.push_back(text_of(value, where));
+        entry.values.push_back(setting_text(value, where));
       }
       entries.push_back(std::move(entry));
     }
@@ -51,8 +50,7 @@ std::string toml_string(std::string_view text) {
     if (c == '"' || c == '\\') {
       out += {'\\', c};
     } else if (code < 0x20 || code == 0x7f) {
-      constexpr char hex[] = "0123456789abcdef";
-      out += {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+      out += "\\u00" + hex_digits(code);
     } else {
       out += c;
     }
@@ -61,14 +59,13 @@ std::string toml_string(std::string_view text) {
 }
 
 std::string toml_list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + toml_string(text);
-  return out + "]";
+  std::vector<std::string> strings;
+  for (const std::string& text : texts) strings.push_back(toml_string(text));
+  return "[" + joined(strings, ", ") + "]";
 }
 
 std::string toml_number(double value) {
-  char digits[32];
-  const std::string out(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+  const std::string out = shortest(value);
   // TOML tells floats from integers by the point or exponent; "inf" and "nan" are its words for those.
   return out.find_first_of(".ein") == std::string::npos ? out + ".0" : out;
 }
