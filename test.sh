@@ -5,8 +5,10 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 usage: ./test.sh [--slow] [--asan] [-- ARGUMENTS OF CTEST]
+       ./test.sh --clang
   --slow   also the tests labelled slow (always run where CI=true)
   --asan   a build with AddressSanitizer and UndefinedBehaviorSanitizer
+  --clang  only compiles everything with Debian's clang, warnings as errors
 example: ./test.sh -- -R golden
 TEXT
 }
@@ -21,6 +23,12 @@ while (($# > 0)); do
   case $1 in
     --slow) slow=true ;;
     --asan) preset=asan build=build-asan cuda=OFF ;;
+    --clang)
+      debian_packages+=(clang)
+      ensure_packages
+      build_dura "$root" clang OFF all
+      exit 0
+      ;;
     --help | -h)
       usage
       exit 0

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/evaluation/analysed_picture.h"
+#include "apps/evaluation/error_analysis.h"
 #include "apps/evaluation/evaluate_options.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/evaluation/test_time_augmentation.h"

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/evaluation/heat_map_files.h"
 #include "apps/evaluation/split_maps.h"
 #include "apps/program/program.h"
 #include "apps/report/heat_map_page.h"

@@ -2,9 +2,8 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/program/decimals.h"
-#include "apps/program/program.h"
 #include "apps/program/text_table.h"
+#include "apps/program/program.h"
 #include "apps/report/trace_diff.h"
 #include "engine/base/file.h"
 #include "engine/base/sha256.h"

@@ -1,8 +1,7 @@
 // dura-train: transfer learning in two phases. Phase 1 trains the head on the frozen backbone (and whatever of the backbone had no
 // weights), phase 2 the last part of the backbone too, with a small learning rate and early stopping.
-#include "apps/program/resume_settings.h"
 #include "apps/program/run_directory.h"
-#include "apps/report/input_sheet.h"
+#include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
 #include "apps/study/lr_finder_report.h"
 #include "apps/training/initial_model.h"

@@ -5,7 +5,7 @@
 
 #include "engine/base/text.h"
 #include "engine/core/backend.h"
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 
 namespace dura {
 

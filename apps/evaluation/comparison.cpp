@@ -3,7 +3,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
 #include "apps/metrics/class_scores.h"
 #include "engine/base/check.h"

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics/bootstrap.h"
-#include "apps/metrics/mcnemar.h"
+#include "apps/metrics/significance.h"
 #include "apps/evaluation/prediction_table.h"
 
 namespace dura {

@@ -6,7 +6,6 @@
 
 #include "apps/metrics/metrics.h"
 #include "apps/metrics/score_curve.h"
-#include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
 #include "data/audit/logistic_regression.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "data/set/csv.h"
 
 namespace dura {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "apps/metrics/class_scores.h"
-#include "apps/metrics/decision.h"
+#include "apps/metrics/score_curve.h"
 #include "apps/metrics/metrics.h"
 #include "apps/training/prediction.h"
 #include "data/set/dataset.h"

@@ -5,7 +5,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
 #include "apps/program/json_values.h"
 #include "apps/metrics/class_scores.h"

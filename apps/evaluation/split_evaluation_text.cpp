@@ -2,9 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "apps/program/decimals.h"
-#include "apps/evaluation/split_evaluation.h"
 #include "apps/program/text_table.h"
+#include "apps/evaluation/split_evaluation.h"
 #include "engine/base/check.h"
 
 namespace dura {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics/bootstrap.h"
+#include "apps/metrics/significance.h"
 #include "apps/metrics/calibration.h"
 #include "apps/metrics/score_curve.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "apps/program/option_set.h"
-#include "data/set/augment_policy.h"
+#include "data/set/augment.h"
 #include "data/set/class_names.h"
 #include "data/set/loader.h"
 

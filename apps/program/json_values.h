@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "engine/base/file.h"
 
 namespace dura {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 namespace dura {
+
 namespace {
 
 // Bytes that continue a character do not count.

@@ -1,6 +1,6 @@
 // What the network was fed, from prepare.json: the classes in each split, copies, columns that give the class away, and what simple
 // statistics of the pictures reach without a network.
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "apps/program/json_values.h"
 #include "apps/report/sections.h"
 #include "apps/report/svg.h"

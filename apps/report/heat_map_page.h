@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "models/explain/heat_map_picture.h"
+#include "models/explain/overlay.h"
 #include "apps/report/html.h"
 #include "weights/state.h"
 

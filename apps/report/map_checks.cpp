@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "data/image/drawing.h"
 #include "models/explain/overlay.h"
 #include "apps/report/svg.h"

@@ -5,7 +5,7 @@
 
 #include "apps/report/html.h"
 #include "models/explain/deletion_curve.h"
-#include "models/explain/heat_map_summary.h"
+#include "models/explain/heat_map_score.h"
 #include "models/explain/sanity_check.h"
 
 namespace dura {

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "apps/report/copy_sheet.h"
-#include "apps/report/survey_plots.h"
+#include "apps/report/picture_sheets.h"
 #include "apps/report/survey_report.h"
 #include "data/image/codec.h"
 #include "engine/base/numbers.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/report/class_balance.h"
+#include "apps/report/survey_report.h"
 #include "apps/report/shortcut_report.h"
 #include "apps/evaluation/control_classifier.h"
 #include "data/audit/split.h"

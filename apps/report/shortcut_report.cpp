@@ -4,9 +4,8 @@
 #include <filesystem>
 #include <set>
 
-#include "apps/program/decimals.h"
 #include "apps/program/text_table.h"
-#include "data/audit/column_bins.h"
+#include "data/audit/shortcut.h"
 #include "engine/base/text.h"
 
 namespace dura {

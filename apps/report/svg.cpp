@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "engine/base/check.h"
 
 namespace dura {

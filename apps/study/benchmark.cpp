@@ -7,7 +7,7 @@
 #include <functional>
 #include <iomanip>
 
-#include "apps/program/process_memory.h"
+#include "apps/program/process.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/optim/adam.h"
 #include "engine/plan/captured_step.h"

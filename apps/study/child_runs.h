@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/child_program.h"
+#include "apps/program/process.h"
 #include "apps/program/program.h"
 #include "apps/training/train_options.h"
 

@@ -1,7 +1,6 @@
 #include "apps/study/cross_validation.h"
 
 #include "apps/evaluation/fold_summary.h"
-#include "apps/program/resume_settings.h"
 #include "apps/program/run_directory.h"
 #include "apps/study/child_runs.h"
 #include "data/audit/split.h"

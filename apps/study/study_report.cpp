@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "apps/program/program.h"
 #include "apps/report/html.h"
 #include "apps/report/svg.h"

@@ -1,9 +1,9 @@
 #include "apps/training/feature_cache.h"
 
 #include "engine/base/log.h"
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 #include "engine/plan/meta_backend.h"
-#include "layers/no_grad_scope.h"
+#include "layers/module.h"
 
 namespace dura {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 

@@ -4,7 +4,7 @@
 #include <iomanip>
 
 #include "apps/metrics/score_curve.h"
-#include "apps/program/process_memory.h"
+#include "apps/program/process.h"
 #include "apps/training/prediction.h"
 #include "apps/training/progress.h"
 #include "engine/base/log.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/program/stop_request.h"
+#include "apps/program/process.h"
 #include "apps/training/feature_cache.h"
 #include "apps/training/history.h"
 #include "apps/training/schedule.h"

@@ -3,7 +3,7 @@
 #include <functional>
 #include <optional>
 
-#include "layers/no_grad_scope.h"
+#include "layers/module.h"
 
 namespace dura {
 

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 
 namespace dura {
 

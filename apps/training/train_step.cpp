@@ -1,6 +1,6 @@
 #include "apps/training/train_step.h"
 
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 
 namespace dura {
 

@@ -1,7 +1,7 @@
 #include "apps/training/training_state.h"
 
 #include "engine/base/text.h"
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
 

@@ -1,5 +1,4 @@
-// What gives the class away without the picture being understood: a plane of section, a hospital, an extent, a file type that goes with one
-// class. Each column is tabulated against the class in every split, and judged by how well it alone would classify.
+// Columns of a manifest: as groups of rows, and whether one gives the class away.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -10,6 +9,15 @@
 
 namespace dura {
 
+// A column as a few groups of rows, to balance over splits or to tabulate against the class: text as it is, numbers by quantile.
+
+// One name per value, in the values' order. Where every value that is not empty is a number and more than `most_distinct` of them differ,
+// values become the interval between quantiles that holds them, "6.5 to 21.25" (quartiles for 4 bins; the same value is always in the same
+// interval, so that bins may differ in size); else they stay as they are. An empty value becomes "unknown".
+std::vector<std::string> column_bins(const std::vector<std::string>& values, int bins = 4, int most_distinct = 8);
+
+// What gives the class away without the picture being understood: a plane of section, a hospital, an extent, a file type that goes with one
+// class. Each column is tabulated against the class in every split, and judged by how well it alone would classify.
 struct CrossRow {
   std::string value;
   std::array<std::vector<int64_t>, 3> slices;  // by Split and class

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "data/audit/column_bins.h"
+#include "data/audit/shortcut.h"
 #include "data/audit/disjoint_sets.h"
 #include "engine/base/check.h"
 #include "engine/base/random.h"

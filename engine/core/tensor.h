@@ -68,4 +68,14 @@ class Tensor {
 
 std::string describe(const Tensor& t);  // "f32 (16,56,56,64) on cpu"
 
+// Between the host and tensors on any device.
+// A tensor of its own on the CPU with the same bytes.
+Tensor host_copy(const Tensor& t, const std::string& what = "tensor");
+
+// The values of a tensor of any floating dtype.
+std::vector<double> download_as_double(const Tensor& t);
+// A new tensor of any floating dtype; values are rounded to it.
+Tensor upload_from_double(const Shape& shape, const std::vector<double>& values, DType dtype, Device device,
+                          const std::string& what = "tensor");
+
 }  // namespace dura

@@ -7,7 +7,6 @@
 #include "engine/cpu/cpu_features.h"
 #include "engine/cpu/packed_filter.h"
 #include "engine/cpu/winograd_f32.h"
-#include "engine/cpu/winograd_f32_filter.h"
 
 namespace dura::cpu {
 namespace {

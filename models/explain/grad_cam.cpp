@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "layers/no_grad_scope.h"
+#include "layers/module.h"
 #include "models/network/answer.h"
 
 namespace dura {

@@ -1,15 +1,30 @@
-// Does a heat map point at the lesion? One picture's map against its mask, and beside it four guesses that know nothing of the lesion.
-// Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that size.
+// How well heat maps point at lesions: where the brain is, the guesses that a map must beat, the scores of one map, and what many scores
+// say together.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "models/explain/heat_map.h"
 #include "data/image/image.h"
+#include "models/explain/heat_map.h"
 
 namespace dura {
 
+// Where the brain is in a slice, and guesses at a lesion that need no network: what a heat map must beat before it says anything.
+
+// 255 where the head is: brighter than a tenth of the 99th percentile, and what lies between such pixels in its row and in its column.
+Image head_region(const Image& gray);
+
+// Centre of mass; of the picture where the region is empty.
+Pixel centre_of(const Image& region);
+// A bell around the centre with a standard deviation of an eighth of the shorter side.
+HeatMap centre_guess(const Image& region);
+// Inside of the region, how much brighter than its darkest place the mean of a window of a twelfth of the shorter side is; 0 outside.
+HeatMap brightness_guess(const Image& gray, const Image& region);
+
+// Does a heat map point at the lesion? One picture's map against its mask, and beside it four guesses that know nothing of the lesion.
+// Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that size.
 // How far outside of the lesion a peak still counts as a hit.
 struct Tolerance {
   double amount = 0;  // radius
@@ -61,5 +76,30 @@ struct ScoredSlice {
 // Throws Error where sizes differ or the mask is empty: a picture without a lesion cannot be scored. A lesion that sticks out of the
 // region widens it. Without random maps what they would score is NaN.
 PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const std::vector<HeatMap>& random_maps);
+
+// What the scores of many heat maps say together: over all pictures with a lesion, by class, and where the network was right or wrong.
+struct ScoredPicture {
+  std::string file, label, predicted, explained;  // class names
+  double probability = 0;                         // of the predicted class
+  PictureScore score;
+  bool right() const { return label == predicted; }
+};
+
+struct ScoreGroup {
+  std::string name;  // "all", a class, "right", "wrong"
+  int64_t pictures = 0, without_evidence = 0;
+  std::array<MapScore, guesses> means{};  // by Guess
+  double random_maps_with_evidence = 0;   // share
+  // Chance of at least so many hits by points drawn anywhere in the region: binomial with the mean chance. Slices of one patient are
+  // alike, so true chances are larger.
+  double p_value = 1;
+  const MapScore& operator[](Guess g) const { return means[static_cast<size_t>(g)]; }
+};
+
+// "all" first, then `classes` by true class, then "right" and "wrong"; groups without pictures are left out. No pictures: no groups.
+std::vector<ScoreGroup> score_groups(const std::vector<ScoredPicture>& pictures, const std::vector<std::string>& classes);
+
+// P(X >= hits) for X ~ Binomial(trials, p), by summing logarithms of terms.
+double binomial_tail(int64_t trials, int64_t hits, double p);
 
 }  // namespace dura

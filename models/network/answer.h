@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 
 namespace dura {
 

@@ -1,6 +1,6 @@
 #include "models/network/inference_step.h"
 
-#include "layers/no_grad_scope.h"
+#include "layers/module.h"
 
 namespace dura {
 

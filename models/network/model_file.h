@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/image/preprocessing_options.h"
+#include "data/image/preprocess.h"
 #include "models/network/classifier.h"
 #include "weights/load.h"
 

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/report/input_sheet.h"
+#include "apps/report/picture_sheets.h"
 #include "apps/program/augment_options.h"
-#include "data/image/preprocessing_options.h"
+#include "data/image/preprocess.h"
 #include "engine/base/file.h"
 #include "tests/support/run_program.h"
 #include "tests/support/texture_data.h"

@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "models/explain/brain_region.h"
 #include "models/explain/heat_map_score.h"
 #include "tests/support/named_values.h"
 #include "tests/support/heat_map_pictures.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/evaluation/heat_map_files.h"
+#include "apps/evaluation/split_maps.h"
 #include "apps/report/map_checks.h"
 #include "data/set/csv.h"
 

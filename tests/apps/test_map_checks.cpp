@@ -4,7 +4,7 @@
 #include <set>
 
 #include "apps/report/map_checks.h"
-#include "models/explain/random_weights.h"
+#include "models/explain/sanity_check.h"
 #include "tests/support/heat_map_pictures.h"
 #include "tests/support/texture_data.h"
 

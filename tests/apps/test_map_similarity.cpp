@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "models/explain/map_similarity.h"
+#include "models/explain/sanity_check.h"
 #include "tests/support/named_values.h"
 
 using namespace dura;

@@ -2,7 +2,7 @@
 #include "tests/support/catch.h"
 
 #include "models/network/model_file.h"
-#include "data/image/median.h"
+#include "data/image/enhancement.h"
 #include "data/image/resize.h"
 #include "tests/support/picture_formula.h"
 #include "tests/support/run_program.h"

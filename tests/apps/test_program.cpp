@@ -10,7 +10,7 @@
 
 #include "apps/program/program.h"
 #include "engine/devices/cuda_devices.h"
-#include "apps/program/stop_request.h"
+#include "apps/program/process.h"
 #include "apps/program/toml.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"

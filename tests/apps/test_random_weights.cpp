@@ -5,7 +5,7 @@
 #include <set>
 
 #include "models/explain/explanation.h"
-#include "models/explain/random_weights.h"
+#include "models/explain/sanity_check.h"
 #include "engine/base/random.h"
 #include "weights/load.h"
 

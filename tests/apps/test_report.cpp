@@ -5,11 +5,9 @@
 #include <limits>
 #include <set>
 
-#include "data/image/color_map.h"
-#include "apps/report/html.h"
 #include "data/image/drawing.h"
+#include "apps/report/html.h"
 #include "models/explain/overlay.h"
-#include "data/image/pixel_text.h"
 #include "apps/report/svg.h"
 #include "data/image/codec.h"
 #include "engine/base/file.h"

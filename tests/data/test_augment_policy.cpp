@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "data/set/augment_policy.h"
+#include "data/set/augment.h"
 #include "engine/base/check.h"
 
 using namespace dura;

@@ -5,10 +5,8 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "data/image/clahe.h"
-#include "data/image/median.h"
+#include "data/image/enhancement.h"
 #include "data/phantom/phantom.h"
-#include "data/image/salt_and_pepper.h"
 #include "engine/base/random.h"
 #include "tests/support/picture_formula.h"
 

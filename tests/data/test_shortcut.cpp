@@ -5,11 +5,10 @@
 #include <map>
 #include <set>
 
-#include "data/audit/column_bins.h"
+#include "data/audit/shortcut.h"
 #include "data/image/lesion.h"
 #include "data/set/manifest.h"
 #include "data/audit/picture_statistics.h"
-#include "data/audit/shortcut.h"
 
 using namespace dura;
 

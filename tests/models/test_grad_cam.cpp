@@ -6,7 +6,7 @@
 #include <map>
 #include <numeric>
 
-#include "engine/core/host_values.h"
+#include "engine/core/tensor.h"
 #include "models/explain/grad_cam.h"
 #include "tests/support/cuda_under_test.h"
 #include "tests/support/named_values.h"

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "apps/evaluation/analysed_picture.h"
+#include "apps/evaluation/error_analysis.h"
 #include "tests/support/texture_data.h"
 
 using namespace dura;

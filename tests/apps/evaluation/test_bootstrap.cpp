@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "apps/metrics/bootstrap.h"
+#include "apps/metrics/significance.h"
 #include "engine/base/check.h"
 #include "engine/base/parallel.h"
 

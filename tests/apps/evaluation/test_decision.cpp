@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "apps/metrics/decision.h"
+#include "apps/metrics/score_curve.h"
 #include "engine/base/check.h"
 
 using namespace dura;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "apps/evaluation/picture_features.h"
+#include "apps/evaluation/error_analysis.h"
 
 using namespace dura;
 

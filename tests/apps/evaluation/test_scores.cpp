@@ -4,10 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/program/decimals.h"
+#include "apps/program/text_table.h"
 #include "apps/evaluation/evaluation.h"
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/program/text_table.h"
 
 using namespace dura;
 using Catch::Contains;

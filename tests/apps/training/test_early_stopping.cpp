@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "apps/training/early_stopping.h"
+#include "apps/training/schedule.h"
 #include "engine/base/check.h"
 #include "engine/base/random.h"
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "apps/program/process_memory.h"
+#include "apps/program/process.h"
 
 using namespace dura;
 

@@ -1,7 +1,7 @@
 // What a resumed run may change, and what not.
 #include "tests/support/catch.h"
 
-#include "apps/program/resume_settings.h"
+#include "apps/program/run_directory.h"
 #include "engine/base/check.h"
 
 using namespace dura;

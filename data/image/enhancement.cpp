@@ -1,10 +1,12 @@
-#include "data/image/clahe.h"
+#include "data/image/enhancement.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 
 namespace dura {
+
 namespace {
 
 constexpr int64_t levels = 256;
@@ -110,6 +112,66 @@ Image clahe(const Image& image, const ClaheOptions& o) {
       }
     }
   }
+  return result;
+}
+
+Image median_filter(const Image& image, int64_t width) {
+  if (width < 3 || width > 15 || width % 2 == 0) fail_usage("median filter: a square of ", width, " pixels; use 3, 5, ... 15");
+  const int64_t reach = width / 2;
+  Image result(image.height, image.width, image.channels);
+  std::vector<uint8_t> square(static_cast<size_t>(width * width));
+  const auto middle = square.begin() + static_cast<std::ptrdiff_t>(square.size() / 2);
+  for (int64_t r = 0; r < image.height; ++r)
+    for (int64_t c = 0; c < image.width; ++c)
+      for (int64_t k = 0; k < image.channels; ++k) {
+        size_t n = 0;
+        for (int64_t y = r - reach; y <= r + reach; ++y)
+          for (int64_t x = c - reach; x <= c + reach; ++x)
+            square[n++] = image.at(std::clamp<int64_t>(y, 0, image.height - 1), std::clamp<int64_t>(x, 0, image.width - 1), k);
+        std::nth_element(square.begin(), middle, square.end());
+        result.at(r, c, k) = *middle;
+      }
+  return result;
+}
+
+namespace {
+
+bool extreme(uint8_t v) { return v == 0 || v == 255; }
+
+// Alone: at most one of the up to 8 neighbours is within 16 levels of it, for two noise pixels may touch; a pixel of a line has two.
+constexpr int alike_within = 16, most_alike = 1;
+
+bool is_noise(const Image& image, int64_t row, int64_t column, int64_t channel) {
+  const uint8_t v = image.at(row, column, channel);
+  if (!extreme(v)) return false;
+  int alike = -1;  // itself
+  for (int64_t y = std::max<int64_t>(row - 1, 0); y <= std::min(row + 1, image.height - 1); ++y)
+    for (int64_t x = std::max<int64_t>(column - 1, 0); x <= std::min(column + 1, image.width - 1); ++x)
+      alike += std::abs(static_cast<int>(image.at(y, x, channel)) - v) <= alike_within;
+  return alike <= most_alike;
+}
+
+}  // namespace
+
+Image remove_salt_and_pepper(const Image& image) {
+  Image result = image;
+  std::vector<uint8_t> sound;
+  for (int64_t r = 0; r < image.height; ++r)
+    for (int64_t c = 0; c < image.width; ++c)
+      for (int64_t k = 0; k < image.channels; ++k) {
+        if (!is_noise(image, r, c, k)) continue;
+        for (int64_t reach = 1; reach <= 3; ++reach) {
+          sound.clear();
+          for (int64_t y = std::max<int64_t>(r - reach, 0); y <= std::min(r + reach, image.height - 1); ++y)
+            for (int64_t x = std::max<int64_t>(c - reach, 0); x <= std::min(c + reach, image.width - 1); ++x)
+              if (!extreme(image.at(y, x, k))) sound.push_back(image.at(y, x, k));
+          if (sound.empty()) continue;
+          const auto middle = sound.begin() + static_cast<std::ptrdiff_t>(sound.size() / 2);
+          std::nth_element(sound.begin(), middle, sound.end());
+          result.at(r, c, k) = *middle;
+          break;
+        }
+      }
   return result;
 }
 

@@ -1,18 +1,61 @@
-#include "apps/program/child_program.h"
+#include "apps/program/process.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <signal.h>
 #include <spawn.h>
+#include <string>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "engine/base/check.h"
 
 namespace dura {
+
+int64_t peak_resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int64_t kib = 0;
+    if (word == "VmHWM:" && status >> kib) return kib * 1024;
+  }
+  fail("/proc/self/status has no VmHWM line. Is /proc mounted?");
+}
+
+namespace {
+
+volatile sig_atomic_t received_signal = 0;
+bool installed = false;
+struct sigaction earlier_interrupt, earlier_terminate;
+
+void note_signal(int number) {
+  if (received_signal != 0) _exit(128 + number);  // the user asked twice: no unwinding, a checkpoint on disk is never half written
+  received_signal = number;
+}
+
+}  // namespace
+
+StopRequest::StopRequest() {
+  DURA_CHECK(!installed, "two StopRequest objects are alive; a program has one");
+  installed = true;
+  received_signal = 0;
+  struct sigaction action = {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;  // reads and writes under way go on: the job stops at a step's end, not in a system call
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, &earlier_interrupt);
+  sigaction(SIGTERM, &action, &earlier_terminate);
+}
+
+StopRequest::~StopRequest() {
+  sigaction(SIGINT, &earlier_interrupt, nullptr);
+  sigaction(SIGTERM, &earlier_terminate, nullptr);
+  installed = false;
+}
+
+int StopRequest::signal() const { return received_signal; }
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 

@@ -1,5 +1,4 @@
-// How far would a score move with other patients? Slices of one patient resemble each other, so whole patients are drawn, not slices
-// (cluster bootstrap, Field and Welsh 2007).
+// How far a score can be trusted: the bootstrap over patients, and McNemar's test between two classifiers.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,6 +7,9 @@
 #include <vector>
 
 namespace dura {
+
+// How far would a score move with other patients? Slices of one patient resemble each other, so whole patients are drawn, not slices
+// (cluster bootstrap, Field and Welsh 2007).
 
 struct Interval {
   double low = 0, high = 0;  // both NaN where there is none
@@ -49,5 +51,18 @@ class Bootstrap {
 
 // The `level` in the middle of the values that are numbers, by linear interpolation as NumPy's quantile; none where fewer than half are.
 Interval percentile_interval(std::vector<double> values, double level);
+
+// Do two classifiers differ in how often they are right on the same pictures? Only the pictures that one gets right and the other wrong
+// tell (McNemar 1947).
+struct McNemar {
+  int64_t both_right = 0, only_a_right = 0, only_b_right = 0, both_wrong = 0;
+  double p_value = 1;
+};
+
+// The chance of a count of disagreements at least as uneven as (n, m) if either side were equally likely: the exact two-sided binomial
+// test with probability 1/2, for any counts; 1 where there is no disagreement.
+double exact_mcnemar(int64_t n, int64_t m);
+
+McNemar mcnemar(const std::vector<bool>& a_right, const std::vector<bool>& b_right);
 
 }  // namespace dura

@@ -1,0 +1,43 @@
+// This process and others: its peak memory, the signals that ask it to stop, and programs that it starts.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace dura {
+
+// How much memory this process has needed.
+
+// The most bytes that were resident at once since the process began (VmHWM of /proc/self/status). Not getrusage's ru_maxrss: that one
+// survives exec, so a program started by a larger one would report its parent's memory.
+int64_t peak_resident_bytes();
+
+// Ctrl-C (SIGINT) and SIGTERM as a flag: a long job looks at it between two steps, saves what it has and ends. The second signal ends the
+// process at once.
+// While alive, the first SIGINT or SIGTERM is only noted. One at a time; the earlier handlers come back when it ends.
+class StopRequest {
+ public:
+  StopRequest();
+  ~StopRequest();
+  StopRequest(const StopRequest&) = delete;
+  StopRequest& operator=(const StopRequest&) = delete;
+
+  bool received() const { return signal() != 0; }
+  int signal() const;  // its number, 0 while none came
+  // What a program that stopped for it returns: 128 + the signal's number, as shells do.
+  int exit_code() const { return 128 + signal(); }
+};
+
+// Another of dura's programs, run to its end as a user would run it. A process of its own, so that its peak memory is its own and a crash
+// costs one run and not the study.
+// The folder of the program that is running: its siblings lie there.
+std::filesystem::path program_folder();
+
+// Runs `program` with `arguments`; both of its outputs are appended to the file `log`. Returns its exit code, 128 + signal where one ended
+// it. A stop request that arrives meanwhile is passed on (once), and the program is waited for: it saves what it has. Error where it cannot
+// be started.
+int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
+                      const StopRequest& stop);
+
+}  // namespace dura
