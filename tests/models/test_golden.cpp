@@ -70,7 +70,6 @@ class GoldenNetwork {
  public:
   GoldenNetwork(const GoldenCase& c, DType compute, Device device = Device::cpu)
       : case_(c),
-        compute_(compute),
         model_({.backbone = {.depth = static_cast<int>(c.integer("depth")),
                              .variant = c.integer("v1") ? ResNetVariant::v1 : ResNetVariant::v1_5,
                              .stem_pool = c.integer("v1") ? StemPool::ceil : StemPool::padded,
@@ -143,7 +142,6 @@ class GoldenNetwork {
   }
 
   const GoldenCase& case_;
-  DType compute_;
   Classifier model_;
   Tensor images_, labels_, class_weights_;
   std::vector<double> logits_, loss_;
