@@ -66,12 +66,13 @@ std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
   return grids;
 }
 
-void gather_rows(const GatherGrid& grid, const float* input, Range rows, Range depth, float* target, int64_t step) {
+template <class T>
+void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth, T* target, int64_t step) {
   // The taps of one filter row and their channels are neighbours in the image: each row of taps is one copy, cut where it leaves the image.
   const int64_t run = grid.taps_v * grid.in_c;
   const int64_t first_u = depth.begin / run, last_u = (depth.end - 1) / run;
   for_cells(grid, rows, [&](int64_t n, int64_t i, int64_t j) {
-    float* to = target;
+    T* to = target;
     target += step;
     const int64_t row_elements = grid.in_w * grid.in_c;
     const int64_t run_start = (j * grid.in_stride + grid.first_v) * grid.in_c;  // within the image row; may lie outside
@@ -82,16 +83,19 @@ void gather_rows(const GatherGrid& grid, const float* input, Range rows, Range d
       const int64_t from = run_start + begin;
       const int64_t copy_from = inside ? std::clamp<int64_t>(-from, 0, length) : length;
       const int64_t copy_until = std::clamp<int64_t>(row_elements - from, copy_from, length);
-      if (copy_from > 0) std::memset(to, 0, static_cast<size_t>(copy_from) * sizeof(float));
+      if (copy_from > 0) std::memset(to, 0, static_cast<size_t>(copy_from) * sizeof(T));
       if (copy_until > copy_from) {
         std::memcpy(to + copy_from, input + (n * grid.in_h + h) * row_elements + from + copy_from,
-                    static_cast<size_t>(copy_until - copy_from) * sizeof(float));
+                    static_cast<size_t>(copy_until - copy_from) * sizeof(T));
       }
-      if (length > copy_until) std::memset(to + copy_until, 0, static_cast<size_t>(length - copy_until) * sizeof(float));
+      if (length > copy_until) std::memset(to + copy_until, 0, static_cast<size_t>(length - copy_until) * sizeof(T));
       to += length;
     }
   });
 }
+
+template void gather_rows(const GatherGrid&, const float*, Range, Range, float*, int64_t);
+template void gather_rows(const GatherGrid&, const uint16_t*, Range, Range, uint16_t*, int64_t);
 
 void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets) {
   for_cells(grid, rows, [&](int64_t n, int64_t i, int64_t j) {

@@ -40,7 +40,9 @@ struct Range {
 };
 
 // Elements `depth` of `rows`, row m at target + (m - rows.begin)*step. Depth runs over u, v and channel, channel fastest.
-void gather_rows(const GatherGrid& grid, const float* input, Range rows, Range depth, float* target, int64_t step);
+// T: float, or the bits of a 16-bit number.
+template <class T>
+void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth, T* target, int64_t step);
 
 // The element offset of the output pixel of each of `rows`.
 void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets);

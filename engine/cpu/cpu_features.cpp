@@ -13,6 +13,13 @@ std::vector<const KernelSet*> available() {
   std::vector<const KernelSet*> sets;
 #if defined(DURA_X86_KERNELS)
   // These builtins ask the operating system too (xgetbv): a processor may have wide registers that are not saved at a task switch.
+  static const KernelSet avx512bf16_kernels = [] {
+    KernelSet set = avx512_kernels;
+    set.name = "avx512bf16", set.bf16_product = bf16_product_avx512bf16;
+    return set;
+  }();
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    sets.push_back(&avx512bf16_kernels);
   if (__builtin_cpu_supports("avx512f")) sets.push_back(&avx512_kernels);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&avx2_kernels);
 #endif

@@ -1,4 +1,4 @@
-// Which set of f32 kernels runs: chosen once from what the processor has, so that one binary runs everywhere and is fast where it can be.
+// Which set of kernels runs: chosen once from what the processor has, so that one binary runs everywhere and is fast where it can be.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace dura::cpu {
 
-// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512 names. Throws UsageError where DURA_CPU is
+// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512|avx512bf16 names. Throws UsageError where DURA_CPU is
 // something else, or names a set that this processor or build lacks.
 const KernelSet& kernels();
 

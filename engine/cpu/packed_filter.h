@@ -7,7 +7,7 @@
 
 namespace dura::cpu {
 
-enum class FilterLayout : uint8_t { panels, winograd };
+enum class FilterLayout : uint8_t { panels, winograd, bf16_pairs };
 
 // What a packed filter depends on besides the values.
 struct FilterKey {

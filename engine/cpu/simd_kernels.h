@@ -28,6 +28,24 @@ struct BlockProduct {
   EpiloguePointers epilogue;  // of the last block
 };
 
+// A product of bf16 numbers (their bits) with sums in f32, two steps of the depth at a time: a pair of A's row against pairs of B's columns.
+using Bf16 = unsigned short;
+struct Bf16Product {
+  size_t rows, cols, pairs;
+  const Bf16* a;  // pair d of row i begins at a[i * a_row + d * a_pair]
+  ptrdiff_t a_row, a_pair;
+  const Bf16* b;  // pair d of column j begins at b[(j / nr) * b_panel + d * b_pair + 2 * (j % nr)]; the last panel has its full width
+  ptrdiff_t b_panel, b_pair;
+  float* partial;   // as in BlockProduct
+  int first, last;  // likewise
+  // The output is bf16 in `c`, or f32 in `wide_c` and then without residual and relu.
+  Bf16* c;
+  float* wide_c;
+  const Bf16* residual;  // as `c` lies; that of the epilogue is not read
+  const ptrdiff_t* c_rows;
+  EpiloguePointers epilogue;  // of the last block
+};
+
 // The transforms of Winograd's F(4x4, 3x3), on `channels` neighbouring channels at once (Lavin and Gray, "Fast algorithms for convolutional
 // neural networks", 2016, section 4). Frequencies are numbered 0..35, row by row.
 struct WinogradPatch {
@@ -63,12 +81,14 @@ struct KernelSet {
   // The filter gradient is the adjoint: dg = G^T [(A dy A^T) x (B^T d B)] G, the products summed over all tiles.
   void (*winograd_output_gradient)(const WinogradPatch*);  // from 4x4 pixels of dy
   void (*winograd_filter_gradient)(const WinogradFilter*);
+  void (*bf16_product)(const Bf16Product*) = nullptr;  // null: the set has none, and bf16 is computed with in f32
 };
 
 extern const KernelSet generic_kernels;
 #if defined(DURA_X86_KERNELS)
 extern const KernelSet avx2_kernels;    // needs AVX2 and FMA
 extern const KernelSet avx512_kernels;  // needs AVX-512 F
+void bf16_product_avx512bf16(const Bf16Product* product);  // needs AVX-512 F, BW, VL and BF16
 #endif
 
 }  // namespace dura::cpu

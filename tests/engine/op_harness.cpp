@@ -96,7 +96,7 @@ std::vector<Column> columns() {
   for (const std::string& set : cpu::available_kernel_sets())
     for (const bool winograd : {false, true}) all.push_back({.dtype = DType::f32, .kernels = set, .winograd = winograd});
   all.push_back({.dtype = DType::f16});
-  all.push_back({.dtype = DType::bf16});
+  for (const std::string& set : cpu::available_kernel_sets()) all.push_back({.dtype = DType::bf16, .kernels = set});
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda_sim, .dtype = dtype});
   if (cuda::why_not(Device::cuda).empty())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda, .dtype = dtype});
@@ -106,7 +106,7 @@ std::vector<Column> columns() {
 std::map<std::string, std::string> missing_columns() {
   std::map<std::string, std::string> missing;
   const std::vector<std::string> available = cpu::available_kernel_sets();
-  for (const char* set : {"avx2", "avx512"})
+  for (const char* set : {"avx2", "avx512", "avx512bf16"})
     if (std::find(available.begin(), available.end(), set) == available.end()) missing[concat("cpu f32 ", set)] = "not on this processor";
   if (const std::string reason = cuda::why_not(Device::cuda); !reason.empty()) missing[device_name(Device::cuda)] = reason;
   return missing;

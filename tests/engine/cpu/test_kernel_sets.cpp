@@ -67,7 +67,7 @@ TEST_CASE("DURA_CPU forces a kernel set and refuses what is not there", "[cpu]")
 
 TEST_CASE("Objects compiled for wider instruction sets export their own table and nothing that a linker could share", "[cpu]") {
   REQUIRE(run("nm --version").status == 0);  // of binutils, without which nothing was linked
-  for (const std::string file : {"simd_avx2", "simd_avx512"}) {
+  for (const std::string file : {"simd_avx2", "simd_avx512", "simd_avx512bf16"}) {
     const std::string object = concat(build_folder(), "/engine/CMakeFiles/dura_engine.dir/cpu/", file, ".cpp.o");
     INFO(object);
     REQUIRE(std::filesystem::exists(object));
@@ -85,7 +85,8 @@ TEST_CASE("Objects compiled for wider instruction sets export their own table an
                            symbol.rfind("__asan", 0) == 0 || symbol.rfind("__ubsan", 0) == 0 || symbol.rfind("__stack_chk", 0) == 0;
         CHECK(known);
       } else {
-        const bool own = symbol == concat("dura::cpu::", file.substr(5), "_kernels");
+        const bool own = symbol == concat("dura::cpu::", file.substr(5), "_kernels") ||
+                         symbol == "dura::cpu::bf16_product_avx512bf16(dura::cpu::Bf16Product const*)";
         CHECK(own);
       }
     }
@@ -93,7 +94,7 @@ TEST_CASE("Objects compiled for wider instruction sets export their own table an
 }
 
 TEST_CASE("Files compiled for wider instruction sets include nothing that others compile too", "[cpu]") {
-  for (const std::string file : {"simd_avx2.cpp", "simd_avx512.cpp", "simd_body.h", "simd_kernels.h"}) {
+  for (const std::string file : {"simd_avx2.cpp", "simd_avx512.cpp", "simd_avx512bf16.cpp", "simd_body.h", "simd_kernels.h"}) {
     INFO(file);
     std::ifstream in(concat(source_folder(), "/engine/cpu/", file));
     REQUIRE(in);

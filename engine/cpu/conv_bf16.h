@@ -1,0 +1,19 @@
+// Convolutions of bf16 tensors computed in bf16: products of pairs with f32 sums, rounded once where the output is written. No f32 copy of
+// an image is made. For kernel sets with a bf16 product (KernelSet::bf16_product); elsewhere conv_f32.h computes them. Subnormal bf16
+// numbers count as zero in the products, which is how processors define the instruction.
+#pragma once
+#include "engine/core/backend.h"
+
+namespace dura::cpu {
+
+bool computes_in_bf16(DType dtype);
+
+// As in conv_f32.h.
+size_t conv_workspace_bf16(const ConvGeometry& g, ConvPass pass);
+void conv_forward_bf16(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
+                       const Tensor& y);
+void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
+                             GradTarget dx);
+void conv_backward_filter_bf16(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw);
+
+}  // namespace dura::cpu
