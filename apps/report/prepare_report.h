@@ -29,7 +29,7 @@ std::string prepare_text(const PrepareReport& report, const Manifest& manifest, 
 std::string prepare_json(const PrepareReport& report, const Manifest& manifest, const ClassNames& classes);
 
 // Into an existing folder: prepare.json, control.json (where there is a control), classes.svg, levels.svg, extents.svg, lesion_diameter.svg
-// and lesion_area.svg (where lesions are known), copies.png (copy_sheet.h, where there are copies). `data`: the folder of the slices.
+// and lesion_area.svg (where lesions are known), copies.png (picture_sheets.h, where there are copies). `data`: the folder of the slices.
 void write_prepare_report(const std::filesystem::path& folder, const PrepareReport& report, const Manifest& manifest,
                           const ClassNames& classes, const std::string& data);
 

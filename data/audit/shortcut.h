@@ -36,7 +36,7 @@ struct CrossTable {
 // Chance is 1 / classes. At this much of two classes a network has no reason to look at the lesion.
 inline constexpr double shortcut_limit = 0.85;
 
-// `values`: of the column, one per manifest row, binned already (column_bins.h). `labels`: the class of every manifest row, -1 for rows
+// `values`: of the column, one per manifest row, binned already. `labels`: the class of every manifest row, -1 for rows
 // that do not count.
 CrossTable cross_table(const std::string& column, const std::vector<std::string>& values, const std::vector<int32_t>& labels,
                        const SplitRows& splits, int64_t classes);

@@ -16,7 +16,7 @@ struct SplitOptions {
   uint64_t seed = 0;
   double test = 0.2;                      // share of the rows
   double val = 0.0;                       // share of the rows that are not test
-  std::vector<std::string> balance = {};  // columns of the manifest; of numbers with many values the quartiles (column_bins.h)
+  std::vector<std::string> balance = {};  // columns of the manifest; of numbers with many values the quartiles (shortcut.h)
   int restarts = 32;
 };
 
