@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
   dura::Program program(
       {.name = "dura-bench",
        .summary = "Measures images/s and memory of ResNet: inference, or a training step. Prints a line of JSON for each measurement.",
-       .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5", "DURA_CPU=avx2 dura-bench --mode half",
+       .examples = {"dura-bench --mode inf --batch 16", "dura-bench --mode train --repetitions 5",
+                    "dura-bench --mode train --precision bf16 --layers", "DURA_CPU=avx2 dura-bench --mode half",
                     "dura-bench --device cuda --precision f16 --mode inf train half head --compare-capture"},
        .results_on_standard_output = true});
   program.list("--mode", modes,
@@ -27,6 +28,8 @@ int main(int argc, char** argv) {
   program.integer("--classes", options.classes, "Outputs of the dense layer", {.min = 2, .max = 100000});
   program.text("--precision", precision, "Type that activations, gradients and working copies of weights are stored in",
                {.choices = {"f32", "tf32", "f16", "bf16"}});
+  program.flag("--layers", options.layers,
+               "A table of each layer's time, rate and share of the processor's measured peak, on standard error");
   program.flag("--exact-conv", exact, "No Winograd convolutions");
   program.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
   program.flag("--compare-capture", compare_capture, "CUDA: measure each with and then without capture");
@@ -40,7 +43,11 @@ int main(int argc, char** argv) {
       options.mode = mode;
       const auto measure = [&](bool capture) {
         options.capture = capture;
-        std::cout << dura::benchmark_json(options, dura::run_benchmark(options)) << std::endl;
+        const dura::BenchmarkResult result = dura::run_benchmark(options);
+        std::cout << dura::benchmark_json(options, result) << std::endl;
+        if (!options.layers) return;
+        std::cerr << dura::text_table(result.layers);
+        if (result.peak > 0) std::cerr << "  peak, measured: " << dura::fixed(result.peak * 1e-9, 0) << " GFLOP/s\n";
       };
       measure(!no_capture);
       if (compare_capture && !no_capture) measure(false);

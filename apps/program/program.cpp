@@ -40,7 +40,7 @@ class ScopedTrace {
       if (!file_) fail("the trace file ", path, " cannot be written. Does its folder exist?");
       out = &file_;
     }
-    set_trace_sink([out](const std::string& line) { *out << line << '\n'; });
+    set_trace_sink([out](const OpRecord& record) { *out << trace_line(record) << '\n'; });
   }
   ~ScopedTrace() { set_trace_sink({}); }
   ScopedTrace(const ScopedTrace&) = delete;

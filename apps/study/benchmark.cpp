@@ -8,7 +8,9 @@
 #include <iomanip>
 
 #include "apps/program/process.h"
+#include "apps/study/layer_times.h"
 #include "engine/cpu/cpu_features.h"
+#include "engine/cpu/peak.h"
 #include "engine/optim/adam.h"
 #include "engine/plan/captured_step.h"
 #include "engine/base/parallel.h"
@@ -83,12 +85,19 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   };
   const int unmeasured = device != Device::cpu ? 3 : adam ? 1 : 2;
   for (int i = 0; i < unmeasured; ++i) run_to_the_end();
+  LayerTimes layers(model.backbone().units());
+  if (o.layers) set_trace_sink([&](const OpRecord& record) { layers.add(record); });
   std::vector<double> utilisation;
   for (int64_t i = 0; i < o.repetitions; ++i) {
     const double wall = wall_seconds(), processor = processor_seconds();
     run_to_the_end();
     result.seconds.push_back(wall_seconds() - wall);
     utilisation.push_back((processor_seconds() - processor) / result.seconds.back() / num_threads());
+  }
+  if (o.layers) {
+    set_trace_sink({});
+    result.peak = device == Device::cpu ? cpu::measured_peak(o.tensors.compute) : 0;
+    result.layers = layers.table(result.peak);
   }
   std::sort(result.seconds.begin(), result.seconds.end());
   std::sort(utilisation.begin(), utilisation.end());

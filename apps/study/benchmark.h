@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "apps/program/text_table.h"
 #include "models/network/classifier.h"
 
 namespace dura {
@@ -13,6 +14,7 @@ struct BenchmarkOptions {
   TensorOptions tensors = {};
   std::string precision = "f32";  // what `tensors` were made from, for the report
   bool capture = true;            // CapturedStepOptions
+  bool layers = false;            // fill BenchmarkResult::layers, which makes every op wait for the device
 };
 
 struct BenchmarkResult {
@@ -24,6 +26,8 @@ struct BenchmarkResult {
   size_t used_bytes = 0;         // of it
   size_t device_peak_bytes = 0;  // most that tensors on the device held at once
   bool captured = false;         // the measured steps were replays of a captured one
+  Table layers;                  // LayerTimes::table
+  double peak = 0;               // with layers, on the CPU: FLOP/s of the kernels on numbers in the cache (engine/cpu/peak.h)
   double median() const { return seconds[seconds.size() / 2]; }
 };
 

@@ -44,7 +44,19 @@ const std::string& Label::current() { return current_label ? *current_label : no
 void set_trace_sink(TraceSink s) { sink() = std::move(s); }
 bool tracing() { return static_cast<bool>(sink()); }
 
-void OpTrace::write(const Tensor& result) {
+std::string trace_line(const OpRecord& r) {
+  std::vector<char> bytes(r.result.bytes());
+  backend(r.result.device()).download(r.result, bytes.data());
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
+  char numbers[96];
+  std::snprintf(numbers, sizeof numbers, " ms=%.3f mean=%.9e checksum=%016llx", r.milliseconds, mean_of(bytes, r.result.dtype()),
+                static_cast<unsigned long long>(hash));
+  return concat(r.direction, " ", r.op, " ", r.label.empty() ? "-" : r.label, " ", dtype_name(r.result.dtype()), " ", r.result.shape(),
+                numbers);
+}
+
+void OpTrace::record(const Tensor& result) {
   if (!result.defined() || !result.raw()) return;  // on `meta` there are no bytes to report
   // While planning only what outlives the step has bytes.
   if (&backend(result.device()) != &device_backend(result.device())) return;
@@ -54,15 +66,7 @@ void OpTrace::write(const Tensor& result) {
     backend(result.device()).download(result.slice(0, {1}), &element);
   }
   if (milliseconds_ < 0) milliseconds_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
-  std::vector<char> bytes(result.bytes());
-  backend(result.device()).download(result, bytes.data());
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
-  char numbers[96];
-  std::snprintf(numbers, sizeof numbers, " ms=%.3f mean=%.9e checksum=%016llx", milliseconds_, mean_of(bytes, result.dtype()),
-                static_cast<unsigned long long>(hash));
-  const std::string& label = Label::current();
-  sink()(concat(direction_, " ", op_, " ", label.empty() ? "-" : label, " ", dtype_name(result.dtype()), " ", result.shape(), numbers));
+  sink()({direction_, op_, Label::current(), result, milliseconds_});
 }
 
 }  // namespace dura
