@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/cpu_features.h"
 #include "engine/cpu/element.h"
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
@@ -13,6 +14,7 @@ namespace dura {
 using cpu::data_or_null;
 using cpu::dispatch_floating;
 using cpu::Element;
+using cpu::RowBlock;
 
 namespace {
 
@@ -27,13 +29,46 @@ struct Rows {
   int64_t end(int64_t t) const { return std::min(M, (t + 1) * tile); }
 };
 
+// What the loops over rows (engine/cpu/simd_rows.h) get of tensors; undefined ones are left out.
+struct RowTensors {
+  Tensor x, y = {}, dy = {}, residual = {}, out = {};
+};
+
+// One number for each channel; undefined: left out.
+const void* per_channel(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
+
+// Runs a loop over all rows, tile by tile; set(t, block) gives what else it needs.
+template <class F>
+void for_tiles(const Rows& r, void (*cpu::RowKernels::*loop)(const RowBlock*), const RowTensors& tensors, RowBlock block, const F& set) {
+  const DType dtype = (tensors.dy.defined() ? tensors.dy : tensors.x).dtype();
+  const auto kernel = cpu::row_kernels(dtype).*loop;
+  const auto row = [&](const Tensor& t, int64_t i) -> char* {
+    return t.defined() ? static_cast<char*>(t.raw()) + static_cast<size_t>(i * r.K) * dtype_size(dtype) : nullptr;
+  };
+  block.stored = cpu::stored_as(dtype);
+  block.channels = static_cast<size_t>(r.K);
+  parallel_for(r.tiles, [&](int64_t t) {
+    RowBlock tile = block;
+    const int64_t begin = r.begin(t);
+    tile.rows = static_cast<size_t>(r.end(t) - begin);
+    tile.x = row(tensors.x, begin), tile.y = row(tensors.y, begin), tile.dy = row(tensors.dy, begin);
+    tile.residual = row(tensors.residual, begin), tile.out = row(tensors.out, begin);
+    set(t, tile);
+    kernel(&tile);
+  });
+}
+
+constexpr int64_t channel_grain = 32;  // channels of one task that merges the tiles' sums
+
 template <class C>
 void merge_sums(const C* partial, const Rows& r, int64_t stride, C* sum) {
-  for (int64_t k = 0; k < r.K; ++k) {
-    double total = 0;
-    for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[t * stride + k]);
-    sum[k] = static_cast<C>(total);
-  }
+  parallel_ranges(r.K, channel_grain, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      double total = 0;
+      for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[t * stride + k]);
+      sum[k] = static_cast<C>(total);
+    }
+  });
 }
 
 }  // namespace
@@ -42,29 +77,20 @@ void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const T
   const Rows r(x);
   dispatch_floating("channel_statistics", x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const T* px = x.data<T>();
-    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));  // mean and M2 of each tile
-    parallel_for(r.tiles, [&](int64_t t) {
-      C* const sums = partial.data() + 2 * t * r.K;
-      C* __restrict tile_mean = sums, * __restrict m2 = sums + r.K;
-      for (int64_t i = r.begin(t); i < r.end(t); ++i)
-        for (int64_t k = 0; k < r.K; ++k) tile_mean[k] += Element<T>::load(px[i * r.K + k]);
-      for (int64_t k = 0; k < r.K; ++k) tile_mean[k] /= static_cast<C>(r.end(t) - r.begin(t));
-      for (int64_t i = r.begin(t); i < r.end(t); ++i)
-        for (int64_t k = 0; k < r.K; ++k) {
-          const C d = Element<T>::load(px[i * r.K + k]) - tile_mean[k];
-          m2[k] += d * d;
-        }
-    });
+    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K));  // mean and M2 of each tile
+    for_tiles(r, &cpu::RowKernels::moments, {.x = x}, {},
+              [&](int64_t t, RowBlock& tile) { tile.sum = partial.data() + 2 * t * r.K, tile.sum_x = partial.data() + (2 * t + 1) * r.K; });
     C *pm = mean.data<C>(), *pv = variance.data<C>();
-    for (int64_t k = 0; k < r.K; ++k) {
-      formula::Moments all{0, 0, 0};
-      for (int64_t t = 0; t < r.tiles; ++t)
-        all.add(static_cast<double>(r.end(t) - r.begin(t)), static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]),
-                static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]));
-      pm[k] = static_cast<C>(all.mean);
-      pv[k] = static_cast<C>(all.m2 / all.count);
-    }
+    parallel_ranges(r.K, channel_grain, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        formula::Moments all{0, 0, 0};
+        for (int64_t t = 0; t < r.tiles; ++t)
+          all.add(static_cast<double>(r.end(t) - r.begin(t)), static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]),
+                  static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]));
+        pm[k] = static_cast<C>(all.mean);
+        pv[k] = static_cast<C>(all.m2 / all.count);
+      }
+    });
   });
 }
 
@@ -95,71 +121,22 @@ void CpuBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, double
 }
 
 void CpuBackend::scale_shift_act(const Tensor& x, const Epilogue& e, const Tensor& y) {
-  const Rows r(x);
-  dispatch_floating("scale_shift_act", x.dtype(), [&]<class T>(T) {
-    using C = typename Element<T>::Compute;
-    const T *px = x.data<T>(), *pr = data_or_null<T>(e.residual);
-    const C *scale = data_or_null<C>(e.scale), *shift = data_or_null<C>(e.bias);
-    T* py = y.data<T>();
-    cpu::with_flags(
-        [&](auto scaled, auto shifted, auto added, auto relu) {
-          parallel_for(r.tiles, [&](int64_t t) {
-            for (int64_t i = r.begin(t); i < r.end(t); ++i) {
-              const T* __restrict row = px + i * r.K, * __restrict residual = added ? pr + i * r.K : nullptr;
-              const C* __restrict factor = scale, * __restrict offset = shift;
-              T* __restrict out = py + i * r.K;
-              for (int64_t k = 0; k < r.K; ++k) {
-                C v = Element<T>::load(row[k]);
-                if constexpr (scaled) v *= factor[k];
-                if constexpr (shifted) v += offset[k];
-                if constexpr (added) v += Element<T>::load(residual[k]);
-                out[k] = Element<T>::store(relu ? formula::relu(v) : v);
-              }
-            }
-          });
-        },
-        scale != nullptr, shift != nullptr, pr != nullptr, e.relu);
-  });
+  RowBlock block = {};
+  block.scale = per_channel(e.scale), block.shift = per_channel(e.bias), block.relu = e.relu;
+  for_tiles(Rows(x), &cpu::RowKernels::scale_shift, {.x = x, .residual = e.residual, .out = y}, block, [](int64_t, RowBlock&) {});
 }
 
 namespace {
 
 // Where the mask of a ReLU comes from; see BatchNormBackward.
-enum class Mask { none, output, recomputed };
+cpu::Mask mask_of(bool relu, const Tensor& y) { return !relu ? cpu::mask_none : y.defined() ? cpu::mask_output : cpu::mask_recomputed; }
 
-// Calls f with the mask as a compile-time constant.
-template <class F>
-void with_mask(bool relu, bool output, F&& f) {
-  if (!relu) {
-    f(std::integral_constant<Mask, Mask::none>{});
-  } else if (output) {
-    f(std::integral_constant<Mask, Mask::output>{});
-  } else {
-    f(std::integral_constant<Mask, Mask::recomputed>{});
-  }
-}
-
-// The gradient behind the activation for one element of a row; pointers are to the row.
-template <Mask mask, class T, class C>
-inline C masked(const T* dy, const T* x, const T* y, const C* scale, const C* shift, int64_t k) {
-  const C g = Element<T>::load(dy[k]);
-  if constexpr (mask == Mask::output) return Element<T>::load(y[k]) > 0 ? g : C(0);
-  if constexpr (mask == Mask::recomputed) return Element<T>::load(x[k]) * scale[k] + shift[k] > 0 ? g : C(0);
-  return g;
-}
-
-// Adds one row to a tile's two sums, and keeps the masked gradient in `out` where it is not null. A function of its own: its promise that
-// nothing overlaps is what lets the compiler vectorise the loop without checks at every row.
-template <Mask mask, bool keep, class T, class C>
-void add_row(const T* __restrict dy, const T* __restrict x, const T* __restrict y, const C* __restrict scale, const C* __restrict shift,
-             const C* __restrict mean, const C* __restrict invstd, int64_t K, C* __restrict sum_g, C* __restrict sum_gx,
-             T* __restrict out) {
-  for (int64_t k = 0; k < K; ++k) {
-    const C v = masked<mask>(dy, x, y, scale, shift, k);
-    sum_g[k] += v;
-    sum_gx[k] += v * ((Element<T>::load(x[k]) - mean[k]) * invstd[k]);
-    if constexpr (keep) out[k] = Element<T>::store(v);
-  }
+RowBlock block_of(const BatchNormBackward& in) {
+  RowBlock block = {};
+  const BatchNormStatistics& s = in.statistics;
+  block.mean = s.mean.raw(), block.invstd = s.invstd.raw(), block.scale = s.scale.raw(), block.shift = s.shift.raw();
+  block.mask = mask_of(in.relu, in.y);
+  return block;
 }
 
 }  // namespace
@@ -168,25 +145,9 @@ void CpuBackend::batch_norm_backward_sums(const BatchNormBackward& in, const Bat
   const Rows r(in.x);
   dispatch_floating("batch_norm_backward_sums", in.x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const BatchNormStatistics& s = in.statistics;
-    const T *pd = in.dy.data<T>(), *px = in.x.data<T>(), *py = data_or_null<T>(in.y);
-    const C *m = s.mean.data<C>(), *is = s.invstd.data<C>(), *scale = s.scale.data<C>(), *shift = s.shift.data<C>();
-    T* pg = data_or_null<T>(result.g);
     std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));
-    with_mask(in.relu, py != nullptr, [&](auto mask) {
-      cpu::with_flags(
-          [&](auto keep) {
-            parallel_for(r.tiles, [&](int64_t t) {
-              C* const sums = partial.data() + 2 * t * r.K;
-              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
-                const int64_t at = i * r.K;
-                add_row<mask, keep>(pd + at, px + at, mask == Mask::output ? py + at : nullptr, scale, shift, m, is, r.K, sums, sums + r.K,
-                                    keep ? pg + at : nullptr);
-              }
-            });
-          },
-          pg != nullptr);
-    });
+    for_tiles(r, &cpu::RowKernels::gradient_sums, {.x = in.x, .y = in.y, .dy = in.dy, .out = result.g}, block_of(in),
+              [&](int64_t t, RowBlock& tile) { tile.sum = partial.data() + 2 * t * r.K, tile.sum_x = partial.data() + (2 * t + 1) * r.K; });
     merge_sums(partial.data(), r, 2 * r.K, result.sum_g.data<C>());
     merge_sums(partial.data() + r.K, r, 2 * r.K, result.sum_gx.data<C>());
   });
@@ -197,35 +158,20 @@ void CpuBackend::batch_norm_backward_data(const BatchNormBackward& in, const Bat
   dispatch_floating("batch_norm_backward_data", in.x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
     const BatchNormStatistics& s = in.statistics;
-    const T *pd = in.dy.data<T>(), *px = in.x.data<T>(), *py = data_or_null<T>(in.y);
-    const C *m = s.mean.data<C>(), *is = s.invstd.data<C>(), *scale = s.scale.data<C>(), *shift = s.shift.data<C>();
-    const C *sg = result.sum_g.data<C>(), *sgx = result.sum_gx.data<C>();
-    T* const to = result.dx.tensor.data<T>();
-    // scale*(g - sg/M - xhat*sgx/M) = scale*g - a*(x - mean) - b with per-channel constants
-    std::vector<C> a(static_cast<size_t>(r.K)), b(static_cast<size_t>(r.K));
+    const C *is = s.invstd.data<C>(), *scale = s.scale.data<C>(), *sg = result.sum_g.data<C>(), *sgx = result.sum_gx.data<C>();
+    // scale*(g - sg/M - xhat*sgx/M) = scale*g - slope*(x - mean) - offset with per-channel constants
+    std::vector<C> slope(static_cast<size_t>(r.K)), offset(static_cast<size_t>(r.K));
     for (int64_t k = 0; k < r.K; ++k) {
       const double per_x =
           static_cast<double>(scale[k]) * static_cast<double>(is[k]) * static_cast<double>(sgx[k]) / static_cast<double>(r.M);
-      a[static_cast<size_t>(k)] = static_cast<C>(per_x);
-      b[static_cast<size_t>(k)] = static_cast<C>(static_cast<double>(scale[k]) * static_cast<double>(sg[k]) / static_cast<double>(r.M));
+      slope[static_cast<size_t>(k)] = static_cast<C>(per_x);
+      offset[static_cast<size_t>(k)] =
+          static_cast<C>(static_cast<double>(scale[k]) * static_cast<double>(sg[k]) / static_cast<double>(r.M));
     }
-    with_mask(in.relu, py != nullptr, [&](auto mask) {
-      cpu::with_flags(
-          [&](auto accumulate) {
-            parallel_for(r.tiles, [&](int64_t t) {
-              const C* __restrict centre = m, * __restrict slope = a.data(), * __restrict offset = b.data(), * __restrict factor = scale;
-              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
-                const T *row_dy = pd + i * r.K, *row_x = px + i * r.K, *row_y = mask == Mask::output ? py + i * r.K : nullptr;
-                T* __restrict out = to + i * r.K;
-                for (int64_t k = 0; k < r.K; ++k) {
-                  const C g = masked<mask>(row_dy, row_x, row_y, factor, shift, k);
-                  cpu::put(out, k, factor[k] * g - slope[k] * (Element<T>::load(row_x[k]) - centre[k]) - offset[k], accumulate);
-                }
-              }
-            });
-          },
-          result.dx.accumulate);
-    });
+    RowBlock block = block_of(in);
+    block.slope = slope.data(), block.offset = offset.data(), block.accumulate = result.dx.accumulate;
+    for_tiles(r, &cpu::RowKernels::gradient_data, {.x = in.x, .y = in.y, .dy = in.dy, .out = result.dx.tensor}, block,
+              [](int64_t, RowBlock&) {});
   });
 }
 
@@ -233,27 +179,11 @@ void CpuBackend::mask_and_sum(const Tensor& dy, const Tensor& y, bool relu, cons
   const Rows r(dy);
   dispatch_floating("mask_and_sum", dy.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    const T *pd = dy.data<T>(), *py = relu ? y.data<T>() : nullptr;
-    T* pg = data_or_null<T>(g);
     std::vector<C> partial(sum_g.defined() ? static_cast<size_t>(r.tiles * r.K) : 0, C(0));
-    with_mask(relu, true, [&](auto mask) {
-      cpu::with_flags(
-          [&](auto keep, auto sum) {
-            parallel_for(r.tiles, [&](int64_t t) {
-              C* __restrict tile_g = sum ? partial.data() + t * r.K : nullptr;
-              for (int64_t i = r.begin(t); i < r.end(t); ++i) {
-                const T *row_dy = pd + i * r.K, *row_y = mask == Mask::output ? py + i * r.K : nullptr;
-                T* __restrict out = keep ? pg + i * r.K : nullptr;
-                for (int64_t k = 0; k < r.K; ++k) {
-                  const C v = masked<mask, T, C>(row_dy, nullptr, row_y, nullptr, nullptr, k);
-                  if constexpr (sum) tile_g[k] += v;
-                  if constexpr (keep) out[k] = Element<T>::store(v);
-                }
-              }
-            });
-          },
-          pg != nullptr, sum_g.defined());
-    });
+    RowBlock block = {};
+    block.mask = mask_of(relu, y);
+    for_tiles(r, &cpu::RowKernels::gradient_sums, {.x = {}, .y = relu ? y : Tensor(), .dy = dy, .out = g}, block,
+              [&](int64_t t, RowBlock& tile) { tile.sum = sum_g.defined() ? partial.data() + t * r.K : nullptr; });
     if (sum_g.defined()) merge_sums(partial.data(), r, r.K, sum_g.data<C>());
   });
 }

@@ -5,9 +5,11 @@
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/cpu/bf16_product.h"
+#include "engine/cpu/conv_f32.h"
 #include "engine/cpu/packed_filter.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/cpu/element.h"
+#include "engine/cpu/winograd_f32.h"
 
 namespace dura::cpu {
 namespace {
@@ -61,7 +63,12 @@ int64_t filter_bytes(const ConvGeometry& g) { return filter_sums_begin(g) + g.K 
 
 }  // namespace
 
-bool computes_in_bf16(DType dtype) { return dtype == DType::bf16 && kernels().bf16_product != nullptr; }
+bool computes_in_bf16(const ConvGeometry& g, DType dtype, ConvPass pass) {
+  if (dtype != DType::bf16 || kernels().bf16_product == nullptr) return false;
+  // Winograd's transformed filter in f32 is eight times as large as the filter: it must fit into a last-level cache to be worth it.
+  constexpr int64_t cached_floats = int64_t{4} << 20;
+  return !uses_winograd(g, pass) || winograd_filter_floats(kernels(), forward_grid(g)) > cached_floats;
+}
 
 size_t conv_workspace_bf16(const ConvGeometry& g, ConvPass pass) {
   return static_cast<size_t>(pass == ConvPass::backward_filter ? filter_bytes(g) : PassPlan(g, pass == ConvPass::backward_data).bytes());
@@ -74,16 +81,20 @@ void conv_forward_bf16(const ConvGeometry& g, const Tensor& x, const Weight& w, 
   const float* panels =
       packed_filter(w, {}, plan.key(g, ConvPass::forward), reinterpret_cast<float*>(space + plan.panels_begin()),
                     [&](float* target) { pack_forward_bf16(kernels(), plan.grids[0], bits(w.value), reinterpret_cast<Bf16*>(target)); });
-  run_bf16(
-      {.set = kernels(),
-       .grid = plan.grids[0],
-       .input = bits(x),
-       .filter = reinterpret_cast<const Bf16*>(panels),
-       .output = {.to = writable_bits(y),
-                  .residual = bits(e.residual),
-                  .epilogue = {.scale = floats(e.scale), .bias = floats(e.bias), .residual = nullptr, .relu = e.relu, .accumulate = 0}},
-       .scratch = space,
-       .scratch_step = plan.scratch_step});
+  run_bf16({.set = kernels(),
+            .grid = plan.grids[0],
+            .input = bits(x),
+            .filter = reinterpret_cast<const Bf16*>(panels),
+            .output = {.to = writable_bits(y),
+                       .residual = bits(e.residual),
+                       .epilogue = {.scale = floats(e.scale),
+                                    .bias = floats(e.bias),
+                                    .residual = nullptr,
+                                    .stored = stored_bf16,
+                                    .relu = e.relu,
+                                    .accumulate = 0}},
+            .scratch = space,
+            .scratch_step = plan.scratch_step});
 }
 
 void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, const Tensor& workspace,
@@ -111,12 +122,9 @@ void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weig
 
 void conv_backward_filter_bf16(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
   char* const space = workspace_bytes(workspace, filter_bytes(g), "conv_backward_filter");
-  bf16* const to = dw.tensor.data<bf16>();
   float* const sum = reinterpret_cast<float*>(space + filter_sums_begin(g));
   bf16_filter_gradient(kernels(), g, bits(x), bits(dy), space, false, sum);
-  parallel_ranges(dw.tensor.numel(), grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) put(to, i, sum[i], dw.accumulate);
-  });
+  write_sums(sum, dw);
 }
 
 }  // namespace dura::cpu

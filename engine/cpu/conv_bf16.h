@@ -6,7 +6,8 @@
 
 namespace dura::cpu {
 
-bool computes_in_bf16(DType dtype);
+// Is this pass computed so? Winograd's algorithm in f32 is faster than products of bf16 where it pays.
+bool computes_in_bf16(const ConvGeometry& g, DType dtype, ConvPass pass);
 
 // As in conv_f32.h.
 size_t conv_workspace_bf16(const ConvGeometry& g, ConvPass pass);

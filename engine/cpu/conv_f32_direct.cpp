@@ -4,6 +4,7 @@
 
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
+#include "engine/cpu/element.h"
 
 namespace dura::cpu {
 namespace {
@@ -13,14 +14,15 @@ namespace {
 struct Cut {
   int64_t rows, cols, depth;
   int64_t row_blocks, col_blocks;
-  bool gather;       // copy rows of A together first
+  bool gather;       // copy rows of A together first, 16-bit numbers as floats
   int64_t row_step;  // of the copied rows
 };
 
 // The same epilogue for the columns from n on.
 EpiloguePointers from_column(EpiloguePointers e, int64_t n) {
-  for (const float** part : {&e.scale, &e.bias, &e.residual})
+  for (const float** part : {&e.scale, &e.bias})
     if (*part) *part += n;
+  if (e.residual) e.residual = (StoredPointer{e.residual, e.stored} + n).data;
   return e;
 }
 
@@ -28,19 +30,19 @@ constexpr int64_t target_rows = 96, target_depth = 384, target_cols = 512, wante
 // Rows of 4 KiB and more fall into the same few sets of the first-level cache: twelve of them evict each other. Copying spreads them.
 constexpr int64_t longest_direct_row = 512;
 
-Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
-  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+Cut cut_product(const KernelSet& set, const GatherGrid& grid, Stored stored) {
+  const int64_t nr = static_cast<int64_t>(set.nr);
   const int64_t depth = grid.depth(), cells = grid.cells();
   Cut cut;
-  cut.rows = target_rows / mr * mr;
-  cut.row_blocks = ceil_div(cells, cut.rows);
+  cut.row_blocks = std::max<int64_t>(1, ceil_div(cells, target_rows));
+  cut.rows = ceil_div(cells, cut.row_blocks);  // evenly
   cut.col_blocks =
       std::max(ceil_div(grid.out_c, target_cols), std::min(ceil_div(grid.out_c, 2 * nr), ceil_div(wanted_tasks, cut.row_blocks)));
   cut.cols = round_up(ceil_div(grid.out_c, cut.col_blocks), nr);
   cut.col_blocks = ceil_div(grid.out_c, cut.cols);
   const int64_t steps = std::max<int64_t>(1, ceil_div(depth, target_depth));
   cut.depth = ceil_div(depth, steps);
-  cut.gather = !(grid.plain() && grid.in_c <= longest_direct_row);
+  cut.gather = stored != stored_f32 || !(grid.plain() && grid.in_c <= longest_direct_row);
   cut.row_step = whole_lines(cut.depth) + 16;
   return cut;
 }
@@ -52,22 +54,24 @@ int64_t panel_floats(const KernelSet& set, const GatherGrid& grid) {
   return round_up(grid.out_c, nr) * grid.depth();
 }
 
-void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const float* filter, float* panels) {
+template <class T>
+void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const T* filter, float* panels) {
   const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.depth(), cols = grid.out_c;
   constexpr int64_t piece = 16;  // one cache line of each filter at a time
   parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
     float* target = panels + panel * nr * depth;
-    const float* source = filter + panel * nr * depth;
+    const T* source = filter + panel * nr * depth;
     const int64_t width = std::min(nr, cols - panel * nr);
     for (int64_t d0 = 0; d0 < depth; d0 += piece) {
       const int64_t d1 = std::min(depth, d0 + piece);
       for (int64_t j = 0; j < nr; ++j)
-        for (int64_t d = d0; d < d1; ++d) target[d * nr + j] = j < width ? source[j * depth + d] : 0.0f;
+        for (int64_t d = d0; d < d1; ++d) target[d * nr + j] = j < width ? Element<T>::load(source[j * depth + d]) : 0.0f;
     }
   });
 }
 
-void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const float* filter, const float* scale,
+template <class T>
+void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const T* filter, const float* scale,
                           float* panels) {
   const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.depth(), cols = grid.out_c;
   parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
@@ -77,9 +81,9 @@ void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const Co
       for (int64_t v = 0; v < grid.taps_v; ++v) {
         const int64_t r = grid.filter_u + u * grid.filter_step, s = grid.filter_v + v * grid.filter_step;
         for (int64_t k = 0; k < g.K; ++k, target += nr) {
-          const float* source = filter + ((k * g.R + r) * g.S + s) * g.C + panel * nr;
+          const T* source = filter + ((k * g.R + r) * g.S + s) * g.C + panel * nr;
           const float factor = scale ? scale[k] : 1.0f;
-          for (int64_t j = 0; j < width; ++j) target[j] = source[j] * factor;
+          for (int64_t j = 0; j < width; ++j) target[j] = Element<T>::load(source[j]) * factor;
           for (int64_t j = width; j < nr; ++j) target[j] = 0.0f;
         }
       }
@@ -87,15 +91,23 @@ void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const Co
   });
 }
 
-int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid) {
-  const Cut cut = cut_product(set, grid);
-  return (cut.gather ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? cut.rows * cut.cols : 0);
+template void pack_forward_panels(const KernelSet&, const GatherGrid&, const float*, float*);
+template void pack_forward_panels(const KernelSet&, const GatherGrid&, const f16*, float*);
+template void pack_forward_panels(const KernelSet&, const GatherGrid&, const bf16*, float*);
+template void pack_backward_panels(const KernelSet&, const GatherGrid&, const ConvGeometry&, const float*, const float*, float*);
+template void pack_backward_panels(const KernelSet&, const GatherGrid&, const ConvGeometry&, const f16*, const float*, float*);
+template void pack_backward_panels(const KernelSet&, const GatherGrid&, const ConvGeometry&, const bf16*, const float*, float*);
+
+int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid, Stored stored) {
+  const Cut cut = cut_product(set, grid, stored);
+  const int64_t partial = round_up(cut.rows, static_cast<int64_t>(set.mr)) * cut.cols;
+  return (cut.gather ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? partial : 0);
 }
 
 void run_direct(const GridPass& pass) {
   const KernelSet& set = pass.set;
   const GatherGrid& grid = pass.grid;
-  const Cut cut = cut_product(set, grid);
+  const Cut cut = cut_product(set, grid, pass.input.stored);
   const int64_t cells = grid.cells(), depth = grid.depth(), nr = static_cast<int64_t>(set.nr);
   parallel_for(cut.row_blocks * cut.col_blocks, [&](int64_t task) {
     const int64_t m0 = task / cut.col_blocks * cut.rows, m1 = std::min(cells, m0 + cut.rows);
@@ -108,7 +120,7 @@ void run_direct(const GridPass& pass) {
     block.rows = static_cast<size_t>(m1 - m0), block.cols = static_cast<size_t>(n1 - n0);
     block.b_panel = nr * depth, block.b_depth = nr;
     block.partial = gathered + (cut.gather ? cut.rows * cut.row_step : 0);
-    block.c = pass.output + n0, block.c_rows = offsets;
+    block.c = static_cast<char*>(pass.output) + n0 * pass.input.bytes(), block.c_rows = offsets;
     block.epilogue = from_column(pass.epilogue, n0);
     int64_t d0 = 0;
     do {  // once also where no tap reaches these pixels: the sum is zero then
@@ -116,12 +128,12 @@ void run_direct(const GridPass& pass) {
       block.depth = static_cast<size_t>(d1 - d0);
       block.first = d0 == 0, block.last = d1 == depth;
       if (cut.gather) {
-        if (d1 > d0) gather_rows(grid, pass.input, {m0, m1}, {d0, d1}, gathered, cut.row_step);
+        if (d1 > d0) gather_floats(set, grid, pass.input, {m0, m1}, {d0, d1}, gathered, cut.row_step);
         block.a = gathered, block.a_row = cut.row_step;
       } else {
-        block.a = pass.input + m0 * grid.in_c + d0, block.a_row = grid.in_c;
+        block.a = static_cast<const float*>(pass.input.data) + m0 * grid.in_c + d0, block.a_row = grid.in_c;
       }
-      block.a_tile = static_cast<ptrdiff_t>(set.mr) * block.a_row, block.a_depth = 1;
+      block.a_depth = 1;
       block.b = pass.filter + n0 * depth + d0 * nr;
       set.block_product(&block);
       d0 = d1;

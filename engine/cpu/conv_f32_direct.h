@@ -9,23 +9,25 @@ namespace dura::cpu {
 struct GridPass {
   const KernelSet& set;
   GatherGrid grid;
-  const float* input;
+  StoredPointer input;
   const float* filter;  // packed, or transformed for Winograd's algorithm
   EpiloguePointers epilogue;
   float* scratch;
   int64_t scratch_step;
-  float* output;
+  void* output;  // its type is the input's, which the epilogue repeats
 };
 
 // Floats of the packed filter of a grid: panels of nr output channels, each with all of the depth, the last one filled up with zeros.
 int64_t panel_floats(const KernelSet& set, const GatherGrid& grid);
-// From a filter (K,R,S,C). The data gradient reads it transposed, times scale[k] where scale is not null.
-void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const float* filter, float* panels);
-void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const float* filter, const float* scale,
+// From a filter (K,R,S,C). The data gradient reads it transposed, times scale[k] where scale is not null. T: float, f16 or bf16.
+template <class T>
+void pack_forward_panels(const KernelSet& set, const GatherGrid& grid, const T* filter, float* panels);
+template <class T>
+void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const T* filter, const float* scale,
                           float* panels);
 
-// Floats that each worker needs while running a grid.
-int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid);
+// Floats that each worker needs while running a grid on an input of that type.
+int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid, Stored stored);
 void run_direct(const GridPass& pass);
 
 }  // namespace dura::cpu

@@ -22,7 +22,7 @@ struct FilterCut {
 constexpr int64_t step = 144, target_rows = 256, target_cols = 256, wanted_tasks = 32, shortest_chunk = 1024;
 constexpr int64_t partial_limit = int64_t{2} << 20;  // floats of all chunks' sums
 
-FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g) {
+FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g, Stored stored) {
   const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr), columns = g.R * g.S * g.C, pixels = g.N * g.P * g.Q;
   FilterCut cut;
   cut.row_blocks = ceil_div(g.K, target_rows);
@@ -36,8 +36,8 @@ FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g) {
   cut.chunk = round_up(ceil_div(pixels, cut.chunks), step);
   cut.chunks = std::max<int64_t>(1, ceil_div(pixels, cut.chunk));
   const bool plain = forward_grid(g).plain();
-  cut.gather_a = g.K > target_rows;
-  cut.gather_b = !(plain && g.C <= target_cols && g.C % nr == 0);
+  cut.gather_a = stored != stored_f32 || g.K > target_rows;
+  cut.gather_b = stored != stored_f32 || !(plain && g.C <= target_cols && g.C % nr == 0);
   cut.a_step = cut.gather_a ? whole_lines(cut.rows) + 16 : g.K;
   cut.b_step = cut.gather_b ? cut.cols + 16 : g.C;
   cut.scratch = (cut.gather_a ? step * cut.a_step : 0) + (cut.gather_b ? step * cut.b_step : 0) + cut.rows * cut.cols;
@@ -46,14 +46,14 @@ FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g) {
 
 }  // namespace
 
-int64_t filter_gradient_floats(const KernelSet& set, const ConvGeometry& g) {
-  const FilterCut cut = cut_filter(set, g);
+int64_t filter_gradient_floats(const KernelSet& set, const ConvGeometry& g, Stored stored) {
+  const FilterCut cut = cut_filter(set, g, stored);
   return num_threads() * cut.scratch + (cut.chunks > 1 ? cut.chunks * g.K * g.R * g.S * g.C : 0);
 }
 
-void filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x, const float* dy, float* workspace, bool accumulate,
+void filter_gradient(const KernelSet& set, const ConvGeometry& g, StoredPointer x, StoredPointer dy, float* workspace, bool accumulate,
                      float* dw) {
-  const FilterCut cut = cut_filter(set, g);
+  const FilterCut cut = cut_filter(set, g, x.stored);
   const GatherGrid grid = forward_grid(g);
   GatherGrid dy_rows;  // dy itself, pixel by pixel
   dy_rows.images = g.N, dy_rows.rows = dy_rows.in_h = g.P, dy_rows.cols = dy_rows.in_w = g.Q, dy_rows.in_c = g.K;
@@ -72,7 +72,7 @@ void filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x
 
     BlockProduct block = {};
     block.rows = static_cast<size_t>(k1 - k0), block.cols = static_cast<size_t>(n1 - n0);
-    block.a_tile = static_cast<ptrdiff_t>(set.mr), block.a_row = 1, block.a_depth = cut.a_step;
+    block.a_row = 1, block.a_depth = cut.a_step;
     block.b_panel = static_cast<ptrdiff_t>(set.nr), block.b_depth = cut.b_step;
     block.partial = b + (cut.gather_b ? step * cut.b_step : 0);
     block.c = sums + (cut.chunks > 1 ? chunk * count : 0) + n0, block.c_rows = offsets;
@@ -80,10 +80,10 @@ void filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x
     const int64_t begin = chunk * cut.chunk, end = std::min(pixels, begin + cut.chunk);
     for (int64_t m0 = begin; m0 < end; m0 += step) {
       const int64_t m1 = std::min(end, m0 + step);
-      if (cut.gather_a) gather_rows(dy_rows, dy, {m0, m1}, {k0, k1}, a, cut.a_step);
-      if (cut.gather_b) gather_rows(grid, x, {m0, m1}, {n0, n1}, b, cut.b_step);
-      block.a = cut.gather_a ? a : dy + m0 * g.K + k0;
-      block.b = cut.gather_b ? b : x + m0 * g.C + n0;
+      if (cut.gather_a) gather_floats(set, dy_rows, dy, {m0, m1}, {k0, k1}, a, cut.a_step);
+      if (cut.gather_b) gather_floats(set, grid, x, {m0, m1}, {n0, n1}, b, cut.b_step);
+      block.a = cut.gather_a ? a : static_cast<const float*>(dy.data) + m0 * g.K + k0;
+      block.b = cut.gather_b ? b : static_cast<const float*>(x.data) + m0 * g.C + n0;
       block.depth = static_cast<size_t>(m1 - m0);
       block.first = m0 == begin, block.last = m1 == end;
       set.block_product(&block);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace dura::cpu {
 
@@ -66,6 +67,27 @@ std::vector<GatherGrid> backward_data_grids(const ConvGeometry& g) {
   return grids;
 }
 
+namespace {
+
+// memcpy; short runs (the stem's: 42 or 84 bytes) in two overlapping pieces, without a call.
+inline void copy_bytes(void* to, const void* from, size_t bytes) {
+  const auto in_two = [&]<size_t piece>(std::integral_constant<size_t, piece>) {
+    char head[piece], tail[piece];
+    std::memcpy(head, from, piece);
+    std::memcpy(tail, static_cast<const char*>(from) + bytes - piece, piece);
+    std::memcpy(to, head, piece);
+    std::memcpy(static_cast<char*>(to) + bytes - piece, tail, piece);
+  };
+  if (bytes >= 32 && bytes <= 64)
+    in_two(std::integral_constant<size_t, 32>{});
+  else if (bytes > 64 && bytes <= 128)
+    in_two(std::integral_constant<size_t, 64>{});
+  else
+    std::memcpy(to, from, bytes);
+}
+
+}  // namespace
+
 template <class T>
 void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth, T* target, int64_t step) {
   // The taps of one filter row and their channels are neighbours in the image: each row of taps is one copy, cut where it leaves the image.
@@ -85,8 +107,8 @@ void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth
       const int64_t copy_until = std::clamp<int64_t>(row_elements - from, copy_from, length);
       if (copy_from > 0) std::memset(to, 0, static_cast<size_t>(copy_from) * sizeof(T));
       if (copy_until > copy_from) {
-        std::memcpy(to + copy_from, input + (n * grid.in_h + h) * row_elements + from + copy_from,
-                    static_cast<size_t>(copy_until - copy_from) * sizeof(T));
+        copy_bytes(to + copy_from, input + (n * grid.in_h + h) * row_elements + from + copy_from,
+                   static_cast<size_t>(copy_until - copy_from) * sizeof(T));
       }
       if (length > copy_until) std::memset(to + copy_until, 0, static_cast<size_t>(length - copy_until) * sizeof(T));
       to += length;
@@ -96,6 +118,17 @@ void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth
 
 template void gather_rows(const GatherGrid&, const float*, Range, Range, float*, int64_t);
 template void gather_rows(const GatherGrid&, const uint16_t*, Range, Range, uint16_t*, int64_t);
+
+void gather_floats(const KernelSet& set, const GatherGrid& grid, StoredPointer input, Range rows, Range depth, float* target,
+                   int64_t step) {
+  if (input.stored == stored_f32) return gather_rows(grid, static_cast<const float*>(input.data), rows, depth, target, step);
+  // The 16-bit numbers of a row come into the second half of its place, and are widened from the front: none is overwritten unread.
+  const int64_t count = depth.end - depth.begin;
+  uint16_t* const half = reinterpret_cast<uint16_t*>(target) + count;
+  gather_rows(grid, static_cast<const uint16_t*>(input.data), rows, depth, half, 2 * step);
+  for (int64_t m = 0; m < rows.end - rows.begin; ++m)
+    set.widen(half + m * 2 * step, input.stored, static_cast<size_t>(count), target + m * step);
+}
 
 void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets) {
   for_cells(grid, rows, [&](int64_t n, int64_t i, int64_t j) {

@@ -7,8 +7,17 @@
 
 #include "engine/core/backend.h"
 #include "engine/base/numbers.h"
+#include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {
+
+// Elements of a type that is known when running.
+struct StoredPointer {
+  const void* data;
+  Stored stored;
+  StoredPointer operator+(int64_t elements) const { return {static_cast<const char*>(data) + elements * bytes(), stored}; }
+  int64_t bytes() const { return stored == stored_f32 ? 4 : 2; }  // of an element
+};
 
 struct GatherGrid {
   int64_t images = 0;
@@ -43,6 +52,9 @@ struct Range {
 // T: float, or the bits of a 16-bit number.
 template <class T>
 void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth, T* target, int64_t step);
+
+// The same of an image stored in f32 or 16 bits, as floats.
+void gather_floats(const KernelSet& set, const GatherGrid& grid, StoredPointer input, Range rows, Range depth, float* target, int64_t step);
 
 // The element offset of the output pixel of each of `rows`.
 void output_offsets(const GatherGrid& grid, Range rows, ptrdiff_t* offsets);

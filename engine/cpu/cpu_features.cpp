@@ -50,6 +50,8 @@ std::atomic<bool> exact{false};
 
 const KernelSet& kernels() { return *current().load(std::memory_order_relaxed); }
 
+const RowKernels& row_kernels(DType dtype) { return dtype == DType::f64 ? f64_row_kernels : kernels().rows; }
+
 std::vector<std::string> available_kernel_sets() {
   std::vector<std::string> names;
   for (const KernelSet* set : available()) names.emplace_back(set->name);

@@ -3,13 +3,17 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/dtype.h"
 #include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {
 
-// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512|avx512bf16 names. Throws UsageError where DURA_CPU is
-// something else, or names a set that this processor or build lacks.
+// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512|avx512bf16 names. Throws UsageError where DURA_CPU
+// is something else, or names a set that this processor or build lacks.
 const KernelSet& kernels();
+
+// The loops over rows for numbers stored as `dtype`, a floating type.
+const RowKernels& row_kernels(DType dtype);
 
 // Names of the sets that can run here, best first; "generic" is always the last.
 std::vector<std::string> available_kernel_sets();

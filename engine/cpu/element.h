@@ -4,6 +4,7 @@
 
 #include "engine/core/formula.h"
 #include "engine/core/tensor.h"
+#include "engine/cpu/simd_kernels.h"
 
 namespace dura::cpu {
 
@@ -43,6 +44,11 @@ void dispatch_floating(const char* kernel, DType dtype, F&& f) {
     else
       fail(kernel, ": ", dtype_name(dtype), " is not a floating type");
   });
+}
+
+// The name of a storage type in the inner kernels.
+inline Stored stored_as(DType dtype) {
+  return dtype == DType::f64 ? stored_f64 : dtype == DType::bf16 ? stored_bf16 : dtype == DType::f16 ? stored_f16 : stored_f32;
 }
 
 // Writes or adds, as a GradTarget says.

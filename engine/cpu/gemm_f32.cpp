@@ -12,7 +12,7 @@ namespace dura::cpu {
 void gemm_f32(const Gemm& g) {
   const int64_t m = g.m, n = g.n, depth = g.depth;
   const KernelSet& set = kernels();
-  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+  const int64_t nr = static_cast<int64_t>(set.nr);
   // A task packs one panel of B piece by piece on its stack and multiplies up to 48 rows of A with it.
   constexpr int64_t piece = 256, widest = 64, most_rows = 48;
   DURA_CHECK(nr <= widest, "gemm_f32: the kernel set ", set.name, " has panels of ", nr, " columns, at most ", widest, " are foreseen");
@@ -26,7 +26,6 @@ void gemm_f32(const Gemm& g) {
     BlockProduct block = {};
     block.rows = static_cast<size_t>(rows), block.cols = static_cast<size_t>(width);
     block.a_row = g.transpose_a ? 1 : depth, block.a_depth = g.transpose_a ? m : 1;
-    block.a_tile = mr * block.a_row;
     block.b = panel, block.b_panel = 0, block.b_depth = nr;
     block.partial = partial;
     block.c = g.c + j0, block.c_rows = offsets;
@@ -37,10 +36,14 @@ void gemm_f32(const Gemm& g) {
     do {  // once for a depth of 0 too: the product is zero then
       const int64_t d1 = std::min(depth, d0 + piece);
       if (g.transpose_b) {
-        for (int64_t j = 0; j < width; ++j)
-          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = g.b[(j0 + j) * depth + d];
+        float row[piece];
+        for (int64_t j = 0; j < width; ++j) {
+          set.widen((g.b + ((j0 + j) * depth + d0)).data, g.b.stored, static_cast<size_t>(d1 - d0), row);
+          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = row[d - d0];
+        }
       } else {
-        for (int64_t d = d0; d < d1; ++d) std::copy_n(g.b + d * n + j0, width, panel + (d - d0) * nr);
+        for (int64_t d = d0; d < d1; ++d)
+          set.widen((g.b + (d * n + j0)).data, g.b.stored, static_cast<size_t>(width), panel + (d - d0) * nr);
       }
       block.depth = static_cast<size_t>(d1 - d0);
       block.first = d0 == 0, block.last = d1 == depth;

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "engine/cpu/conv_f32_gather.h"
+
 namespace dura::cpu {
 
 // c (m,n) = a (m,depth) b (depth,n), plus bias[j] in column j where bias is not null, plus what c held where `accumulate` is set. A
@@ -9,7 +11,7 @@ namespace dura::cpu {
 struct Gemm {
   int64_t m = 0, n = 0, depth = 0;
   const float* a = nullptr;
-  const float* b = nullptr;
+  StoredPointer b = {nullptr, stored_f32};  // of f32 or 16-bit numbers
   bool transpose_a = false, transpose_b = false;
   const float* bias = nullptr;
   bool accumulate = false;

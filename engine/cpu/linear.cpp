@@ -1,5 +1,5 @@
-// The dense layer: f32 through our own kernels, other types through Eigen. It is small here (2048 x 2, at most 2048 x 1000), so 16-bit
-// storage is widened as a whole.
+// The dense layer: f32 and the 16-bit forward pass through our own kernels, the rest through Eigen. It is small here (2048 x 2, at most
+// 2048 x 1000), so what else is stored in 16 bits is widened as a whole.
 #include <Eigen/Core>
 
 #include "engine/cpu/cpu_backend.h"
@@ -40,12 +40,20 @@ void CpuBackend::linear_forward(const Tensor& x, const Tensor& w, const Tensor& 
                      .n = K,
                      .depth = C,
                      .a = x.data<float>(),
-                     .b = w.data<float>(),
+                     .b = {w.raw(), cpu::stored_f32},
                      .transpose_b = true,
                      .bias = cpu::data_or_null<float>(b),
                      .c = y.data<float>()});
   dispatch_floating("linear_forward", x.dtype(), [&]<class T>(T) {
-    Matrix<typename Element<T>::Compute> out = widen<T>(x, N, C) * widen<T>(w, K, C).transpose();
+    using Number = typename Element<T>::Compute;
+    const Matrix<Number> rows = widen<T>(x, N, C);
+    Matrix<Number> out(N, K);
+    if constexpr (std::is_same_v<T, double>) {
+      out.noalias() = rows * widen<T>(w, K, C).transpose();
+    } else {
+      cpu::gemm_f32(
+          {.m = N, .n = K, .depth = C, .a = rows.data(), .b = {w.raw(), cpu::stored_as(w.dtype())}, .transpose_b = true, .c = out.data()});
+    }
     if (b.defined()) out.rowwise() += widen<T>(b, 1, K).row(0);
     narrow<T>(out, {y, false});
   });
@@ -58,7 +66,7 @@ void CpuBackend::linear_backward_data(const Tensor& dy, const Tensor& w, GradTar
                      .n = C,
                      .depth = K,
                      .a = dy.data<float>(),
-                     .b = w.data<float>(),
+                     .b = {w.raw(), cpu::stored_f32},
                      .accumulate = dx.accumulate,
                      .c = dx.tensor.data<float>()});
   dispatch_floating("linear_backward_data", dy.dtype(), [&]<class T>(T) {
@@ -75,7 +83,7 @@ void CpuBackend::linear_backward_weight(const Tensor& x, const Tensor& dy, GradT
               .n = x.shape()[1],
               .depth = N,
               .a = dy.data<float>(),
-              .b = x.data<float>(),
+              .b = {x.raw(), cpu::stored_f32},
               .transpose_a = true,
               .accumulate = dw.accumulate,
               .c = dw.tensor.data<float>()});

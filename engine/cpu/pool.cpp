@@ -1,9 +1,9 @@
 // Pooling.
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/cpu_features.h"
 #include "engine/cpu/element.h"
 #include "engine/base/parallel.h"
 
@@ -12,44 +12,42 @@ namespace dura {
 using cpu::dispatch_floating;
 using cpu::Element;
 
+namespace {
+
+constexpr int64_t most_places = 256;  // of a window: the index is a byte
+
+}  // namespace
+
 void CpuBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const Tensor& y, const Tensor& index) {
-  dispatch_floating("max_pool_forward", x.dtype(), [&]<class T>(T) {
-    using C = typename Element<T>::Compute;
-    const T* px = x.data<T>();
-    T* py = y.data<T>();
-    uint8_t* pi = index.data<uint8_t>();
-    parallel_for(g.N * g.P, [&](int64_t row) {
-      const int64_t n = row / g.P, p = row % g.P, h0 = p * g.stride - g.padding;
-      constexpr int64_t block = 64;  // channels at a time; value and place have the same width, so that the comparison is vectorised
-      C best[block];
-      int32_t where[block];
-      for (int64_t q = 0; q < g.Q; ++q) {
-        const int64_t w0 = q * g.stride - g.padding, at = (row * g.Q + q) * g.C;
-        for (int64_t c0 = 0; c0 < g.C; c0 += block) {
-          const int64_t channels = std::min(block, g.C - c0);
-          std::fill(best, best + channels, -std::numeric_limits<C>::infinity());
-          std::fill(where, where + channels, static_cast<int32_t>(std::max<int64_t>(0, -h0) * g.S + std::max<int64_t>(0, -w0)));
-          for (int64_t r = 0; r < g.R; ++r)
-            for (int64_t s = 0; s < g.S; ++s) {
-              const int64_t h = h0 + r, w = w0 + s;
-              if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
-              const T* in = px + ((n * g.H + h) * g.W + w) * g.C + c0;
-              const auto here = static_cast<int32_t>(r * g.S + s);
-              for (int64_t c = 0; c < channels; ++c) {
-                const C v = Element<T>::load(in[c]);
-                // NaN wins and stays, as in PyTorch: comparisons with it are false.
-                const bool better = (v > best[c]) | (v != v);
-                best[c] = better ? v : best[c];
-                where[c] = better ? here : where[c];
-              }
-            }
-          for (int64_t c = 0; c < channels; ++c) {
-            py[at + c0 + c] = Element<T>::store(best[c]);
-            pi[at + c0 + c] = static_cast<uint8_t>(where[c]);
-          }
+  const size_t element = dtype_size(x.dtype());
+  const auto at = [&](const Tensor& t, int64_t pixel) { return static_cast<char*>(t.raw()) + static_cast<size_t>(pixel * g.C) * element; };
+  const auto kernel = cpu::row_kernels(x.dtype()).max_pool;
+  DURA_CHECK(g.R * g.S <= most_places, "max_pool_forward: a window of ", g.R, "x", g.S, " has more than ", most_places, " places");
+  parallel_for(g.N * g.P, [&](int64_t row) {
+    const int64_t n = row / g.P, h0 = row % g.P * g.stride - g.padding;
+    const void* pixels[most_places];
+    uint8_t places[most_places];
+    for (int64_t q = 0; q < g.Q; ++q) {
+      const int64_t w0 = q * g.stride - g.padding;
+      places[0] = static_cast<uint8_t>(std::max<int64_t>(0, -h0) * g.S + std::max<int64_t>(0, -w0));
+      size_t count = 0;
+      for (int64_t r = 0; r < g.R; ++r)
+        for (int64_t s = 0; s < g.S; ++s) {
+          const int64_t h = h0 + r, w = w0 + s;
+          if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+          pixels[count] = at(x, (n * g.H + h) * g.W + w);
+          places[count++] = static_cast<uint8_t>(r * g.S + s);
         }
-      }
-    });
+      const int64_t pixel = row * g.Q + q;
+      const cpu::PoolWindow window = {.pixels = pixels,
+                                      .places = places,
+                                      .count = count,
+                                      .channels = static_cast<size_t>(g.C),
+                                      .stored = cpu::stored_as(x.dtype()),
+                                      .out = at(y, pixel),
+                                      .index = index.data<uint8_t>() + pixel * g.C};
+      kernel(&window);
+    }
   });
 }
 

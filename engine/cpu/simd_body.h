@@ -1,10 +1,8 @@
 // The kernels of one set, written once over a vector type with the operators +, - and *. Each simd_*.cpp defines, in an unnamed namespace,
-//   Vec, lanes, mr, load, store, load_part, store_part (the first n lanes; the others read as 0), broadcast (of what a pointer points to),
-//   prefetch, fma (a*b+c), max, and the macro DURA_TILE_ROWS (= mr),
-// and then includes this file there. Everything here has internal linkage: nothing may be shared between objects of different instruction
-// sets. No include guard, no include: it is a part of the file that includes it.
-
-#define DURA_INLINE inline __attribute__((always_inline))
+// what simd_rows.h asks for and
+//   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), and the macro DURA_TILE_ROWS (= mr),
+// and then includes simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
+// different instruction sets. No include guard, no include: it is a part of the file that includes it.
 
 constexpr size_t nr = 2 * lanes;
 
@@ -30,27 +28,34 @@ DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b,
   }
 }
 
-// The first n lanes, n <= lanes.
-DURA_INLINE Vec load(const float* p, size_t n) { return n == lanes ? load(p) : load_part(p, n); }
-DURA_INLINE void store(float* p, size_t n, Vec v) {
-  if (n == lanes)
-    store(p, v);
-  else
-    store_part(p, n, v);
-}
-
 // Writes the sums of n columns from column j on; `at`: where they lie in the output.
-DURA_INLINE void finish(const EpiloguePointers& e, Vec v, float* output, ptrdiff_t at, size_t j, size_t n) {
+template <class E>
+DURA_INLINE void finish(const EpiloguePointers& e, Vec v, E* output, ptrdiff_t at, size_t j, size_t n) {
   if (e.scale) v = v * load(e.scale + j, n);
   if (e.bias) v = v + load(e.bias + j, n);
-  if (e.residual) v = v + load(e.residual + at, n);
+  if (e.residual) v = v + load(static_cast<const E*>(e.residual) + at, n);
   if (e.accumulate) v = v + load(output + at, n);
   store(output + at, n, e.relu ? max(Vec{}, v) : v);  // in this order a NaN stays a NaN
+}
+
+// Writes a tile of sums, `rows` rows of nr, as 16-bit numbers; row r goes to p.c + c_rows[r]. Not inlined into each of the tiles.
+__attribute__((noinline)) void finish_16bit(const BlockProduct& p, const float* sums, size_t rows, const ptrdiff_t* c_rows, size_t j) {
+  const size_t width = p.cols - j < nr ? p.cols - j : nr;
+  with_elements(
+      p.epilogue.stored, [&]<class E>(E*) __attribute__((always_inline)) {
+        for (size_t r = 0; r < rows; ++r)
+          for (size_t k = 0; k < width; k += lanes) {
+            const size_t n = width - k < lanes ? width - k : lanes;
+            finish(p.epilogue, load(sums + r * nr + k), static_cast<E*>(p.c), c_rows[r] + static_cast<ptrdiff_t>(j + k), j + k, n);
+          }
+      });
 }
 
 template <int Rows>
 void tile(const BlockProduct& p, const float* a, const float* b, float* partial, size_t i, size_t j) {
   const EpiloguePointers& e = p.epilogue;
+  const size_t c_bytes = e.stored == stored_f32 ? sizeof(float) : sizeof(Half);
+  const auto output = [&](int r) { return p.c_rows[i + static_cast<size_t>(r)] + static_cast<ptrdiff_t>(j); };
   Vec sum[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -62,9 +67,10 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
     // made.
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const ptrdiff_t at = p.c_rows[i + r] + static_cast<ptrdiff_t>(j);
-      prefetch(p.c + at), prefetch(p.c + at + lanes);
-      if (e.residual) prefetch(e.residual + at), prefetch(e.residual + at + lanes);
+      const ptrdiff_t at = output(r) * static_cast<ptrdiff_t>(c_bytes), next = static_cast<ptrdiff_t>(lanes * sizeof(float));
+      const char *to = static_cast<const char*>(p.c) + at, *residual = static_cast<const char*>(e.residual) + at;
+      prefetch(to), prefetch(to + next);
+      if (e.residual) prefetch(residual), prefetch(residual + next);
     }
   }
   multiply<Rows>(p, a, b, sum);
@@ -73,20 +79,26 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
     for (int r = 0; r < Rows; ++r) store(partial + r * nr, sum[r][0]), store(partial + r * nr + lanes, sum[r][1]);
     return;
   }
-  const ptrdiff_t* rows = p.c_rows + i;
+  if (e.stored != stored_f32) {
+    float sums[Rows * nr];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) store(sums + r * nr, sum[r][0]), store(sums + r * nr + lanes, sum[r][1]);
+    return finish_16bit(p, sums, Rows, p.c_rows + i, j);
+  }
+  float* const c = static_cast<float*>(p.c);
   const size_t width = p.cols - j;
   const bool plain = !(e.accumulate || e.scale || e.bias || e.residual || e.relu);
   const auto finish_rows = [&](size_t n0, size_t n1) __attribute__((always_inline)) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const ptrdiff_t at = rows[r] + static_cast<ptrdiff_t>(j);
-      finish(e, sum[r][0], p.c, at, j, n0);
-      if (n1) finish(e, sum[r][1], p.c, at + static_cast<ptrdiff_t>(lanes), j + lanes, n1);
+      const ptrdiff_t at = output(r);
+      finish(e, sum[r][0], c, at, j, n0);
+      if (n1) finish(e, sum[r][1], c, at + static_cast<ptrdiff_t>(lanes), j + lanes, n1);
     }
   };
   if (width >= nr && plain) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) store(p.c + rows[r] + j, sum[r][0]), store(p.c + rows[r] + j + lanes, sum[r][1]);
+    for (int r = 0; r < Rows; ++r) store(c + output(r), sum[r][0]), store(c + output(r) + lanes, sum[r][1]);
   } else if (width >= nr) {
     finish_rows(lanes, lanes);
   } else if (width > lanes) {
@@ -104,16 +116,17 @@ constexpr Tile tile_of_rows[] = {nullptr, tile<1>, tile<2>, tile<3>,  tile<4>,  
 };
 static_assert(sizeof(tile_of_rows) / sizeof(Tile) == mr + 1, "one tile function for each number of rows");
 
-// Panels outside, row tiles inside: a panel of B stays in the first cache levels while the (smaller) block of A streams past it.
+// Panels outside, row tiles inside: a panel of B stays in the first cache levels while the (smaller) block of A streams past it. The rows
+// are dealt to the tiles as evenly as can be: a tile of one or two rows waits for its own sums.
 void block_product(const BlockProduct* product) {
   const BlockProduct p = *product;
+  const size_t tiles = (p.rows + mr - 1) / mr;
   float* partial = p.partial;
   for (size_t j = 0; j < p.cols; j += nr) {
     const float* b = p.b + static_cast<ptrdiff_t>(j / nr) * p.b_panel;
-    const float* a = p.a;
-    for (size_t i = 0; i < p.rows; i += mr, a += p.a_tile, partial += mr * nr) {
-      const size_t rows = p.rows - i < mr ? p.rows - i : mr;
-      tile_of_rows[rows](p, a, b, partial, i, j);
+    for (size_t t = 0; t < tiles; ++t, partial += mr * nr) {
+      const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
+      tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, b, partial, i, j);
     }
   }
 }
@@ -205,17 +218,24 @@ DURA_INLINE void transform_patches(size_t channels, const Read& read, const Writ
 template <int In, void (&transform)(const Vec (&)[In], Vec (&)[6])>
 void winograd_patch(const WinogradPatch* patch) {
   const WinogradPatch p = *patch;
-  transform_patches<In, 6, transform>(
-      p.channels, [&](int i, size_t c, size_t n) __attribute__((always_inline)) { return load(p.pixels[i] + c, n); },
-      [&](int f, size_t c, size_t n, Vec v) __attribute__((always_inline)) { store(p.v + f * p.v_step + c, n, v); });
+  with_elements(
+      p.stored, [&]<class E>(E*) __attribute__((always_inline)) {
+        transform_patches<In, 6, transform>(
+            p.channels,
+            [&](int i, size_t c, size_t n) __attribute__((always_inline)) { return load(static_cast<const E*>(p.pixels[i]) + c, n); },
+            [&](int f, size_t c, size_t n, Vec v) __attribute__((always_inline)) { store(p.v + f * p.v_step + c, n, v); });
+      });
 }
 
 void winograd_output(const WinogradOutput* output) {
   const WinogradOutput p = *output;
-  transform_patches<6, 4, output_transform>(
-      p.channels, [&](int f, size_t k, size_t n) __attribute__((always_inline)) { return load(p.m + f * p.m_step + k, n); },
-      [&](int i, size_t k, size_t n, Vec v) __attribute__((always_inline)) {
-        if (p.offsets[i] >= 0) finish(p.epilogue, v, p.y, p.offsets[i] + static_cast<ptrdiff_t>(k), k, n);
+  with_elements(
+      p.epilogue.stored, [&]<class E>(E*) __attribute__((always_inline)) {
+        transform_patches<6, 4, output_transform>(
+            p.channels, [&](int f, size_t k, size_t n) __attribute__((always_inline)) { return load(p.m + f * p.m_step + k, n); },
+            [&](int i, size_t k, size_t n, Vec v) __attribute__((always_inline)) {
+              if (p.offsets[i] >= 0) finish(p.epilogue, v, static_cast<E*>(p.y), p.offsets[i] + static_cast<ptrdiff_t>(k), k, n);
+            });
       });
 }
 
@@ -230,6 +250,17 @@ void winograd_filter(const WinogradFilter* filter) {
       });
 }
 
+void widen(const void* from, Stored stored, size_t count, float* to) {
+  with_elements(
+      stored, [&]<class E>(E*) __attribute__((always_inline)) {
+        const E* p = static_cast<const E*>(from);
+        for (size_t i = 0; i < count; i += lanes) {
+          const size_t n = count - i < lanes ? count - i : lanes;
+          store(to + i, n, load(p + i, n));
+        }
+      });
+}
+
 constexpr KernelSet kernel_set(const char* name) {
   return {.name = name,
           .mr = mr,
@@ -239,5 +270,7 @@ constexpr KernelSet kernel_set(const char* name) {
           .winograd_output = winograd_output,
           .winograd_filter = winograd_filter<3, 6, filter_transform>,
           .winograd_output_gradient = winograd_patch<4, output_gradient_transform>,
-          .winograd_filter_gradient = winograd_filter<6, 3, filter_gradient_transform>};
+          .winograd_filter_gradient = winograd_filter<6, 3, filter_gradient_transform>,
+          .rows = row_kernels,
+          .widen = widen};
 }

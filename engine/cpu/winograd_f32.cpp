@@ -4,16 +4,17 @@
 
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
+#include "engine/cpu/element.h"
 
 namespace dura::cpu {
 
-void WinogradTiles::input_pixels(int64_t t, const float* input, const float* zeros, const float** pixels) const {
+void WinogradTiles::input_pixels(int64_t t, StoredPointer input, const void* zeros, const void** pixels) const {
   const int64_t n = t / across_ / down_;
   const int64_t top = t / across_ % down_ * winograd_outputs + grid_.first_u, left = t % across_ * winograd_outputs + grid_.first_v;
   for (int64_t h = top; h < top + winograd_patch; ++h) {
     for (int64_t w = left; w < left + winograd_patch; ++w) {
       const bool inside = h >= 0 && h < grid_.in_h && w >= 0 && w < grid_.in_w;
-      *pixels++ = inside ? input + ((n * grid_.in_h + h) * grid_.in_w + w) * grid_.in_c : zeros;
+      *pixels++ = inside ? (input + ((n * grid_.in_h + h) * grid_.in_w + w) * grid_.in_c).data : zeros;
     }
   }
 }
@@ -32,6 +33,8 @@ void WinogradTiles::output_offsets(int64_t t, ptrdiff_t* offsets) const {
 namespace {
 
 constexpr int64_t frequencies = winograd_frequencies;
+// A filter is transformed `piece` input channels and one panel, at most `widest` output channels, at a time.
+constexpr int64_t piece = 16, widest = 64, taps_floats = 9 * piece * widest;
 
 // How the 4x4 output tiles are cut into tasks, and where a worker keeps its transformed inputs V, its products M and a pixel of zeros.
 struct TileCut {
@@ -75,13 +78,13 @@ int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {
   return frequencies * round_up(grid.out_c, nr) * grid.in_c;
 }
 
-void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const float* filter, const float* scale, float* u) {
+template <class T>
+void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const T* filter, const float* scale, float* u) {
   const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.in_c, cols = grid.out_c, panels = ceil_div(cols, nr);
-  constexpr int64_t piece = 16, widest = 64;
   DURA_CHECK(nr <= widest, "transform_filter: the kernel set ", set.name, " has panels of ", nr, " columns, at most ", widest,
              " are foreseen");
   parallel_for(panels, [&](int64_t panel) {
-    float taps[9 * piece * widest];
+    float taps[taps_floats];
     const int64_t n0 = panel * nr, width = std::min(nr, cols - n0);
     std::fill(taps, taps + 9 * piece * nr, 0.0f);
     for (int64_t d0 = 0; d0 < depth; d0 += piece) {
@@ -90,14 +93,14 @@ void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transpo
         float* target = taps + tap * piece * nr;
         if (transposed) {  // filter (depth, 3, 3, cols), turned by half a turn
           for (int64_t d = 0; d < count; ++d) {
-            const float* source = filter + ((d0 + d) * 9 + (8 - tap)) * cols + n0;
+            const T* source = filter + ((d0 + d) * 9 + (8 - tap)) * cols + n0;
             const float factor = scale ? scale[d0 + d] : 1.0f;
-            for (int64_t j = 0; j < width; ++j) target[d * nr + j] = source[j] * factor;
+            for (int64_t j = 0; j < width; ++j) target[d * nr + j] = Element<T>::load(source[j]) * factor;
           }
         } else {  // filter (cols, 3, 3, depth)
           for (int64_t j = 0; j < width; ++j) {
-            const float* source = filter + ((n0 + j) * 9 + tap) * depth + d0;
-            for (int64_t d = 0; d < count; ++d) target[d * nr + j] = source[d];
+            const T* source = filter + ((n0 + j) * 9 + tap) * depth + d0;
+            for (int64_t d = 0; d < count; ++d) target[d * nr + j] = Element<T>::load(source[d]);
           }
         }
       }
@@ -111,6 +114,10 @@ void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transpo
     }
   });
 }
+
+template void transform_filter(const KernelSet&, const GatherGrid&, bool, const float*, const float*, float*);
+template void transform_filter(const KernelSet&, const GatherGrid&, bool, const f16*, const float*, float*);
+template void transform_filter(const KernelSet&, const GatherGrid&, bool, const bf16*, const float*, float*);
 
 int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid) { return cut_tiles(set, grid).scratch; }
 
@@ -128,10 +135,13 @@ void run_winograd(const GridPass& pass) {
     const int64_t first = task * cut.per_task, last = std::min(tiles.count(), first + cut.per_task);
 
     for (int64_t t = first; t < last; ++t) {
-      const float* pixels[frequencies];
+      const void* pixels[frequencies];
       tiles.input_pixels(t, pass.input, zeros, pixels);
-      const WinogradPatch patch = {
-          .pixels = pixels, .channels = static_cast<size_t>(depth), .v = v + (t - first) * cut.v_row, .v_step = cut.v_step};
+      const WinogradPatch patch = {.pixels = pixels,
+                                   .stored = pass.input.stored,
+                                   .channels = static_cast<size_t>(depth),
+                                   .v = v + (t - first) * cut.v_row,
+                                   .v_step = cut.v_step};
       set.winograd_input(&patch);
     }
 
@@ -139,7 +149,7 @@ void run_winograd(const GridPass& pass) {
     for (int64_t t = first; t < last; ++t) rows[t - first] = (t - first) * cut.m_row;
     BlockProduct block = {};
     block.rows = static_cast<size_t>(last - first), block.cols = static_cast<size_t>(grid.out_c), block.depth = static_cast<size_t>(depth);
-    block.a_tile = static_cast<ptrdiff_t>(set.mr) * cut.v_row, block.a_row = cut.v_row, block.a_depth = 1;
+    block.a_row = cut.v_row, block.a_depth = 1;
     block.b_panel = nr * depth, block.b_depth = nr;
     block.first = block.last = 1;
     block.partial = m;  // not touched: the depth is in one piece
@@ -207,7 +217,7 @@ FilterTileCut cut_filter_tiles(const KernelSet& set, const ConvGeometry& g) {
 
 int64_t winograd_filter_gradient_floats(const KernelSet& set, const ConvGeometry& g) { return cut_filter_tiles(set, g).floats; }
 
-void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x, const float* dy, float* workspace,
+void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, StoredPointer x, StoredPointer dy, float* workspace,
                               bool accumulate, float* dw) {
   const FilterTileCut cut = cut_filter_tiles(set, g);
   const WinogradTiles tiles(forward_grid(g));
@@ -223,18 +233,21 @@ void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const
       parallel_ranges(last - first, 8, [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {
           if (make_v) {
-            const float* pixels[frequencies];
+            const void* pixels[frequencies];
             tiles.input_pixels(first + t, x, zeros, pixels);
             const WinogradPatch patch = {
-                .pixels = pixels, .channels = static_cast<size_t>(g.C), .v = v + t * cut.v_row, .v_step = cut.v_step};
+                .pixels = pixels, .stored = x.stored, .channels = static_cast<size_t>(g.C), .v = v + t * cut.v_row, .v_step = cut.v_step};
             set.winograd_input(&patch);
           }
           ptrdiff_t offsets[winograd_outputs * winograd_outputs];
-          const float* pixels[winograd_outputs * winograd_outputs];
+          const void* pixels[winograd_outputs * winograd_outputs];
           tiles.output_offsets(first + t, offsets);
-          for (int i = 0; i < winograd_outputs * winograd_outputs; ++i) pixels[i] = offsets[i] < 0 ? zeros : dy + offsets[i] + k0;
-          const WinogradPatch patch = {
-              .pixels = pixels, .channels = static_cast<size_t>(k1 - k0), .v = d + t * cut.d_row, .v_step = cut.d_step};
+          for (int i = 0; i < winograd_outputs * winograd_outputs; ++i) pixels[i] = offsets[i] < 0 ? zeros : (dy + (offsets[i] + k0)).data;
+          const WinogradPatch patch = {.pixels = pixels,
+                                       .stored = dy.stored,
+                                       .channels = static_cast<size_t>(k1 - k0),
+                                       .v = d + t * cut.d_row,
+                                       .v_step = cut.d_step};
           set.winograd_output_gradient(&patch);
         }
       });
@@ -247,11 +260,11 @@ void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const
         for (int64_t r = r0; r < r1; ++r) rows[r - r0] = r * g.C;
         BlockProduct block = {};
         block.rows = static_cast<size_t>(r1 - r0), block.cols = static_cast<size_t>(g.C), block.depth = static_cast<size_t>(last - first);
-        block.a = d + f * cut.d_step + r0, block.a_tile = static_cast<ptrdiff_t>(set.mr), block.a_row = 1, block.a_depth = cut.d_row;
+        block.a = d + f * cut.d_step + r0, block.a_row = 1, block.a_depth = cut.d_row;
         block.b = v + f * cut.v_step, block.b_panel = static_cast<ptrdiff_t>(set.nr), block.b_depth = cut.v_row;
         block.first = block.last = 1;
         block.c = m + f * cut.m_step, block.c_rows = rows;
-        block.partial = block.c;  // not touched: the depth is in one piece
+        block.partial = m;  // not touched: the depth is in one piece
         block.epilogue.accumulate = first > 0;
         set.block_product(&block);
       });

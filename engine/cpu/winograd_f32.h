@@ -20,8 +20,8 @@ class WinogradTiles {
       : grid_(grid), down_(ceil_div(grid.rows, winograd_outputs)), across_(ceil_div(grid.cols, winograd_outputs)) {}
 
   int64_t count() const { return grid_.images * down_ * across_; }
-  // The 6x6 pixels that tile t reads; `zeros` (in_c floats) for those outside of the image.
-  void input_pixels(int64_t t, const float* input, const float* zeros, const float** pixels) const;
+  // The 6x6 pixels that tile t reads; `zeros` (in_c of them) for those outside of the image.
+  void input_pixels(int64_t t, StoredPointer input, const void* zeros, const void** pixels) const;
   // The element offsets of its 4x4 pixels of the output, -1 for those outside.
   void output_offsets(int64_t t, ptrdiff_t* offsets) const;
 
@@ -35,8 +35,9 @@ bool winograd_pays(const GatherGrid& grid);
 
 // Floats of the transformed filter: 36 frequencies of packed panels.
 int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid);
-// From a filter (K,R,S,C); `transposed` for the data gradient, with scale[k] folded in where it is not null.
-void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const float* filter, const float* scale, float* u);
+// From a filter (K,R,S,C) of floats, f16 or bf16; `transposed` for the data gradient, with scale[k] folded in where it is not null.
+template <class T>
+void transform_filter(const KernelSet& set, const GatherGrid& grid, bool transposed, const T* filter, const float* scale, float* u);
 
 // Floats that each worker needs.
 int64_t winograd_scratch_floats(const KernelSet& set, const GatherGrid& grid);
@@ -45,7 +46,7 @@ void run_winograd(const GridPass& pass);
 // The filter gradient of a 3x3 convolution with stride 1 by Winograd's algorithm: the adjoint of the forward pass, 36
 // multiplications for each tile, input and output channel instead of 144. It pays where winograd_pays() says so of the forward grid.
 int64_t winograd_filter_gradient_floats(const KernelSet& set, const ConvGeometry& g);  // workspace
-void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, const float* x, const float* dy, float* workspace,
+void winograd_filter_gradient(const KernelSet& set, const ConvGeometry& g, StoredPointer x, StoredPointer dy, float* workspace,
                               bool accumulate, float* dw);
 
 }  // namespace dura::cpu
