@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "engine/base/philox.h"
 #include "engine/core/dtype.h"
@@ -56,6 +57,23 @@ DURA_HOST_DEVICE inline float from_f16(f16 v) {
   return bits_float(sign | bits);
 }
 
+// What a stored element is computed with, and the element that a number is stored as.
+DURA_HOST_DEVICE inline float loaded(f16 v) { return from_f16(v); }
+DURA_HOST_DEVICE inline float loaded(bf16 v) { return from_bf16(v); }
+template <class T>
+DURA_HOST_DEVICE inline T loaded(T v) {
+  return v;
+}
+template <class T, class V>
+DURA_HOST_DEVICE inline T stored(V v) {
+  if constexpr (std::is_same_v<T, f16>)
+    return to_f16(static_cast<float>(v));
+  else if constexpr (std::is_same_v<T, bf16>)
+    return to_bf16(static_cast<float>(v));
+  else
+    return static_cast<T>(v);
+}
+
 // ---- loss ------------------------------------------------------------------------------------------------------------
 
 // What -log p[k] counts for in the loss of a row with this label: a_ik of kernels.inc. Weights may be null: all 1.
@@ -64,6 +82,17 @@ DURA_HOST_DEVICE inline double class_share(int64_t k, int64_t label, int64_t K, 
   const double of_label = weights ? static_cast<double>(weights[label]) : 1.0;
   const double of_class = weights && by_weights ? static_cast<double>(weights[k]) : of_label;
   return (k == label ? (1 - smoothing) * of_label : 0.0) + smoothing / static_cast<double>(K) * of_class;
+}
+
+// ---- pooling ---------------------------------------------------------------------------------------------------------
+
+// The windows [first, end) along one side, of `windows`, that cover position `at`.
+struct WindowRange {
+  int64_t first, end;
+};
+DURA_HOST_DEVICE inline WindowRange windows_over(int64_t at, int64_t kernel, int64_t stride, int64_t padding, int64_t windows) {
+  const int64_t reach = at + padding - kernel + stride, end = (at + padding) / stride + 1;
+  return {reach > 0 ? reach / stride : 0, end < windows ? end : windows};
 }
 
 // ---- batch normalisation ---------------------------------------------------------------------------------------------

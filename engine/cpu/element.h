@@ -9,30 +9,10 @@
 namespace dura::cpu {
 
 template <class T>
-struct Element;
-template <>
-struct Element<float> {
-  using Compute = float;
-  static float load(float v) { return v; }
-  static float store(float v) { return v; }
-};
-template <>
-struct Element<double> {
-  using Compute = double;
-  static double load(double v) { return v; }
-  static double store(double v) { return v; }
-};
-template <>
-struct Element<f16> {
-  using Compute = float;
-  static float load(f16 v) { return formula::from_f16(v); }
-  static f16 store(float v) { return formula::to_f16(v); }
-};
-template <>
-struct Element<bf16> {
-  using Compute = float;
-  static float load(bf16 v) { return formula::from_bf16(v); }
-  static bf16 store(float v) { return formula::to_bf16(v); }
+struct Element {
+  using Compute = decltype(formula::loaded(T{}));
+  static Compute load(T v) { return formula::loaded(v); }
+  static T store(Compute v) { return formula::stored<T>(v); }
 };
 
 // Calls f with a value of the storage type.

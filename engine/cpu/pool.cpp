@@ -54,21 +54,20 @@ void CpuBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const 
 // Windows overlap: every input pixel gathers from the windows that cover it, so that no two tasks write to one place and a sum in 16-bit
 // storage is rounded once, not once for each window.
 void CpuBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
-  // The windows [first, end) along one side that cover position i.
-  const auto first_window = [&](int64_t i, int64_t kernel) { return std::max<int64_t>(0, (i + g.padding - kernel + g.stride) / g.stride); };
-  const auto end_window = [&](int64_t i, int64_t windows) { return std::min(windows, (i + g.padding) / g.stride + 1); };
   dispatch_floating("max_pool_backward", dy.dtype(), [&]<class T>(T) {
     using Compute = typename Element<T>::Compute;
     const T* pd = dy.data<T>();
     const uint8_t* pi = index.data<uint8_t>();
     T* px = dx.tensor.data<T>();
     parallel_for(g.N * g.H, [&](int64_t row) {
-      const int64_t n = row / g.H, h = row % g.H, p_first = first_window(h, g.R), p_end = end_window(h, g.P);
+      const int64_t n = row / g.H, h = row % g.H;
+      const formula::WindowRange down = formula::windows_over(h, g.R, g.stride, g.padding, g.P);
       std::vector<Compute> sum(static_cast<size_t>(g.C));
       for (int64_t w = 0; w < g.W; ++w) {
         std::fill(sum.begin(), sum.end(), Compute(0));
-        for (int64_t p = p_first; p < p_end; ++p)
-          for (int64_t q = first_window(w, g.S); q < end_window(w, g.Q); ++q) {
+        const formula::WindowRange across = formula::windows_over(w, g.S, g.stride, g.padding, g.Q);
+        for (int64_t p = down.first; p < down.end; ++p)
+          for (int64_t q = across.first; q < across.end; ++q) {
             const auto here = static_cast<uint8_t>((h + g.padding - p * g.stride) * g.S + w + g.padding - q * g.stride);
             const int64_t at = ((n * g.P + p) * g.Q + q) * g.C;
             Compute* __restrict to = sum.data();

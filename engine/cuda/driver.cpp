@@ -3,32 +3,25 @@
 namespace dura::cuda {
 
 const char* status_name(Status status) {
-  switch (status) {
-    case Status::invalid_value:
-      return "cudaErrorInvalidValue";
-    case Status::memory_allocation:
-      return "cudaErrorMemoryAllocation";
-    case Status::illegal_address:
-      return "cudaErrorIllegalAddress";
-    case Status::misaligned_address:
-      return "cudaErrorMisalignedAddress";
-    case Status::launch_failure:
-      return "cudaErrorLaunchFailure";
-    case Status::capture_unsupported:
-      return "cudaErrorStreamCaptureUnsupported";
-    case Status::capture_invalidated:
-      return "cudaErrorStreamCaptureInvalidated";
-    case Status::capture_unmatched:
-      return "cudaErrorStreamCaptureUnmatched";
-    case Status::capture_unjoined:
-      return "cudaErrorStreamCaptureUnjoined";
-    case Status::capture_isolation:
-      return "cudaErrorStreamCaptureIsolation";
-    case Status::capture_implicit:
-      return "cudaErrorStreamCaptureImplicit";
-    case Status::captured_event:
-      return "cudaErrorCapturedEvent";
-  }
+  static constexpr struct {
+    Status status;
+    const char* name;
+  } names[] = {
+      {Status::invalid_value, "cudaErrorInvalidValue"},
+      {Status::memory_allocation, "cudaErrorMemoryAllocation"},
+      {Status::illegal_address, "cudaErrorIllegalAddress"},
+      {Status::misaligned_address, "cudaErrorMisalignedAddress"},
+      {Status::launch_failure, "cudaErrorLaunchFailure"},
+      {Status::capture_unsupported, "cudaErrorStreamCaptureUnsupported"},
+      {Status::capture_invalidated, "cudaErrorStreamCaptureInvalidated"},
+      {Status::capture_unmatched, "cudaErrorStreamCaptureUnmatched"},
+      {Status::capture_unjoined, "cudaErrorStreamCaptureUnjoined"},
+      {Status::capture_isolation, "cudaErrorStreamCaptureIsolation"},
+      {Status::capture_implicit, "cudaErrorStreamCaptureImplicit"},
+      {Status::captured_event, "cudaErrorCapturedEvent"},
+  };
+  for (const auto& n : names)
+    if (n.status == status) return n.name;
   return "an error without a name";
 }
 

@@ -72,21 +72,10 @@ void dispatch_wide(const char* kernel, DType dtype, F&& f) {
   dispatch(kernel, dtype, f);
 }
 
-template <class T>
-T stored(double v) {
-  if constexpr (std::is_same_v<T, f16>) {
-    return formula::to_f16(static_cast<float>(v));
-  } else if constexpr (std::is_same_v<T, bf16>) {
-    return formula::to_bf16(static_cast<float>(v));
-  } else {
-    return static_cast<T>(v);
-  }
-}
-
 }  // namespace
 
 void CudaBackend::fill(const Tensor& x, double value) {
-  const auto with = [&]<class T>(T) { start("fill", fill_kernel<T>, grid_over(x.numel()), x, stored<T>(value), x.numel()); };
+  const auto with = [&]<class T>(T) { start("fill", fill_kernel<T>, grid_over(x.numel()), x, formula::stored<T>(value), x.numel()); };
   if (x.dtype() == DType::i32) return with(int32_t{});
   if (x.dtype() == DType::u8) return with(uint8_t{});
   dispatch_wide("fill", x.dtype(), with);

@@ -48,18 +48,11 @@ __global__ void max_pool_backward_kernel(ConvGeometry g, const T* dy, const uint
   const int64_t i = thread_index() * W;
   if (i >= count) return;
   const Pixel in = pixel_of(i, g.H, g.W, g.C);
-  // The windows [first, end) along one side that cover position `at`.
-  const auto first_window = [&](int64_t at, int64_t kernel) {
-    const int64_t first = at + g.padding - kernel + g.stride;
-    return first > 0 ? first / g.stride : 0;
-  };
-  const auto end_window = [&](int64_t at, int64_t windows) {
-    const int64_t end = (at + g.padding) / g.stride + 1;
-    return end < windows ? end : windows;
-  };
+  const formula::WindowRange down = formula::windows_over(in.h, g.R, g.stride, g.padding, g.P),
+                             across = formula::windows_over(in.w, g.S, g.stride, g.padding, g.Q);
   float sum[W] = {};
-  for (int64_t p = first_window(in.h, g.R), p_end = end_window(in.h, g.P); p < p_end; ++p)
-    for (int64_t q = first_window(in.w, g.S), q_end = end_window(in.w, g.Q); q < q_end; ++q) {
+  for (int64_t p = down.first; p < down.end; ++p)
+    for (int64_t q = across.first; q < across.end; ++q) {
       const int64_t at = ((in.n * g.P + p) * g.Q + q) * g.C + in.c;
       const int64_t here = (in.h + g.padding - p * g.stride) * g.S + in.w + g.padding - q * g.stride;
       const auto winners = read_pack<W>(index + at);

@@ -10,44 +10,10 @@ namespace dura::cuda::sim {
 namespace {
 
 double load_element(DType dtype, const void* p, int64_t i) {
-  switch (dtype) {
-    case DType::f64:
-      return static_cast<const double*>(p)[i];
-    case DType::f32:
-      return static_cast<double>(static_cast<const float*>(p)[i]);
-    case DType::f16:
-      return static_cast<double>(formula::from_f16(static_cast<const f16*>(p)[i]));
-    case DType::bf16:
-      return static_cast<double>(formula::from_bf16(static_cast<const bf16*>(p)[i]));
-    case DType::u8:
-      return static_cast<double>(static_cast<const uint8_t*>(p)[i]);
-    case DType::i32:
-      break;
-  }
-  fail("the interpreter has no tensors of ", dtype_name(dtype));
+  return with_type(dtype, [&]<class T>(T) { return static_cast<double>(formula::loaded(static_cast<const T*>(p)[i])); });
 }
-
 void store_element(DType dtype, void* p, int64_t i, double v) {
-  switch (dtype) {
-    case DType::f64:
-      static_cast<double*>(p)[i] = v;
-      return;
-    case DType::f32:
-      static_cast<float*>(p)[i] = static_cast<float>(v);
-      return;
-    case DType::f16:
-      static_cast<f16*>(p)[i] = formula::to_f16(static_cast<float>(v));
-      return;
-    case DType::bf16:
-      static_cast<bf16*>(p)[i] = formula::to_bf16(static_cast<float>(v));
-      return;
-    case DType::u8:
-      static_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(v);
-      return;
-    case DType::i32:
-      break;
-  }
-  fail("the interpreter has no tensors of ", dtype_name(dtype));
+  with_type(dtype, [&]<class T>(T) { static_cast<T*>(p)[i] = formula::stored<T>(v); });
 }
 
 using Values = std::vector<double>;
