@@ -1,15 +1,136 @@
 #include "weights/pth.h"
 
 #include <cstring>
+#include <map>
+#include <optional>
 
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
-#include "weights/torch_container.h"
+#include "weights/pickle.h"
+#include "weights/zip.h"
 
 namespace dura {
 
 namespace {
+
+// The two containers that torch.save has written: a zip file with one entry per storage (since 1.6), and before that five pickles
+// followed by the storages. Both give the same: one pickle, and the raw bytes of the storages it refers to. The bytes must outlive it.
+struct TorchContainer {
+  Pickle pickle;
+  std::map<std::string_view, std::span<const uint8_t>> storages;  // by key
+};
+
+// <root>/data.pkl, <root>/data/<key> and small texts; the name of the root is that of the file when it was saved, so any is accepted.
+TorchContainer read_torch_zip(std::span<const uint8_t> bytes, const std::string& file) {
+  const std::vector<ZipEntry> entries = read_zip(bytes, file);
+  std::optional<std::string_view> root;
+  std::span<const uint8_t> pickled;
+  for (const ZipEntry& entry : entries) {
+    const size_t slash = entry.name.find('/');
+    if (slash == std::string_view::npos || entry.name.substr(slash) != "/data.pkl") continue;
+    DURA_CHECK(!root, file, ": holds two state dicts, in ", quote(*root), " and ", quote(entry.name.substr(0, slash)),
+               ". Save one per file.");
+    root = entry.name.substr(0, slash);
+    pickled = entry.contents;
+  }
+  DURA_CHECK(root, file, ": is a zip file but not one of torch.save (it has no data.pkl). Give a .pth or .safetensors file.");
+
+  TorchContainer container;
+  const std::string prefix = std::string(*root) + "/";
+  for (const ZipEntry& entry : entries) {
+    if (!entry.name.starts_with(prefix)) continue;
+    const std::string_view name = entry.name.substr(prefix.size());
+    const std::string_view text = text_of(entry.contents);
+    DURA_CHECK(name != "byteorder" || text == "little", file, ": was saved with byte order ", quote(text),
+               ", expected 'little'. Save it on a little-endian machine.");
+    DURA_CHECK(
+        name != "constants.pkl" && !name.starts_with("code/"), file,
+        ": is a TorchScript program, which dura does not run. In Python, save the weights with torch.save(model.state_dict(), path).");
+    constexpr std::string_view data = "data/";
+    if (name.starts_with(data)) container.storages.emplace(name.substr(data.size()), entry.contents);
+  }
+  container.pickle = read_pickle(pickled, file);
+  DURA_CHECK(container.pickle.bytes == pickled.size(), file, ": ", pickled.size() - container.pickle.bytes,
+             " bytes follow the end of data.pkl. The file is damaged.");
+  return container;
+}
+
+// 0x1950a86a20f9469cfc6c, the number that begins every file of this kind, as the pickle stores it.
+constexpr std::string_view magic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
+constexpr int64_t protocol = 1001;
+
+class Reader {
+ public:
+  Reader(std::span<const uint8_t> bytes, const std::string& file) : rest_(bytes), file_(file) {}
+
+  Pickle pickle() {
+    Pickle pickle = read_pickle(rest_, file_);
+    rest_ = rest_.subspan(pickle.bytes);
+    return pickle;
+  }
+  std::span<const uint8_t> take(uint64_t count, std::string_view key) {
+    DURA_CHECK(count <= rest_.size(), file_, ": the contents of storage ", quote(key),
+               " are cut off. The file is truncated: copy or download it again.");
+    const std::span<const uint8_t> taken = rest_.first(count);
+    rest_ = rest_.subspan(count);
+    return taken;
+  }
+  size_t left() const { return rest_.size(); }
+
+ private:
+  std::span<const uint8_t> rest_;
+  const std::string& file_;
+};
+
+TorchContainer read_torch_legacy(std::span<const uint8_t> bytes, const std::string& file) {
+  Reader reader(bytes, file);
+  const Pickle first = reader.pickle();
+  DURA_CHECK(first[first.root].kind == PickleKind::big_integer && first[first.root].text == magic, file,
+             ": is a pickle but was not written by torch.save. In Python, save the weights with torch.save(model.state_dict(), path).");
+  const Pickle second = reader.pickle();
+  DURA_CHECK(second[second.root].kind == PickleKind::integer && second[second.root].integer == protocol, file,
+             ": has another torch.save protocol than ", protocol, ". Save it again with a current version of torch.");
+  const Pickle system = reader.pickle();
+  const PickleValue* little_endian = system.find(system[system.root], "little_endian");
+  DURA_CHECK(little_endian && little_endian->kind == PickleKind::boolean && little_endian->integer == 1, file,
+             ": was not saved on a little-endian machine. Save it again on one.");
+
+  TorchContainer container;
+  container.pickle = reader.pickle();
+  struct Expected {
+    int64_t count;
+    uint64_t bytes;
+  };
+  std::map<std::string_view, Expected> expected;  // by key
+  for (const PickleValue& value : container.pickle.values) {
+    if (value.kind != PickleKind::storage) continue;
+    const std::string_view key = container.pickle[value.items[1]].text;
+    const int64_t count = container.pickle[value.items[2]].integer;
+    const size_t size = container.pickle.type_of(value).bytes;
+    DURA_CHECK(static_cast<uint64_t>(count) <= bytes.size() / size, file, ": storage ", quote(key), " of ", count,
+               " elements is larger than the file. The file is truncated or damaged.");
+    const uint64_t wanted = static_cast<uint64_t>(count) * size;
+    DURA_CHECK(expected.emplace(key, Expected{count, wanted}).first->second.bytes == wanted, file, ": storage ", quote(key),
+               " is described in two ways. The file is damaged.");
+  }
+  const Pickle keys = reader.pickle();
+  DURA_CHECK(keys[keys.root].kind == PickleKind::list, file, ": has no list of storages. The file is damaged.");
+  for (uint32_t item : keys[keys.root].items) {
+    const std::string_view key = keys[item].text;
+    const auto found = expected.find(key);
+    DURA_CHECK(keys[item].kind == PickleKind::text && found != expected.end(), file, ": holds a storage ", quote(key),
+               " that no tensor uses. The file is damaged.");
+    int64_t count;
+    std::memcpy(&count, reader.take(sizeof count, key).data(), sizeof count);
+    DURA_CHECK(count == found->second.count, file, ": storage ", quote(key), " has ", count, " elements, its tensors expect ",
+               found->second.count, ". The file is damaged.");
+    DURA_CHECK(container.storages.emplace(key, reader.take(found->second.bytes, key)).second, file, ": storage ", quote(key),
+               " exists twice. The file is damaged.");
+  }
+  DURA_CHECK(reader.left() == 0, file, ": ", reader.left(), " bytes follow the last storage. The file is damaged.");
+  return container;
+}
 
 // Tied weights and views repeat bytes of the file; more than this is no network but an attempt to fill the memory or the disk.
 constexpr uint64_t max_expansion = 4;

@@ -14,12 +14,31 @@ struct Element {
   const char* name;
   size_t bytes;
   bool floating;
+  DType dtype = DType::u8;  // of a tensor that holds such elements; i64 and bool have none
 };
 // In the order of ElementType.
-constexpr Element elements[] = {{"f32", 4, true},  {"f16", 2, true},  {"bf16", 2, true}, {"f64", 8, true},
-                                {"i64", 8, false}, {"i32", 4, false}, {"u8", 1, false},  {"bool", 1, false}};
+constexpr Element elements[] = {{"f32", 4, true, DType::f32},
+                                {"f16", 2, true, DType::f16},
+                                {"bf16", 2, true, DType::bf16},
+                                {"f64", 8, true, DType::f64},
+                                {"i64", 8, false},
+                                {"i32", 4, false, DType::i32},
+                                {"u8", 1, false, DType::u8},
+                                {"bool", 1, false}};
 
 const Element& element(ElementType type) { return elements[static_cast<size_t>(type)]; }
+
+std::span<const uint8_t> bytes_of(const Tensor& tensor) {
+  DURA_CHECK(tensor.defined() && host_readable(tensor.device()), "an array can be made of a CPU tensor only, not of ", describe(tensor));
+  return {static_cast<const uint8_t*>(tensor.raw()), tensor.bytes()};
+}
+
+template <class T>
+T load(const uint8_t* bytes, int64_t i) {
+  T v;
+  std::memcpy(&v, bytes + static_cast<size_t>(i) * sizeof(T), sizeof(T));
+  return v;
+}
 
 }  // namespace
 
@@ -44,12 +63,12 @@ std::string describe(const Dimensions& dimensions) {
 std::optional<uint64_t> array_bytes(const Dimensions& dimensions, ElementType type) {
   int64_t bytes = static_cast<int64_t>(element_size(type));
   bool empty = false;
-  for (int64_t extent : dimensions) {
-    if (extent < 0) return std::nullopt;
-    // A zero extent must not hide an overflow of the others: (2^62, 2^62, 0) is refused like (2^62, 2^62).
-    if (extent == 0)
+  for (int64_t size : dimensions) {
+    if (size < 0) return std::nullopt;
+    // A size of zero must not hide an overflow of the others: (2^62, 2^62, 0) is refused like (2^62, 2^62).
+    if (size == 0)
       empty = true;
-    else if (__builtin_mul_overflow(bytes, extent, &bytes))
+    else if (__builtin_mul_overflow(bytes, size, &bytes))
       return std::nullopt;
   }
   return empty ? 0 : static_cast<uint64_t>(bytes);
@@ -74,53 +93,15 @@ Array::Array(Dimensions dimensions, ElementType type, std::span<const uint8_t> b
              bytes_.size(), " bytes");
 }
 
-namespace {
-
-Dimensions dimensions_of(const Tensor& tensor) {
-  Dimensions dimensions;
-  for (int i = 0; i < tensor.shape().rank(); ++i) dimensions.push_back(tensor.shape()[i]);
-  return dimensions;
-}
-
-std::span<const uint8_t> bytes_of(const Tensor& tensor) {
-  DURA_CHECK(tensor.defined() && host_readable(tensor.device()), "an array can be made of a CPU tensor only, not of ", describe(tensor));
-  return {static_cast<const uint8_t*>(tensor.raw()), tensor.bytes()};
-}
-
-template <class T>
-T load(const uint8_t* bytes, int64_t i) {
-  T v;
-  std::memcpy(&v, bytes + static_cast<size_t>(i) * sizeof(T), sizeof(T));
-  return v;
-}
-
-}  // namespace
-
 Array Array::share(const Tensor& tensor) {
-  return Array(dimensions_of(tensor), element_type(tensor.dtype()), bytes_of(tensor), std::make_shared<const Tensor>(tensor));
+  return Array(dimensions_of(tensor.shape()), element_type(tensor.dtype()), bytes_of(tensor), std::make_shared<const Tensor>(tensor));
 }
 
 double Array::value(int64_t i) const {
   const uint8_t* p = bytes_.data();
-  switch (type_) {
-    case ElementType::f32:
-      return load<float>(p, i);
-    case ElementType::f16:
-      return formula::from_f16(load<f16>(p, i));
-    case ElementType::bf16:
-      return formula::from_bf16(load<bf16>(p, i));
-    case ElementType::f64:
-      return load<double>(p, i);
-    case ElementType::i64:
-      return static_cast<double>(load<int64_t>(p, i));
-    case ElementType::i32:
-      return load<int32_t>(p, i);
-    case ElementType::u8:
-      return p[i];
-    case ElementType::boolean:
-      return p[i] != 0 ? 1 : 0;
-  }
-  fail("Array::value: no such type");
+  if (type_ == ElementType::i64) return static_cast<double>(load<int64_t>(p, i));
+  if (type_ == ElementType::boolean) return p[i] != 0 ? 1 : 0;
+  return with_type(element(type_).dtype, [&]<class T>(T) { return static_cast<double>(formula::loaded(load<T>(p, i))); });
 }
 
 Tensor Array::to_tensor(DType dtype, const std::string& name) const {
@@ -130,54 +111,20 @@ Tensor Array::to_tensor(DType dtype, const std::string& name) const {
   const bool small_integer = type_ == ElementType::i32 || type_ == ElementType::u8 || type_ == ElementType::boolean;
   DURA_CHECK(same || (dura::is_floating(type_) ? dura::is_floating(dtype) : small_integer && !dura::is_floating(dtype)), name, ": holds ",
              element_name(type_), " elements, which do not convert to ", dtype_name(dtype));
-  const auto extent = [&](size_t i) { return dimensions_[i]; };
-  Shape shape;
-  switch (dimensions_.size()) {
-    case 0:
-      break;
-    case 1:
-      shape = {extent(0)};
-      break;
-    case 2:
-      shape = {extent(0), extent(1)};
-      break;
-    case 3:
-      shape = {extent(0), extent(1), extent(2)};
-      break;
-    default:
-      shape = {extent(0), extent(1), extent(2), extent(3)};
-  }
-  Tensor tensor = Tensor::empty(shape, dtype, Device::cpu, name);
+  Tensor tensor = Tensor::empty(Shape(dimensions_), dtype, Device::cpu, name);
   if (same) {
     if (!bytes_.empty()) std::memcpy(tensor.raw(), bytes_.data(), bytes_.size());
     return tensor;
   }
-  const int64_t count = numel();
-  for (int64_t i = 0; i < count; ++i) {
-    const double v = value(i);
-    switch (dtype) {
-      case DType::f64:
-        tensor.data<double>()[i] = v;
-        break;
-      case DType::f32:
-        tensor.data<float>()[i] = static_cast<float>(v);
-        break;
-      // From f64 this rounds twice; the files that hold f64 are references, never the source of 16-bit weights.
-      case DType::f16:
-        tensor.data<f16>()[i] = formula::to_f16(static_cast<float>(v));
-        break;
-      case DType::bf16:
-        tensor.data<bf16>()[i] = formula::to_bf16(static_cast<float>(v));
-        break;
-      case DType::i32:
-        tensor.data<int32_t>()[i] = static_cast<int32_t>(v);
-        break;
-      case DType::u8:
+  with_type(dtype, [&]<class T>(T) {
+    for (int64_t i = 0, count = numel(); i < count; ++i) {
+      const double v = value(i);
+      if constexpr (std::is_same_v<T, uint8_t>)
         DURA_CHECK(v >= 0 && v <= 255, name, ": element ", i, " is ", v, ", which does not fit into u8");
-        tensor.data<uint8_t>()[i] = static_cast<uint8_t>(v);
-        break;
+      // From f64 to 16 bits this rounds twice; the files that hold f64 are references, never the source of 16-bit weights.
+      tensor.data<T>()[i] = formula::stored<T>(v);
     }
-  }
+  });
   return tensor;
 }
 

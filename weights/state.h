@@ -29,6 +29,7 @@ std::optional<ElementType> find_element_type(std::string_view name);  // by elem
 ElementType element_type(DType dtype);
 
 using Dimensions = std::vector<int64_t>;  // outermost first; empty for a scalar
+inline Dimensions dimensions_of(const Shape& shape) { return {shape.sizes().begin(), shape.sizes().end()}; }
 
 std::string describe(const Dimensions& dimensions);  // "(64,3,7,7)"
 // The number of bytes, or nothing when a dimension is negative or the product does not fit into 63 bits.

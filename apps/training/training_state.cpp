@@ -8,16 +8,10 @@
 namespace dura {
 namespace {
 
-Dimensions to_dimensions(const Shape& shape) {
-  Dimensions d;
-  for (int i = 0; i < shape.rank(); ++i) d.push_back(shape[i]);
-  return d;
-}
-
 void from_array(const StateDict& arrays, const std::string& name, const Tensor& t, const std::string& file) {
   const Array* a = arrays.find(name);
   DURA_CHECK(a, file, ": the array ", quote(name), " is missing. The checkpoint is of another model; begin a new run.");
-  DURA_CHECK(a->type() == element_type(t.dtype()) && a->dimensions() == to_dimensions(t.shape()), file, ": the array ", quote(name), " is ",
+  DURA_CHECK(a->type() == element_type(t.dtype()) && a->dimensions() == dimensions_of(t.shape()), file, ": the array ", quote(name), " is ",
              element_name(a->type()), " ", describe(a->dimensions()), ", expected ", dtype_name(t.dtype()), " ", t.shape(),
              ". The checkpoint is of another model; begin a new run.");
   backend(t.device()).upload(a->bytes().data(), t);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <ostream>
+#include <span>
 
 #include "engine/base/check.h"
 
@@ -14,7 +15,8 @@ class Shape {
   static constexpr int max_rank = 4;
 
   Shape() = default;  // rank 0: a scalar, one element
-  Shape(std::initializer_list<int64_t> sizes) {
+  Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
+  explicit Shape(std::span<const int64_t> sizes) {
     DURA_CHECK(sizes.size() <= max_rank, "a tensor has at most 4 dimensions, ", sizes.size(), " were given");
     for (int64_t e : sizes) {
       DURA_CHECK(e >= 0, "a dimension cannot be negative, got ", e);
@@ -23,6 +25,7 @@ class Shape {
   }
 
   int rank() const { return rank_; }
+  std::span<const int64_t> sizes() const { return {sizes_.data(), static_cast<size_t>(rank_)}; }
   int64_t operator[](int i) const {
     DURA_CHECK(i >= 0 && i < rank_, "dimension ", i, " of a tensor of rank ", rank_, " was asked for");
     return sizes_[i];
@@ -38,16 +41,10 @@ class Shape {
     s.sizes_.at(0) = n;
     return s;
   }
-  bool operator==(const Shape& other) const {
-    if (rank_ != other.rank_) return false;
-    for (int i = 0; i < rank_; ++i)
-      if (sizes_[i] != other.sizes_[i]) return false;
-    return true;
-  }
-  bool operator!=(const Shape& other) const { return !(*this == other); }
+  bool operator==(const Shape&) const = default;
 
  private:
-  std::array<int64_t, max_rank> sizes_{};
+  std::array<int64_t, max_rank> sizes_{};  // 0 behind the rank
   int rank_ = 0;
 };
 
