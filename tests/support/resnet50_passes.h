@@ -4,9 +4,9 @@
 #include <functional>
 #include <string>
 
-#include "engine/cuda/graph_list.h"
 #include "engine/core/ops.h"
 #include "models/network/classifier.h"
+#include "tests/support/graph_list.h"
 
 namespace dura {
 

@@ -4,7 +4,7 @@
 #include <deque>
 #include <vector>
 
-#include "engine/cuda/card/cudnn_descriptor.h"
+#include "engine/cuda/card/cudnn_library.h"
 #include "engine/cuda/graph.h"
 
 namespace dura::cuda {

@@ -1,8 +1,8 @@
 #include "engine/cuda/sim/interpreter.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include "engine/cuda/sim/dense_product.h"
 #include "engine/core/formula.h"
 #include "engine/base/parallel.h"
 
@@ -66,22 +66,47 @@ void store(const GraphTensor& t, const Values& v, void* address) {
   for_each_element(t, [&](int64_t dense, int64_t at) { store_element(t.dtype, address, at, v[static_cast<size_t>(dense)]); });
 }
 
+// ---- matrix products of doubles, in a fixed order of additions ----
+
+// A matrix whose element (i,j) is at data[i*row + j*column].
+struct MatrixView {
+  const double* data;
+  int64_t row, column;
+};
+
+// c (m,n) += a (m,k) b (k,n); b and c are dense.
+void add_product(int64_t m, int64_t n, int64_t k, MatrixView a, const double* b, double* c) {
+  constexpr int64_t rows = 4, columns = 4;  // of sums that stay in registers
+  for (int64_t j = 0; j < n; j += columns)
+    for (int64_t i = 0; i < m; i += rows) {
+      const int64_t height = std::min(rows, m - i), width = std::min(columns, n - j);
+      if (height == rows && width == columns) {
+        double sum[rows][columns] = {};
+        for (int64_t p = 0; p < k; ++p) {
+          const double* right = b + p * n + j;
+          const double* left = a.data + i * a.row + p * a.column;
+          for (int64_t y = 0; y < rows; ++y)
+            for (int64_t x = 0; x < columns; ++x) sum[y][x] += left[y * a.row] * right[x];
+        }
+        for (int64_t y = 0; y < rows; ++y)
+          for (int64_t x = 0; x < columns; ++x) c[(i + y) * n + j + x] += sum[y][x];
+        continue;
+      }
+      for (int64_t y = 0; y < height; ++y)
+        for (int64_t x = 0; x < width; ++x) {
+          double sum = 0;
+          for (int64_t p = 0; p < k; ++p) sum += a.data[(i + y) * a.row + p * a.column] * b[p * n + j + x];
+          c[(i + y) * n + j + x] += sum;
+        }
+    }
+}
+
 // ---- convolutions as matrix products over tiles of output pixels ----
 
-struct Conv {
-  int64_t N, C, H, W, K, R, S, P, Q, stride, padding;
+struct Conv : ConvGeometry {
   Conv(const GraphTensor& x, const GraphTensor& w, const GraphTensor& y, const GraphNode& n)
-      : N(x.extents[0]),
-        C(x.extents[1]),
-        H(x.extents[2]),
-        W(x.extents[3]),
-        K(w.extents[0]),
-        R(w.extents[2]),
-        S(w.extents[3]),
-        P(y.extents[2]),
-        Q(y.extents[3]),
-        stride(n.stride),
-        padding(n.padding) {}
+      : ConvGeometry{x.extents[0], x.extents[2], x.extents[3], x.extents[1], w.extents[0], w.extents[2],
+                     w.extents[3], y.extents[2], y.extents[3], n.stride,     n.padding} {}
   int64_t depth() const { return R * S * C; }
   int64_t pixels() const { return N * P * Q; }
 

@@ -1,12 +1,11 @@
 #include "engine/cuda/sim/sim_driver.h"
 
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <system_error>
 #include <vector>
 
+#include "engine/base/text.h"
 #include "engine/cuda/sim/block_runner.h"
 #include "engine/cuda/sim/interpreter.h"
 
@@ -17,12 +16,9 @@ namespace {
 uint64_t whole_number(const char* variable, uint64_t most, uint64_t otherwise) {
   const char* text = std::getenv(variable);
   if (!text) return otherwise;
-  uint64_t value = 0;
-  const char* end = text + std::strlen(text);
-  const std::from_chars_result read = std::from_chars(text, end, value);
-  if (text == end || read.ec != std::errc() || read.ptr != end || value > most)
-    fail_usage(variable, " is '", text, "'. It must be a whole number up to ", most, ".");
-  return value;
+  const std::optional<uint64_t> value = parse_number<uint64_t>(text);
+  if (!value || *value > most) fail_usage(variable, " is '", text, "'. It must be a whole number up to ", most, ".");
+  return *value;
 }
 
 }  // namespace
