@@ -3,7 +3,6 @@
 
 #include "apps/program/program.h"
 #include "apps/study/benchmark.h"
-#include "apps/program/precision.h"
 #include "engine/cpu/cpu_features.h"
 
 int main(int argc, char** argv) {

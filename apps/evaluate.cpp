@@ -4,10 +4,8 @@
 #include <iostream>
 
 #include "apps/evaluation/error_analysis.h"
-#include "apps/evaluation/evaluate_options.h"
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/evaluation/test_time_augmentation.h"
-#include "apps/program/precision.h"
+#include "apps/evaluation/adjusted_predictions.h"
 #include "apps/program/program.h"
 #include "apps/program/run_directory.h"
 #include "engine/base/file.h"

@@ -6,7 +6,6 @@
 #include "apps/evaluation/split_maps.h"
 #include "apps/program/program.h"
 #include "apps/report/heat_map_page.h"
-#include "apps/report/map_checks.h"
 #include "data/image/codec.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"

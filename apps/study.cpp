@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "apps/study/child_runs.h"
-#include "apps/study/study_report.h"
+#include "apps/study/study.h"
 #include "engine/base/log.h"
 
 namespace {

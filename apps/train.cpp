@@ -4,7 +4,7 @@
 #include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
 #include "apps/study/lr_finder_report.h"
-#include "apps/training/initial_model.h"
+#include "apps/training/train_options.h"
 #include "data/image/codec.h"
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"

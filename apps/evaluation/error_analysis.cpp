@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <limits>
+#include <numbers>
 #include <set>
 #include <vector>
 
@@ -16,9 +16,6 @@
 namespace dura {
 
 namespace {
-
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-constexpr double pi = 3.14159265358979323846;
 
 // A yes or no for each pixel.
 struct PixelSet {
@@ -102,12 +99,21 @@ std::vector<std::vector<int64_t>> regions_above(const Image& gray, const PixelSe
   return regions;
 }
 
+double lesion_diameter_mm(const Dataset& dataset, int64_t sample) {
+  try {
+    return dataset.lesion(sample).diameter_mm;
+  } catch (const Error& e) {
+    log_warning("no lesion size: ", e.what());
+    return 0;
+  }
+}
+
 }  // namespace
 
 PictureFeatures measure_picture(const Image& slice) {
   const Image gray = to_gray(slice);
   const PixelSet head = head_of(gray);
-  const double diameter = 2 * std::sqrt(static_cast<double>(head.count()) / pi);
+  const double diameter = 2 * std::sqrt(static_cast<double>(head.count()) / std::numbers::pi);
   const PixelSet inner = eroded(head, static_cast<int64_t>(0.08 * diameter));
   std::array<double, 256> histogram{};
   double count = 0, sum = 0, squares = 0;
@@ -118,7 +124,7 @@ PictureFeatures measure_picture(const Image& slice) {
   }
   PictureFeatures f;
   if (count == 0) {
-    f.mean_intensity = f.brightness = not_defined;
+    f.mean_intensity = f.brightness = NAN;
     return f;
   }
   f.mean_intensity = sum / count;
@@ -134,19 +140,6 @@ PictureFeatures measure_picture(const Image& slice) {
     f.bright_at_border = f.bright_at_border || (static_cast<double>(region.size()) >= 0.005 * count && reaches_edge(inner, region));
   return f;
 }
-
-namespace {
-
-double lesion_diameter_mm(const Dataset& dataset, int64_t sample) {
-  try {
-    return dataset.lesion(sample).diameter_mm;
-  } catch (const Error& e) {
-    log_warning("no lesion size: ", e.what());
-    return 0;
-  }
-}
-
-}  // namespace
 
 std::vector<AnalysedPicture> analysed_pictures(const Predictions& p, const Decision& decision, const Dataset& dataset,
                                                const Manifest& manifest, const std::vector<std::string>& units) {
@@ -252,10 +245,6 @@ std::vector<Trait> traits_of(const Pictures& false_positives, const Pictures& tr
 }
 
 }  // namespace
-
-double Share::rate() const {
-  return of == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(count) / static_cast<double>(of);
-}
 
 ErrorAnalysis analyse_errors(const std::vector<AnalysedPicture>& pictures, int64_t rare, const std::vector<std::string>& columns) {
   ErrorAnalysis a;

@@ -45,7 +45,7 @@ std::vector<AnalysedPicture> analysed_pictures(const Predictions& predictions, c
 // worst cases by name.
 struct Share {
   int64_t count = 0, of = 0;
-  double rate() const;  // NaN of nothing
+  double rate() const { return ratio(static_cast<double>(count), static_cast<double>(of)); }  // NaN of nothing
 };
 
 struct ErrorRate {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "apps/program/text_table.h"
@@ -15,8 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-
 // A score stands alone or with its interval, {"value", "low", "high"}; null is not defined.
 double score_of(const Json& j) { return number(j.is_object() ? j.at("value") : j); }
 
@@ -27,7 +24,7 @@ const Json& result_named(const Json& evaluation, const std::string& title, const
 }
 
 FoldScore summarised(const std::string& score, const std::vector<double>& values) {
-  FoldScore s{.score = score, .values = values, .mean = not_defined, .spread = not_defined, .low = not_defined, .high = not_defined};
+  FoldScore s{.score = score, .values = values, .mean = NAN, .spread = NAN, .low = NAN, .high = NAN};
   double sum = 0, squares = 0;
   for (const double v : values) {
     if (std::isnan(v)) continue;

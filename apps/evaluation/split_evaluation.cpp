@@ -1,6 +1,101 @@
 #include "apps/evaluation/split_evaluation.h"
 
+#include <algorithm>
+#include <set>
+
+#include "apps/program/text_table.h"
+#include "data/set/csv.h"
+
 namespace dura {
+
+namespace {
+
+// Accuracy, then the scores with intervals of each class.
+std::vector<double> interval_values(const CountedScores& scores) {
+  std::vector<double> values = {scores.accuracy};
+  for (const CountedScores::Class& c : scores.classes) values.insert(values.end(), {c.precision, c.recall, c.f1, c.auc});
+  return values;
+}
+
+}  // namespace
+
+BootstrapUnits bootstrap_units(const Predictions& predictions, const Dataset& dataset, const Manifest& manifest) {
+  BootstrapUnits units;
+  std::set<std::string> kinds;
+  for (const int64_t sample : predictions.samples) {
+    const ManifestRow& row = manifest.rows[static_cast<size_t>(dataset.sample(sample).row)];
+    const char* kind = !row.patient.empty() ? "patients" : !row.group.empty() ? "groups" : "pictures";
+    units.names.push_back(concat(kind, ":", !row.patient.empty() ? row.patient : !row.group.empty() ? row.group : row.file));
+    kinds.insert(kind);
+  }
+  for (const char* kind : {"patients", "groups", "pictures"})
+    if (kinds.count(kind)) units.kind += (units.kind.empty() ? "" : " and ") + std::string(kind);
+  return units;
+}
+
+std::vector<ReliabilityBin> confidence_bins(const Predictions& p) {
+  const std::vector<int32_t> most_probable = argmax_rows(p.probabilities, p.classes);
+  std::vector<bool> right;
+  std::vector<double> confidence;
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    right.push_back(most_probable[i] == p.labels[i]);
+    confidence.push_back(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(most_probable[i])]);
+  }
+  return reliability_bins(right, confidence);
+}
+
+Evaluation evaluate(const Predictions& p, const std::vector<std::string>& classes, const std::string& title, const Decision& decision,
+                    const Bootstrap& bootstrap) {
+  Evaluation e;
+  e.title = title;
+  const Decided rows(p.labels, decision.classes(p.probabilities, p.classes), p.probabilities, p.classes);
+  e.confusion = confusion_of(p.labels, rows.decided, p.classes);
+  e.balanced_accuracy = e.confusion.balanced_accuracy();
+  e.log_loss = log_loss(p.labels, p.logits, p.classes);
+  e.reliability = confidence_bins(p);
+  e.calibration_error = expected_calibration_error(e.reliability);
+
+  const std::vector<Interval> intervals =
+      bootstrap.intervals(1 + rows.classes.size() * scores_with_interval,
+                          [&](const std::vector<double>& counts) { return interval_values(counted_scores(rows, counts)); });
+  e.accuracy = {e.confusion.accuracy(), intervals[0]};
+  const Interval* next = &intervals[1];
+  for (int64_t c = 0; c < p.classes; ++c) {
+    const OneAgainstRest& one = rows.classes[static_cast<size_t>(c)];
+    const ScoreCurve curve = one.curve();
+    e.classes.push_back({.name = classes[static_cast<size_t>(c)],
+                         .support = e.confusion.support(c),
+                         .precision = {e.confusion.precision(c), next[0]},
+                         .recall = {e.confusion.recall(c), next[1]},
+                         .f1 = {e.confusion.f1(c), next[2]},
+                         .auc = {curve.roc_auc(), next[3]},
+                         .average_precision = {curve.average_precision()},
+                         .brier = {brier_score(one.positive, one.score)},
+                         .curve = curve,
+                         .reliability = reliability_bins(one.positive, one.score)});
+    next += scores_with_interval;
+  }
+  return e;
+}
+
+std::string predictions_csv(const Predictions& p, const Decision& decision, const Dataset& dataset, const Manifest& manifest,
+                            const std::vector<std::string>& classes, const PredictedSet& set) {
+  std::vector<std::string> header = {"file", "label", "predicted", "correct"};
+  for (const std::string& c : classes) header.push_back("p_" + c);
+  header.insert(header.end(), {"patient", "split", "variant"});
+  std::string text = format_csv_row(header);
+  const std::vector<int32_t> predicted = decision.classes(p.probabilities, p.classes);
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    const Sample& s = dataset.sample(p.samples[i]);
+    std::vector<std::string> row = {s.file, classes[static_cast<size_t>(p.labels[i])], classes[static_cast<size_t>(predicted[i])],
+                                    p.labels[i] == predicted[i] ? "1" : "0"};
+    for (int64_t c = 0; c < p.classes; ++c)
+      row.push_back(fixed(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)], 9));
+    row.insert(row.end(), {manifest.rows[static_cast<size_t>(s.row)].patient, set.split, set.variant});
+    text += format_csv_row(row);
+  }
+  return text;
+}
 
 TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after) {
   return {.split = split,
@@ -25,6 +120,27 @@ void choose_on_validation(SplitEvaluation& s, Predictions p, bool fits_temperatu
   s.decision = {.argmax = false, .rare = s.rare, .threshold = choose_threshold(rule, rare.curve())};
   const Confusion c = confusion_of(p.labels, s.decision.classes(p.probabilities, p.classes), p.classes);
   s.validation = {.pictures = c.total(), .precision = c.precision(s.rare), .recall = c.recall(s.rare), .f1 = c.f1(s.rare)};
+}
+
+void EvaluateOptions::declare(OptionSet& options) {
+  data.declare(options);
+  options.heading("Evaluation");
+  options.text("--model", model, "Model written by dura-train", {.required = true});
+  options.text("--split", split, "train, val or test", {.choices = {"train", "val", "test"}});
+  options.text("--out", out, "Folder for the report", {.required = true});
+  options.integer("--batch", batch, "Images at a time", {.min = 1, .max = 4096});
+  options.text("--precision", precision, "Type that activations and weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
+  options.flag("--balanced", balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
+  options.flag("--no-capture", no_capture, "CUDA: start the kernels of each batch one by one instead of replaying captured work");
+  options.text("--rare-class", rare, "The class that thresholds and errors are about (default: the one with the fewest training images)");
+  options.text(
+      "--threshold", threshold,
+      "argmax: the most probable class; f1, youden or recall=0.9: the rare class from a probability on that is chosen on validation");
+  options.text("--temperature", temperature, "fit: probabilities as sure of themselves as validation says they may be",
+               {.choices = {"off", "fit"}});
+  options.integer("--tta", views, "Also score the mean over this many views of each picture, itself and light augmentations; 0: not",
+                  {.min = 0, .max = 64});
+  options.integer("--seed", seed, "For the resamples of the intervals", {.min = 0});
 }
 
 }  // namespace dura

@@ -1,15 +1,55 @@
 // All that is said about a model on one split, in one object: how decisions are made, the scores of the untouched pictures and of versions
-// beside them. evaluation_<split>.json holds it (docs/formats.md), and the terminal shows it.
+// beside them. evaluation_<split>.json holds it (docs/formats.md), and the terminal shows it. Every prediction stays tied to its file.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/evaluation/adjusted_predictions.h"
 #include "apps/evaluation/error_analysis.h"
-#include "apps/evaluation/evaluation.h"
-#include "apps/evaluation/temperature.h"
+#include "apps/metrics/class_scores.h"
+#include "apps/metrics/metrics.h"
+#include "apps/metrics/score_curve.h"
+#include "apps/program/data_options.h"
+#include "apps/training/prediction.h"
+#include "data/set/dataset.h"
 
 namespace dura {
+
+// What predictions say about a model: scores of each class with 95 % intervals, curves, calibration.
+struct Evaluation {
+  std::string title;  // "untouched"
+  std::vector<ClassScores> classes;
+  Confusion confusion = Confusion(0);
+  Score accuracy;
+  double balanced_accuracy = 0, log_loss = 0;
+  double calibration_error = 0;             // of the most probable class' probability, whatever the decision; see metrics.h
+  std::vector<ReliabilityBin> reliability;  // what the calibration error is made of
+};
+
+// Whom the rows of predictions belong to, for bootstrap: the patient, where that is not known the group, else each picture stands alone.
+struct BootstrapUnits {
+  std::vector<std::string> names;  // one per row
+  std::string kind;                // "patients", "groups", "pictures", or a mixture: "patients and pictures"
+};
+BootstrapUnits bootstrap_units(const Predictions& predictions, const Dataset& dataset, const Manifest& manifest);
+
+// The probability of the most probable class against how often that class is right: what the calibration error is made of.
+std::vector<ReliabilityBin> confidence_bins(const Predictions& predictions);
+
+Evaluation evaluate(const Predictions& predictions, const std::vector<std::string>& classes, const std::string& title,
+                    const Decision& decision, const Bootstrap& bootstrap);
+
+// Which pictures predictions are of, the same for every row.
+struct PredictedSet {
+  std::string split;                  // "test"
+  std::string variant = "untouched";  // or "balanced": augmented copies among them
+};
+
+// file,label,predicted,correct,p_<class>...,patient,split,variant: one row per picture in the data set's order; `predicted` is the
+// decision.
+std::string predictions_csv(const Predictions& predictions, const Decision& decision, const Dataset& dataset, const Manifest& manifest,
+                            const std::vector<std::string>& classes, const PredictedSet& set);
 
 // What was chosen on validation before the split was opened.
 struct ValidationChoice {
@@ -26,8 +66,8 @@ struct TemperatureEffect {
 // How far the views of test-time augmentation disagree.
 struct ViewsDisagreement {
   int64_t views = 0;
-  double mean_spread = 0,
-         largest_spread = 0;      // standard deviation over the views of the rare class' probability: mean and largest over the pictures
+  // Standard deviation over the views of the rare class' probability: mean and largest over the pictures.
+  double mean_spread = 0, largest_spread = 0;
   int64_t decisions_changed = 0;  // pictures for which the mean of the views decides otherwise than the picture alone
 };
 
@@ -67,5 +107,15 @@ TemperatureEffect temperature_effect(const std::string& split, const Predictions
 
 std::string split_evaluation_text(const SplitEvaluation& s);
 std::string split_evaluation_json(const SplitEvaluation& s);
+
+// Everything that dura-evaluate can be told. dura-study and cross-validation fill it in for the runs that they score.
+struct EvaluateOptions {
+  DataOptions data = {};
+  std::string model = {}, split = "test", out = {}, rare = {}, threshold = "argmax", temperature = "off", precision = "f32";
+  int64_t batch = 16, seed = 0, views = 0;
+  bool balanced = false, no_capture = false;
+
+  void declare(OptionSet& options);
+};
 
 }  // namespace dura

@@ -50,7 +50,7 @@ class SplitMaps {
   const Explanation& explanation(size_t i) const { return explanations_.at(i); }
   bool right(size_t i) const { return explanation(i).predicted == dataset_.sample(samples_.at(i)).label; }
 
-  // Those whose masks hold a lesion. A mask that cannot be used (missing, damaged, of another extent) is named in the log and left out.
+  // Those whose masks hold a lesion. A mask that cannot be used (missing, damaged, of another size) is named in the log and left out.
   std::vector<ScoredPicture> score();
   // Of `count` pictures (0: of all), evenly spread: the two checks.
   SanityCheck sanity(int64_t count);

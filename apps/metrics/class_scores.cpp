@@ -1,13 +1,6 @@
 #include "apps/metrics/class_scores.h"
 
-#include <limits>
-
 namespace dura {
-namespace {
-
-double ratio(double a, double b) { return b == 0 ? std::numeric_limits<double>::quiet_NaN() : a / b; }
-
-}  // namespace
 
 Decided::Decided(const std::vector<int32_t>& true_labels, const std::vector<int32_t>& decisions, const std::vector<double>& probabilities,
                  int64_t class_count)

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/metrics/significance.h"
-#include "apps/metrics/calibration.h"
+#include "apps/metrics/metrics.h"
 #include "apps/metrics/score_curve.h"
 
 namespace dura {

@@ -2,18 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "engine/base/check.h"
-#include "models/network/answer.h"
 
 namespace dura {
+
 namespace {
 
 double ratio(int64_t a, int64_t b) { return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b); }
-
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
@@ -72,7 +69,51 @@ double log_loss(const std::vector<int32_t>& labels, const std::vector<double>& l
   for (size_t i = 0; i < labels.size(); ++i)
     total += (logs[i] - logits[i * static_cast<size_t>(classes) + static_cast<size_t>(labels[i])]) *
              (weights.empty() ? 1.0 : weights[static_cast<size_t>(labels[i])]);
-  return labels.empty() ? not_defined : total / static_cast<double>(labels.size());
+  return labels.empty() ? NAN : total / static_cast<double>(labels.size());
+}
+
+double brier_score(const std::vector<bool>& positive, const std::vector<double>& probability) {
+  DURA_CHECK(positive.size() == probability.size(), "Brier score: ", positive.size(), " labels and ", probability.size(), " probabilities");
+  double sum = 0;
+  for (size_t i = 0; i < positive.size(); ++i) {
+    const double miss = probability[i] - (positive[i] ? 1.0 : 0.0);
+    sum += miss * miss;
+  }
+  return positive.empty() ? NAN : sum / static_cast<double>(positive.size());
+}
+
+std::vector<ReliabilityBin> reliability_bins(const std::vector<bool>& positive, const std::vector<double>& probability, int64_t bins) {
+  DURA_CHECK(positive.size() == probability.size(), "reliability: ", positive.size(), " labels and ", probability.size(), " probabilities");
+  DURA_CHECK(bins >= 1, "reliability: ", bins, " bins, at least 1 is needed");
+  for (const double p : probability)
+    if (std::isnan(p)) return {};
+  std::vector<ReliabilityBin> all(static_cast<size_t>(bins));
+  const auto edge = [&](size_t k) { return static_cast<double>(k) / static_cast<double>(bins); };
+  for (size_t k = 0; k < all.size(); ++k) all[k] = {.low = edge(k), .high = edge(k + 1)};
+  for (size_t i = 0; i < positive.size(); ++i) {
+    const double p = probability[i];
+    DURA_CHECK(p >= 0 && p <= 1, "reliability: row ", i, " has the probability ", p, ", expected 0 to 1");
+    size_t k = 0;
+    while (k + 1 < all.size() && p > all[k].high) ++k;
+    ++all[k].count;
+    all[k].mean_probability += p;
+    all[k].share_positive += positive[i];
+  }
+  for (ReliabilityBin& b : all) {
+    b.mean_probability = b.count ? b.mean_probability / static_cast<double>(b.count) : NAN;
+    b.share_positive = b.count ? b.share_positive / static_cast<double>(b.count) : NAN;
+  }
+  return all;
+}
+
+double expected_calibration_error(const std::vector<ReliabilityBin>& bins) {
+  double sum = 0, rows = 0;
+  for (const ReliabilityBin& b : bins) {
+    if (b.count == 0) continue;
+    sum += static_cast<double>(b.count) * std::abs(b.mean_probability - b.share_positive);
+    rows += static_cast<double>(b.count);
+  }
+  return rows == 0 ? NAN : sum / rows;
 }
 
 }  // namespace dura

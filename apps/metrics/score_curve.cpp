@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "apps/metrics/metrics.h"
@@ -11,15 +10,6 @@
 
 namespace dura {
 
-namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-
-double ratio(double a, double b) { return b == 0 ? not_defined : a / b; }
-
-}  // namespace
-
 ScoreCurve::ScoreCurve(const std::vector<bool>& positive, const std::vector<double>& score, const std::vector<double>& counts) {
   DURA_CHECK(positive.size() == score.size(), "curve: ", positive.size(), " labels and ", score.size(), " scores");
   DURA_CHECK(counts.empty() || counts.size() == score.size(), "curve: ", counts.size(), " counts for ", score.size(), " scores");
@@ -27,7 +17,7 @@ ScoreCurve::ScoreCurve(const std::vector<bool>& positive, const std::vector<doub
   std::vector<size_t> order(score.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score[a] > score[b]; });
-  points_.push_back({.threshold = infinity});
+  points_.push_back({.threshold = INFINITY});
   for (size_t i = 0; i < order.size();) {
     const double value = score[order[i]];
     double total = 0;
@@ -54,11 +44,11 @@ double ScoreCurve::roc_auc() const {
     const CurvePoint &a = points_[i - 1], &b = points_[i];
     area += (b.false_positives - a.false_positives) * (a.true_positives + b.true_positives) / 2;
   }
-  return points_.empty() ? not_defined : ratio(area, positives_ * negatives_);
+  return points_.empty() ? NAN : ratio(area, positives_ * negatives_);
 }
 
 double ScoreCurve::average_precision() const {
-  if (points_.empty()) return not_defined;
+  if (points_.empty()) return NAN;
   double sum = 0;
   for (size_t i = 1; i < points_.size(); ++i) sum += (points_[i].true_positives - points_[i - 1].true_positives) * precision(points_[i]);
   return ratio(sum, positives_);
@@ -110,7 +100,7 @@ double choose_threshold(const ThresholdRule& rule, const ScoreCurve& validation)
              " others. Use --threshold argmax, or a validation set with both.");
   DURA_CHECK(rule.kind != ThresholdRule::Kind::argmax, "choose_threshold: argmax has no threshold");
   size_t best = 1;
-  double best_value = -std::numeric_limits<double>::infinity();
+  double best_value = -INFINITY;
   for (size_t i = 1; i < points.size(); ++i) {
     const CurvePoint& p = points[i];
     double value = 0;

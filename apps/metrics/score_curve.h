@@ -1,5 +1,6 @@
 // What every possible threshold on a score would do, and which one is chosen.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,6 +11,8 @@ namespace dura {
 // What every possible threshold on a score would do: the ROC curve, the precision-recall curve, and the areas under them. Exact: equal
 // scores are one threshold, nothing is binned. The same numbers as scikit-learn's roc_curve, precision_recall_curve, roc_auc_score and
 // average_precision_score.
+
+inline double ratio(double a, double b) { return b == 0 ? NAN : a / b; }
 
 // What "positive where score >= threshold" finds.
 struct CurvePoint {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
 #include "engine/base/check.h"
@@ -12,16 +11,10 @@
 
 namespace dura {
 
-namespace {
-
-constexpr double not_defined = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
-
 Interval percentile_interval(std::vector<double> values, double level) {
   const size_t all = values.size();
   values.erase(std::remove_if(values.begin(), values.end(), [](double v) { return std::isnan(v); }), values.end());
-  if (values.empty() || 2 * values.size() < all) return {not_defined, not_defined};
+  if (values.empty() || 2 * values.size() < all) return {NAN, NAN};
   std::sort(values.begin(), values.end());
   return {quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)};
 }
@@ -50,7 +43,7 @@ std::vector<std::vector<double>> Bootstrap::draw(
 
 std::vector<Interval> Bootstrap::intervals(size_t scores,
                                            const std::function<std::vector<double>(const std::vector<double>& counts)>& values) const {
-  std::vector<Interval> result(scores, {not_defined, not_defined});
+  std::vector<Interval> result(scores, {NAN, NAN});
   if (units_ < 2) return result;
   const std::vector<std::vector<double>> draws = draw(values);
   for (size_t s = 0; s < scores; ++s) {

@@ -1,8 +1,8 @@
 // How far a score can be trusted: the bootstrap over patients, and McNemar's test between two classifiers.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,7 +18,7 @@ struct Interval {
 // A value and how sure it is.
 struct Score {
   double value = 0;  // NaN where it is not defined
-  Interval interval = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
+  Interval interval = {NAN, NAN};
 };
 
 struct BootstrapOptions {

@@ -1,12 +1,15 @@
-// The options by which programs name their data, and what they mean.
+// The options by which programs name their data and vary it, and what they mean.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "apps/program/option_set.h"
-#include "models/network/model_file.h"
+#include "data/set/augment.h"
+#include "data/set/class_names.h"
 #include "data/set/dataset.h"
+#include "data/set/loader.h"
+#include "models/network/model_file.h"
 
 namespace dura {
 
@@ -49,5 +52,21 @@ int32_t rare_class(const std::string& named, const std::vector<int64_t>& class_c
 
 // --size, --denoise, --clahe, --clahe-tiles
 void declare(OptionSet& options, PreprocessingOptions& preprocessing);
+
+// How training images are varied, and how often a rare class is shown, as options of dura-train.
+struct AugmentOptions {
+  std::string preset = "none", rare = {};
+  std::vector<std::string> per_class = {};  // "Menin=strong,rotation=30"
+  double oversample = 0;                    // the rare class's share of an epoch; 0: every image once
+
+  void declare(OptionSet& options);
+  // One per class: what --augment gives it, changed by its --augment-class. UsageError naming the option, what was found and expected.
+  std::vector<AugmentPolicy> policies(const std::vector<int64_t>& training_images, const ClassNames& classes) const;
+  // Of a training epoch.
+  std::vector<LoaderItem> items(const Dataset& training, const ClassNames& classes, uint64_t seed) const;
+};
+
+// "Menin rotation=20,hflip=0.5; Glioma none"
+std::string describe(const std::vector<AugmentPolicy>& policies, const ClassNames& classes);
 
 }  // namespace dura

@@ -1,7 +1,6 @@
 // Numbers as dura's JSON files hold them; for .cpp files. NaN and the infinities, which JSON has no words for, are written as null.
 #pragma once
 #include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -11,7 +10,7 @@
 namespace dura {
 
 // NaN for null
-inline double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() : std::numeric_limits<double>::quiet_NaN(); }
+inline double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() : NAN; }
 
 // "-" for null
 inline std::string fixed(const nlohmann::json& j, int digits = 3) { return fixed(number(j), digits); }

@@ -9,6 +9,7 @@
 #include "engine/devices/self_test.h"
 #include "engine/base/log.h"
 #include "engine/base/parallel.h"
+#include "engine/core/backend.h"
 #include "engine/core/trace.h"
 
 namespace dura {
@@ -155,6 +156,11 @@ Device Program::device() const {
 std::vector<std::string> Program::child_arguments() const {
   if (!trace_.empty()) fail_usage("--trace: each of the programs that this starts would write over the file. Trace one of them by itself.");
   return {"--device", device_name(device()), "--threads", std::to_string(threads_)};
+}
+
+TensorOptions tensors_of_precision(const std::string& precision, Device device) {
+  if (precision == "tf32") device_backend(device).allow_tf32(true);
+  return {.compute = precision == "tf32" ? DType::f32 : parse_dtype(precision.c_str()), .device = device};
 }
 
 }  // namespace dura

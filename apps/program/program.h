@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "apps/program/option_set.h"
-#include "engine/core/device.h"
+#include "layers/module.h"
 
 namespace dura {
 
@@ -58,5 +58,8 @@ class Program : public OptionSet {
   mutable std::string device_ = "auto";
   mutable std::optional<Device> chosen_device_;
 };
+
+// What --precision stands for: f32, f16, bf16; tf32 is f32, but a card may round the factors of products (the CPU does not).
+TensorOptions tensors_of_precision(const std::string& precision, Device device);
 
 }  // namespace dura

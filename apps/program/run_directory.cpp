@@ -23,6 +23,18 @@ std::string processor_name() {
   return "unknown";
 }
 
+std::map<std::string, std::string> settings(const std::string& toml, const std::string& name) {
+  static const std::set<std::string> free = {"config",         "resume",        "out",           "sheet",
+                                             "find-lr",        "no-capture",    "threads",       "trace",
+                                             "feature-budget", "phase1-epochs", "phase2-epochs", "patience"};
+  std::map<std::string, std::string> all, bound;
+  for (const TomlEntry& e : parse_toml(toml, name)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  const bool cosine = all.count("schedule") && all.at("schedule") == "cosine";
+  for (const auto& [key, value] : all)
+    if (!free.count(key) || (cosine && key.ends_with("-epochs"))) bound[key] = value;
+  return bound;
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(const std::filesystem::path& path, bool resume) : path_(path) {
@@ -60,22 +72,6 @@ std::vector<std::string> allowed_leaks_of_run(const std::filesystem::path& run) 
     fail(file.string(), ": not the JSON that dura-train writes: ", e.what(), ". Restore the file, or move the model away from it.");
   }
 }
-
-namespace {
-
-std::map<std::string, std::string> settings(const std::string& toml, const std::string& name) {
-  static const std::set<std::string> free = {"config",         "resume",        "out",           "sheet",
-                                             "find-lr",        "no-capture",    "threads",       "trace",
-                                             "feature-budget", "phase1-epochs", "phase2-epochs", "patience"};
-  std::map<std::string, std::string> all, bound;
-  for (const TomlEntry& e : parse_toml(toml, name)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
-  const bool cosine = all.count("schedule") && all.at("schedule") == "cosine";
-  for (const auto& [key, value] : all)
-    if (!free.count(key) || (cosine && key.ends_with("-epochs"))) bound[key] = value;
-  return bound;
-}
-
-}  // namespace
 
 void require_same_settings(const std::string& saved, const std::string& current, const std::string& saved_name) {
   const auto before = settings(saved, saved_name), now = settings(current, "this command's configuration");

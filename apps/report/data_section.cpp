@@ -2,7 +2,7 @@
 // statistics of the pictures reach without a network.
 #include "apps/program/text_table.h"
 #include "apps/program/json_values.h"
-#include "apps/report/sections.h"
+#include "apps/report/run_report.h"
 #include "apps/report/svg.h"
 #include "data/image/codec.h"
 #include "engine/base/file.h"

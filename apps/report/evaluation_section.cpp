@@ -2,7 +2,7 @@
 
 #include "apps/metrics/class_scores.h"
 #include "apps/program/json_values.h"
-#include "apps/report/sections.h"
+#include "apps/report/run_report.h"
 #include "apps/report/svg.h"
 #include "engine/base/text.h"
 

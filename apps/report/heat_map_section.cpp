@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/program/json_values.h"
-#include "apps/report/sections.h"
+#include "apps/report/run_report.h"
 #include "apps/report/svg.h"
 #include "data/set/csv.h"
 #include "data/image/codec.h"

@@ -8,6 +8,7 @@
 #include "data/image/codec.h"
 #include "data/image/drawing.h"
 #include "data/image/resize.h"
+#include "models/explain/explanation.h"
 
 namespace dura {
 
@@ -28,27 +29,6 @@ Image laid(const Image& picture, const Placement& placement) {
                  [](float v) { return static_cast<uint8_t>(std::clamp(std::lround(v), 0L, 255L)); });
   return result;
 }
-
-}  // namespace
-
-std::optional<Image> copy_sheet(const DataSurvey& survey, const Manifest& manifest, const std::string& folder, int64_t most) {
-  if (survey.similar.empty()) return {};
-  std::vector<SimilarRows> pairs = survey.similar;
-  std::stable_sort(pairs.begin(), pairs.end(), [](const SimilarRows& a, const SimilarRows& b) { return a.likeness < b.likeness; });
-  pairs.resize(std::min(pairs.size(), static_cast<size_t>(most)));
-  std::vector<Image> rows;
-  for (const SimilarRows& pair : pairs) {
-    const Image first = square_of(manifest, pair.first, folder), second = square_of(manifest, pair.second, folder);
-    const auto name = [&](int64_t row) { return manifest.rows[static_cast<size_t>(row)].file; };
-    const auto last_part = [&](int64_t row) { return std::filesystem::path(name(row)).filename().string(); };
-    rows.push_back(with_caption(beside({with_caption(first, last_part(pair.first)), with_caption(second, last_part(pair.second)),
-                                        with_caption(laid(second, pair.placement), "likeness " + fixed(pair.likeness, 4))}),
-                                pair.placement.name()));
-  }
-  return sheet(rows, columns);
-}
-
-namespace {
 
 constexpr int64_t least_cell = 144, most_cell = 256;  // pixels: room for a caption; eight cells on a screen
 
@@ -74,6 +54,23 @@ Image picture_of(const Batch& batch, int64_t row) {
 }
 
 }  // namespace
+
+std::optional<Image> copy_sheet(const DataSurvey& survey, const Manifest& manifest, const std::string& folder, int64_t most) {
+  if (survey.similar.empty()) return {};
+  std::vector<NearCopy> pairs = survey.similar;
+  std::stable_sort(pairs.begin(), pairs.end(), [](const NearCopy& a, const NearCopy& b) { return a.likeness < b.likeness; });
+  pairs.resize(std::min(pairs.size(), static_cast<size_t>(most)));
+  std::vector<Image> rows;
+  for (const NearCopy& pair : pairs) {
+    const Image first = square_of(manifest, pair.first, folder), second = square_of(manifest, pair.second, folder);
+    const auto name = [&](int64_t row) { return manifest.rows[static_cast<size_t>(row)].file; };
+    const auto last_part = [&](int64_t row) { return std::filesystem::path(name(row)).filename().string(); };
+    rows.push_back(with_caption(beside({with_caption(first, last_part(pair.first)), with_caption(second, last_part(pair.second)),
+                                        with_caption(laid(second, pair.placement), "likeness " + fixed(pair.likeness, 4))}),
+                                pair.placement.name()));
+  }
+  return sheet(rows, columns);
+}
 
 Image input_sheet(const Dataset& dataset, const ClassNames& classes, const InputSheetOptions& options) {
   const int64_t side = std::clamp(std::max(dataset.height(), dataset.width()), least_cell, most_cell);
@@ -112,9 +109,7 @@ std::vector<int64_t> rows_of_each_class(const Manifest& manifest, const std::vec
     std::vector<int64_t> of_class;
     for (size_t i = 0; i < rows.size(); ++i)
       if (labels[i] == c) of_class.push_back(rows[i]);
-    const auto count = static_cast<int64_t>(of_class.size());
-    const int64_t wanted = std::min(per_class, count);
-    for (int64_t k = 0; k < wanted; ++k) chosen.push_back(of_class[static_cast<size_t>(k * count / wanted)]);
+    for (const int64_t k : spread(std::ssize(of_class), per_class)) chosen.push_back(of_class[static_cast<size_t>(k)]);
   }
   return chosen;
 }

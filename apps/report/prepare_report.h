@@ -5,13 +5,24 @@
 #include <string>
 #include <vector>
 
-#include "apps/report/survey_report.h"
-#include "apps/report/shortcut_report.h"
 #include "apps/evaluation/control_classifier.h"
-#include "data/audit/split.h"
-#include "data/audit/survey.h"
+#include "apps/report/survey_report.h"
+#include "data/audit/shortcut.h"
 
 namespace dura {
+
+// The columns of a manifest, and what can be seen of a file without its content, tabulated against the class.
+struct ShortcutReport {
+  std::vector<CrossTable> tables = {};     // of columns with at least two values in the splits
+  std::vector<std::string> left_out = {};  // columns of text with too many values, such as names
+};
+
+// The columns that dura does not know, numbers in eight bins; file type, size, colour and lesion diameter of the slices themselves.
+ShortcutReport find_shortcuts(const DataSurvey& survey, const Manifest& manifest, const ClassNames& classes);
+
+std::string shortcut_text(const ShortcutReport& report, const ClassNames& classes);
+// One sentence for each column that gives the class away.
+std::vector<std::string> shortcut_warnings(const ShortcutReport& report);
 
 struct PrepareReport {
   DataSurvey survey;

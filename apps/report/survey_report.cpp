@@ -47,6 +47,12 @@ std::string class_balance_text(const std::vector<ClassBalance>& balances, const 
   return text_table(table, 0);
 }
 
+bool are_divided(const Manifest& manifest, const NearCopy& pair) {
+  const auto a = parse_split(manifest.rows[static_cast<size_t>(pair.first)].split),
+             b = parse_split(manifest.rows[static_cast<size_t>(pair.second)].split);
+  return a && b && *a != *b;
+}
+
 namespace {
 
 constexpr size_t most_extents = 8;
@@ -62,6 +68,14 @@ std::string classes_plot(const DataSurvey& survey, const std::vector<ClassBalanc
   return svg_bar_plot(plot);
 }
 
+// Slices, (height, width): the most frequent first.
+std::vector<std::pair<int64_t, std::pair<int64_t, int64_t>>> sizes_by_count(const DataSurvey& survey) {
+  std::vector<std::pair<int64_t, std::pair<int64_t, int64_t>>> all;
+  for (const auto& [size, slices] : survey.extents) all.push_back({slices, size});
+  std::sort(all.rbegin(), all.rend());
+  return all;
+}
+
 std::string extents_plot(const DataSurvey& survey, const Manifest& manifest, const ClassNames& classes) {
   std::map<std::pair<int64_t, int64_t>, std::vector<double>> slices;
   for (const SliceSurvey& s : survey.readable) {
@@ -69,9 +83,7 @@ std::string extents_plot(const DataSurvey& survey, const Manifest& manifest, con
     counts.resize(survey.classes.size(), 0);
     ++counts[static_cast<size_t>(*classes.find(manifest.rows[static_cast<size_t>(s.row)].label))];
   }
-  std::vector<std::pair<double, std::pair<int64_t, int64_t>>> by_count;
-  for (const auto& [extent, counts] : slices) by_count.push_back({std::accumulate(counts.begin(), counts.end(), 0.0), extent});
-  std::sort(by_count.rbegin(), by_count.rend());
+  const auto by_count = sizes_by_count(survey);
   BarPlot plot{.title = "Extents of the slices", .y_label = "slices"};
   for (const ClassSurvey& c : survey.classes) plot.series.push_back({.name = c.name});
   for (size_t i = 0; i < std::min(most_extents, by_count.size()); ++i) {
@@ -117,22 +129,6 @@ std::string lesions_plot(const DataSurvey& survey, std::vector<double> ClassSurv
   return svg_bar_plot(plot);
 }
 
-}  // namespace
-
-std::map<std::string, std::string> survey_plots(const DataSurvey& survey, const std::vector<ClassBalance>& balances,
-                                                const Manifest& manifest, const ClassNames& classes) {
-  std::map<std::string, std::string> plots = {{"extents.svg", extents_plot(survey, manifest, classes)},
-                                              {"levels.svg", levels_plot(survey)}};
-  if (!balances.empty()) plots["classes.svg"] = classes_plot(survey, balances);
-  if (std::any_of(survey.classes.begin(), survey.classes.end(), [](const ClassSurvey& c) { return !c.lesion_mm.empty(); })) {
-    plots["lesion_diameter.svg"] = lesions_plot(survey, &ClassSurvey::lesion_mm, "Equivalent diameter of lesions, mm");
-    plots["lesion_area.svg"] = lesions_plot(survey, &ClassSurvey::lesion_mm2, "Area of lesions, mm\u00b2");
-  }
-  return plots;
-}
-
-namespace {
-
 constexpr size_t most_examples = 5;                                // of bad files and copies in the text; the JSON has all
 constexpr std::array<double, 4> lesion_bins_mm = {5, 10, 20, 40};  // borders: under 5 mm is where detection is said to fail
 constexpr double notable_deviation = 0.05;                         // share of a stratum's rows
@@ -153,9 +149,7 @@ std::string counts_text(const DataSurvey& survey) {
 }
 
 std::string extents_text(const DataSurvey& survey) {
-  std::vector<std::pair<int64_t, std::pair<int64_t, int64_t>>> by_slices;
-  for (const auto& [extent, slices] : survey.extents) by_slices.push_back({slices, extent});
-  std::sort(by_slices.rbegin(), by_slices.rend());
+  const auto by_slices = sizes_by_count(survey);
   std::string text = "extents (height x width): ";
   for (size_t i = 0; i < std::min(most_examples, by_slices.size()); ++i) {
     const auto& [slices, extent] = by_slices[i];
@@ -201,16 +195,6 @@ std::string lesions_text(const DataSurvey& survey) {
   return text_table(table, 0) + notes;
 }
 
-}  // namespace
-
-bool are_divided(const Manifest& manifest, const SimilarRows& pair) {
-  const auto a = parse_split(manifest.rows[static_cast<size_t>(pair.first)].split),
-             b = parse_split(manifest.rows[static_cast<size_t>(pair.second)].split);
-  return a && b && *a != *b;
-}
-
-namespace {
-
 std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
   std::string text = concat("files that cannot be used: ", survey.bad.size(), "\n");
   for (size_t i = 0; i < std::min(most_examples, survey.bad.size()); ++i) text += concat("  ", survey.bad[i].reason, "\n");
@@ -222,12 +206,12 @@ std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
     text += concat("  ", joined(files, " "), "\n");
   }
   int64_t divided = 0;
-  for (const SimilarRows& pair : survey.similar) divided += are_divided(manifest, pair);
+  for (const NearCopy& pair : survey.similar) divided += are_divided(manifest, pair);
   text +=
       concat("pairs of slices that show the same picture (mirrored, turned, slightly rotated, brighter or darker): ", survey.similar.size(),
              ", ", divided, " of them in two splits\n");
   for (size_t i = 0; i < std::min(most_examples, survey.similar.size()); ++i) {
-    const SimilarRows& pair = survey.similar[i];
+    const NearCopy& pair = survey.similar[i];
     text += concat("  ", file_of(manifest, pair.first), " and ", file_of(manifest, pair.second), ", ", pair.placement.name(), ", likeness ",
                    fixed(pair.likeness, 4), "\n");
   }
@@ -235,6 +219,18 @@ std::string problems_text(const DataSurvey& survey, const Manifest& manifest) {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> survey_plots(const DataSurvey& survey, const std::vector<ClassBalance>& balances,
+                                                const Manifest& manifest, const ClassNames& classes) {
+  std::map<std::string, std::string> plots = {{"extents.svg", extents_plot(survey, manifest, classes)},
+                                              {"levels.svg", levels_plot(survey)}};
+  if (!balances.empty()) plots["classes.svg"] = classes_plot(survey, balances);
+  if (std::any_of(survey.classes.begin(), survey.classes.end(), [](const ClassSurvey& c) { return !c.lesion_mm.empty(); })) {
+    plots["lesion_diameter.svg"] = lesions_plot(survey, &ClassSurvey::lesion_mm, "Equivalent diameter of lesions, mm");
+    plots["lesion_area.svg"] = lesions_plot(survey, &ClassSurvey::lesion_mm2, "Area of lesions, mm\u00b2");
+  }
+  return plots;
+}
 
 std::string copies_csv(const DataSurvey& survey, const Manifest& manifest) {
   std::string text = format_csv_row({"first", "second", "first_split", "second_split", "how", "likeness"});
@@ -244,7 +240,7 @@ std::string copies_csv(const DataSurvey& survey, const Manifest& manifest) {
   };
   for (const std::vector<int64_t>& same : survey.copies)
     for (size_t i = 1; i < same.size(); ++i) add(same[0], same[i], "the same bytes", 1);
-  for (const SimilarRows& pair : survey.similar) add(pair.first, pair.second, pair.placement.name(), pair.likeness);
+  for (const NearCopy& pair : survey.similar) add(pair.first, pair.second, pair.placement.name(), pair.likeness);
   return text;
 }
 

@@ -24,7 +24,7 @@ std::vector<ClassBalance> class_balances(const DataSurvey& survey, const std::ve
 
 std::string class_balance_text(const std::vector<ClassBalance>& balances, const DataSurvey& survey);
 
-// A data set in plots: how often each class is met, extents, grey levels, sizes of lesions.
+// A data set in plots: how often each class is met, sizes of the pictures, grey levels, sizes of lesions.
 // File name -> SVG: classes.svg, extents.svg, levels.svg; lesion_diameter.svg and lesion_area.svg where sizes are known.
 std::map<std::string, std::string> survey_plots(const DataSurvey& survey, const std::vector<ClassBalance>& balances,
                                                 const Manifest& manifest, const ClassNames& classes);
@@ -37,7 +37,7 @@ std::string split_text(const SplitReport& report);
 std::map<std::string, double> column_deviations(const SplitReport& report);
 
 // Both are used, in different splits.
-bool are_divided(const Manifest& manifest, const SimilarRows& pair);
+bool are_divided(const Manifest& manifest, const NearCopy& pair);
 // Every pair of copies: first,second,first_split,second_split,how,likeness.
 std::string copies_csv(const DataSurvey& survey, const Manifest& manifest);
 

@@ -1,6 +1,6 @@
 #include "apps/study/child_runs.h"
 
-#include "apps/evaluation/evaluate_options.h"
+#include "apps/evaluation/split_evaluation.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 

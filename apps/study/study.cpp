@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
 
 #include "apps/program/json_values.h"
 #include "data/set/csv.h"
@@ -16,10 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr uint64_t max_bytes = uint64_t{64} << 20;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 double median(std::vector<double> values) {
-  if (values.empty()) return nan;
+  if (values.empty()) return NAN;
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
   return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
@@ -130,7 +128,7 @@ StudyRun read_study_run(const std::string& run, int64_t seed, const std::string&
   };
   const std::vector<double> phase2 = cells("seconds", "phase2"), memory = cells("peak_memory_mib", "");
   result.epoch_seconds = median(phase2.empty() ? cells("seconds", "") : phase2);
-  result.peak_memory_mib = memory.empty() ? nan : *std::max_element(memory.begin(), memory.end());
+  result.peak_memory_mib = memory.empty() ? NAN : *std::max_element(memory.begin(), memory.end());
 
   const auto scores = [&](const char* split) { return scores_of(fs::path(run) / concat("evaluation_", split, ".json"), rare); };
   const RareScores test = scores("test");
@@ -144,7 +142,7 @@ StudyRun read_study_run(const std::string& run, int64_t seed, const std::string&
 StudyFigure study_figure(const std::vector<StudyRun>& runs, double (*value)(const StudyRun&)) {
   std::vector<double> values;
   for (const StudyRun& run : runs) values.push_back(value(run));
-  if (values.empty()) return {nan, nan, nan};
+  if (values.empty()) return {NAN, NAN, NAN};
   return {median(values), *std::min_element(values.begin(), values.end()), *std::max_element(values.begin(), values.end())};
 }
 

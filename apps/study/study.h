@@ -3,6 +3,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -49,5 +50,21 @@ struct StudyFigure {
   double median = 0, low = 0, high = 0;  // over the runs
 };
 StudyFigure study_figure(const std::vector<StudyRun>& runs, double (*value)(const StudyRun&));
+
+// The before/after table of a study: as text, CSV, JSON and a page with plots. Every figure is a run's own, named with its folder.
+struct StudyTableRow {
+  StudyRow row;
+  std::vector<StudyRun> runs;  // empty: not run yet
+};
+
+struct StudyTable {
+  std::string rare;
+  int64_t size = 0, phase1_epochs = 0, phase2_epochs = 0;
+  std::vector<StudyTableRow> rows;
+};
+
+std::string study_text(const StudyTable& table);
+// study.csv (a line per run), study.json and study.html in the folder `out`.
+void write_study(const std::filesystem::path& out, const StudyTable& table);
 
 }  // namespace dura

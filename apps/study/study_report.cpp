@@ -1,4 +1,4 @@
-#include "apps/study/study_report.h"
+#include "apps/study/study.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "apps/training/progress.h"
 #include "weights/load.h"
@@ -22,7 +21,7 @@ double LrSweep::suggestion() const {
   const size_t quiet = std::max<size_t>(1, rates.size() / 10);
   double before = 0;
   for (size_t i = 0; i < std::min(quiet, losses.size()); ++i) before += losses[i] / static_cast<double>(quiet);
-  if (best < 0 || !(smoothed[static_cast<size_t>(best)] < 0.98 * before)) return std::numeric_limits<double>::quiet_NaN();
+  if (best < 0 || !(smoothed[static_cast<size_t>(best)] < 0.98 * before)) return NAN;
   return rates[static_cast<size_t>(best)] / 10;
 }
 

@@ -24,7 +24,7 @@ struct Predictions {
 Predictions predict(InferenceStep& step, Loader& loader);
 // With a step of its own.
 Predictions predict(Classifier& model, Loader& loader, bool capture = true);
-// The frozen part, of which the cache must have a stage, is computed once for each image.
+// The frozen part is computed once for each image; the cache must have a stage.
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache);
 
 }  // namespace dura

@@ -1,15 +1,27 @@
-// Everything that dura-train can be told. dura-study and cross-validation fill it in for the runs that they start.
+// Everything that dura-train can be told, and what it begins with. dura-study and cross-validation fill it in for the runs that they start.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "apps/program/augment_options.h"
 #include "apps/program/data_options.h"
 #include "apps/training/fit.h"
-#include "apps/training/optimizer_options.h"
 #include "weights/conventions.h"
 
 namespace dura {
+
+// What training minimises and how it steps.
+struct OptimizerOptions {
+  std::string class_weight_norm = "batch", eps_form = "keras", schedule = "decay";
+  double label_smoothing = 0, eps = 1e-7, clip_norm = 0, weight_decay = 0, phase2_decay = 1, plateau_factor = 0.5;
+  int64_t warmup_epochs = 0, plateau_patience = 2;
+
+  void declare(OptionSet& options);
+  CrossEntropyOptions cross_entropy() const;
+  AdamOptions adam() const;  // its learning rate is the phase's
+  // `decay`: of the phase. UsageError for settings of one schedule beside another.
+  ScheduleOptions schedule_of(double decay, const std::string& monitor) const;
+};
 
 struct TrainOptions {
   DataOptions data = {};
@@ -29,5 +41,14 @@ struct TrainOptions {
   // What fit() is told, for these training images. UsageError for what the phases would find out late, at the end of their first epoch.
   FitOptions fit_options(const Dataset& training, const ClassNames& classes) const;
 };
+
+// The network that training begins with.
+struct InitialModel {
+  std::unique_ptr<Classifier> model;
+  std::vector<std::string> fresh;  // names of the convolutions that the weight file lacks; all of them without a file
+};
+
+// The backbone with the weights of the options' file, used as the file wants it; what it lacks is initialised.
+InitialModel initial_model(const TrainOptions& options, const std::vector<std::string>& classes, Device device);
 
 }  // namespace dura

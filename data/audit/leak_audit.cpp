@@ -60,65 +60,6 @@ std::vector<float> local_contrast(const Image& thumbnail, double smoothing) {
   return contrast;
 }
 
-}  // namespace
-
-Fingerprint fingerprint_of(const Image& image) {
-  const Image gray = to_gray(image);
-  return {local_contrast(resize_bilinear(gray, Fingerprint::coarse_size, Fingerprint::coarse_size), 0),
-          local_contrast(resize_bilinear(gray, Fingerprint::fine_size, Fingerprint::fine_size), 0.9)};
-}
-
-Placement symmetry(int number) {
-  return {.transposed = (number & 4) != 0, .flipped_vertically = (number & 2) != 0, .flipped_horizontally = (number & 1) != 0};
-}
-
-std::string Placement::name() const {
-  constexpr const char* names[] = {"the same way up",           "mirrored left to right",        "mirrored top to bottom",
-                                   "turned by 180 degrees",     "mirrored on the diagonal",      "turned right by 90 degrees",
-                                   "turned left by 90 degrees", "mirrored on the other diagonal"};
-  std::string text = names[4 * transposed + 2 * flipped_vertically + flipped_horizontally];
-  if (std::abs(degrees) >= 0.5) text += concat(", rotated by ", std::round(degrees * 2) / 2, " degrees");
-  return text;
-}
-
-std::vector<float> moved(const std::vector<float>& square, int64_t size, const Placement& p) {
-  const double centre = 0.5 * static_cast<double>(size - 1), cos = std::cos(p.degrees * degree), sin = std::sin(p.degrees * degree);
-  const bool moves = p.degrees != 0 || p.rows != 0 || p.columns != 0;
-  const auto laid = [&](int64_t r, int64_t c) -> float {  // the symmetry alone
-    if (r < 0 || c < 0 || r >= size || c >= size) return 0;
-    if (p.flipped_horizontally) c = size - 1 - c;
-    if (p.flipped_vertically) r = size - 1 - r;
-    if (p.transposed) std::swap(r, c);
-    return square[static_cast<size_t>(r * size + c)];
-  };
-  std::vector<float> result(square.size());
-  for (int64_t r = 0; r < size; ++r)
-    for (int64_t c = 0; c < size; ++c) {
-      float& out = result[static_cast<size_t>(r * size + c)];
-      if (!moves) {
-        out = laid(r, c);
-        continue;
-      }
-      const double y = static_cast<double>(r) - centre - p.rows * static_cast<double>(size),
-                   x = static_cast<double>(c) - centre - p.columns * static_cast<double>(size);
-      const double from_y = cos * y - sin * x + centre, from_x = sin * y + cos * x + centre;
-      const double top = std::floor(from_y), left = std::floor(from_x);
-      const auto dy = static_cast<float>(from_y - top), dx = static_cast<float>(from_x - left);
-      const auto row = static_cast<int64_t>(top), column = static_cast<int64_t>(left);
-      out = (laid(row, column) * (1 - dx) + laid(row, column + 1) * dx) * (1 - dy) +
-            (laid(row + 1, column) * (1 - dx) + laid(row + 1, column + 1) * dx) * dy;
-    }
-  return result;
-}
-
-std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, const Placement& p) {
-  std::vector<float> result = moved(thumbnail, size, p);
-  if (p.degrees != 0 || p.rows != 0 || p.columns != 0) normalise(result);
-  return result;
-}
-
-namespace {
-
 // What a copy that is rotated by half a step, shifted by half a coarse pixel or compressed anew still reaches on the coarse thumbnails.
 constexpr double coarse_likeness = 0.86;
 constexpr double hopeless = 0.5, nearly = 0.93;
@@ -191,6 +132,61 @@ void lay_upon(NearCopy& pair, const Fingerprint& a, const Fingerprint& b) {
 }
 
 }  // namespace
+
+Fingerprint fingerprint_of(const Image& image) {
+  const Image gray = to_gray(image);
+  return {local_contrast(resize_bilinear(gray, Fingerprint::coarse_size, Fingerprint::coarse_size), 0),
+          local_contrast(resize_bilinear(gray, Fingerprint::fine_size, Fingerprint::fine_size), 0.9)};
+}
+
+Placement symmetry(int number) {
+  return {.transposed = (number & 4) != 0, .flipped_vertically = (number & 2) != 0, .flipped_horizontally = (number & 1) != 0};
+}
+
+std::string Placement::name() const {
+  constexpr const char* names[] = {"the same way up",           "mirrored left to right",        "mirrored top to bottom",
+                                   "turned by 180 degrees",     "mirrored on the diagonal",      "turned right by 90 degrees",
+                                   "turned left by 90 degrees", "mirrored on the other diagonal"};
+  std::string text = names[4 * transposed + 2 * flipped_vertically + flipped_horizontally];
+  if (std::abs(degrees) >= 0.5) text += concat(", rotated by ", std::round(degrees * 2) / 2, " degrees");
+  return text;
+}
+
+std::vector<float> moved(const std::vector<float>& square, int64_t size, const Placement& p) {
+  const double centre = 0.5 * static_cast<double>(size - 1), cos = std::cos(p.degrees * degree), sin = std::sin(p.degrees * degree);
+  const bool moves = p.degrees != 0 || p.rows != 0 || p.columns != 0;
+  const auto laid = [&](int64_t r, int64_t c) -> float {  // the symmetry alone
+    if (r < 0 || c < 0 || r >= size || c >= size) return 0;
+    if (p.flipped_horizontally) c = size - 1 - c;
+    if (p.flipped_vertically) r = size - 1 - r;
+    if (p.transposed) std::swap(r, c);
+    return square[static_cast<size_t>(r * size + c)];
+  };
+  std::vector<float> result(square.size());
+  for (int64_t r = 0; r < size; ++r)
+    for (int64_t c = 0; c < size; ++c) {
+      float& out = result[static_cast<size_t>(r * size + c)];
+      if (!moves) {
+        out = laid(r, c);
+        continue;
+      }
+      const double y = static_cast<double>(r) - centre - p.rows * static_cast<double>(size),
+                   x = static_cast<double>(c) - centre - p.columns * static_cast<double>(size);
+      const double from_y = cos * y - sin * x + centre, from_x = sin * y + cos * x + centre;
+      const double top = std::floor(from_y), left = std::floor(from_x);
+      const auto dy = static_cast<float>(from_y - top), dx = static_cast<float>(from_x - left);
+      const auto row = static_cast<int64_t>(top), column = static_cast<int64_t>(left);
+      out = (laid(row, column) * (1 - dx) + laid(row, column + 1) * dx) * (1 - dy) +
+            (laid(row + 1, column) * (1 - dx) + laid(row + 1, column + 1) * dx) * dy;
+    }
+  return result;
+}
+
+std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, const Placement& p) {
+  std::vector<float> result = moved(thumbnail, size, p);
+  if (p.degrees != 0 || p.rows != 0 || p.columns != 0) normalise(result);
+  return result;
+}
 
 std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints) {
   Candidates candidates;

@@ -38,7 +38,7 @@ std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, con
 // Which pictures are copies of each other, though their files differ: stored again, mirrored, turned, slightly rotated or shifted, brighter
 // or darker. Public tumour sets are full of mirrored copies; where one is trained on and its twin tested, the score means nothing.
 struct NearCopy {
-  int64_t first = 0, second = 0;  // indices into the fingerprints, first < second
+  int64_t first = 0, second = 0;  // indices into the fingerprints, or rows of a manifest; first < second
   Placement placement;            // how the second lies upon the first
   double likeness = 0;            // correlation of the fine thumbnails, once laid upon each other
 };

@@ -75,12 +75,6 @@ LogisticRegression::LogisticRegression(const std::vector<Row>& rows, const std::
 
 double LogisticRegression::score(const Row& row) const { return dot(standardised(row), weights_); }
 
-double LogisticRegression::balanced_accuracy(const std::vector<Row>& rows, const std::vector<int>& labels) const {
-  double right[2] = {0, 0}, all[2] = {0, 0};
-  for (size_t i = 0; i < rows.size(); ++i) all[labels[i]] += 1, right[labels[i]] += predict(rows[i]) == (labels[i] == 1);
-  return 0.5 * (right[0] / all[0] + right[1] / all[1]);
-}
-
 LogisticRegression::Row LogisticRegression::standardised(const Row& row) const {
   Row r(row.size() + 1, 1);
   for (size_t j = 0; j < row.size(); ++j) r[j] = (row[j] - mean_[j]) * scale_[j];

@@ -16,9 +16,6 @@ class LogisticRegression {
   LogisticRegression(const std::vector<Row>& rows, const std::vector<int>& labels, double penalty);
 
   double score(const Row& row) const;  // log odds of class 1 against class 0
-  bool predict(const Row& row) const { return score(row) > 0; }
-  // Mean of both classes' recall.
-  double balanced_accuracy(const std::vector<Row>& rows, const std::vector<int>& labels) const;
   // Of the standardised features, so that their sizes can be compared; the intercept stands last.
   const Row& weights() const { return weights_; }
 

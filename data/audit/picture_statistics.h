@@ -1,4 +1,4 @@
-// A picture in twenty simple numbers: grey levels, edges, where the brightness lies, extents. Nothing in them knows what a tumour is: a
+// A picture in twenty simple numbers: grey levels, edges, where the brightness lies, size. Nothing in them knows what a tumour is: a
 // classifier that tells the classes apart by them alone has found a shortcut (scanner, export, framing), and so may a network.
 #pragma once
 #include <array>

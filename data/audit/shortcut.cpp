@@ -1,7 +1,7 @@
 #include "data/audit/shortcut.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -85,7 +85,7 @@ double balanced_accuracy(const CrossTable& table, size_t split, const std::vecto
   double sum = 0, present = 0;
   for (size_t c = 0; c < classes; ++c)
     if (totals[c] > 0) sum += right[c] / static_cast<double>(totals[c]), ++present;
-  return present > 0 ? sum / present : std::numeric_limits<double>::quiet_NaN();
+  return present > 0 ? sum / present : NAN;
 }
 
 }  // namespace

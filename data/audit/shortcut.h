@@ -16,7 +16,7 @@ namespace dura {
 // interval, so that bins may differ in size); else they stay as they are. An empty value becomes "unknown".
 std::vector<std::string> column_bins(const std::vector<std::string>& values, int bins = 4, int most_distinct = 8);
 
-// What gives the class away without the picture being understood: a plane of section, a hospital, an extent, a file type that goes with one
+// What gives the class away without the picture being understood: a plane of section, a hospital, a size, a file type that goes with one
 // class. Each column is tabulated against the class in every split, and judged by how well it alone would classify.
 struct CrossRow {
   std::string value;

@@ -51,6 +51,20 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
   return found;
 }
 
+// One row per file: what is byte for byte the same need not be compared.
+std::vector<NearCopy> similar_rows(const std::vector<int64_t>& rows, std::vector<RowSurvey>& found) {
+  std::set<std::string> seen;
+  std::vector<int64_t> distinct;
+  std::vector<Fingerprint> fingerprints;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (found[i].slice_error.empty() && seen.insert(found[i].digest).second)
+      distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
+  std::vector<NearCopy> similar = find_near_copies(fingerprints);
+  for (NearCopy& pair : similar)
+    for (int64_t* row : {&pair.first, &pair.second}) *row = distinct[static_cast<size_t>(*row)];
+  return similar;
+}
+
 }  // namespace
 
 double ClassSurvey::mean_level() const {
@@ -106,7 +120,7 @@ int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
     if (const std::string& group = manifest.rows[i].group; !group.empty()) sets.join(i, first_of_group.emplace(group, i).first->second);
   for (const std::vector<int64_t>& same : survey.copies)
     for (int64_t row : same) sets.join(static_cast<size_t>(row), static_cast<size_t>(same.front()));
-  for (const SimilarRows& pair : survey.similar) sets.join(static_cast<size_t>(pair.first), static_cast<size_t>(pair.second));
+  for (const NearCopy& pair : survey.similar) sets.join(static_cast<size_t>(pair.first), static_cast<size_t>(pair.second));
 
   std::unordered_map<size_t, std::vector<size_t>> members;
   for (size_t i = 0; i < manifest.rows.size(); ++i) members[sets.find(i)].push_back(i);
@@ -122,23 +136,6 @@ int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
   }
   return changed;
 }
-
-namespace {
-// One row per file: what is byte for byte the same need not be compared.
-std::vector<SimilarRows> similar_rows(const std::vector<int64_t>& rows, std::vector<RowSurvey>& found) {
-  std::set<std::string> seen;
-  std::vector<int64_t> distinct;
-  std::vector<Fingerprint> fingerprints;
-  for (size_t i = 0; i < rows.size(); ++i)
-    if (found[i].slice_error.empty() && seen.insert(found[i].digest).second)
-      distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
-  std::vector<SimilarRows> similar;
-  for (const NearCopy& pair : find_near_copies(fingerprints))
-    similar.push_back(
-        {distinct[static_cast<size_t>(pair.first)], distinct[static_cast<size_t>(pair.second)], pair.placement, pair.likeness});
-  return similar;
-}
-}  // namespace
 
 DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder) {
   DataSurvey survey;

@@ -1,4 +1,4 @@
-// What a data set consists of, before anything is learnt from it: slices and patients per class and split, extents, grey levels, lesion
+// What a data set consists of, before anything is learnt from it: slices and patients per class and split, sizes, grey levels, lesion
 // sizes, files that cannot be used, files that are copies of each other.
 #pragma once
 #include <array>
@@ -30,13 +30,6 @@ struct ClassSurvey {
   int level_percentile(double share) const;  // smallest level with at least this share of the pixels at or below it
 };
 
-// Two slices that show the same picture though their files differ (data/audit/leak_audit.h).
-struct SimilarRows {
-  int64_t first = 0, second = 0;  // rows of the manifest, first < second
-  Placement placement;            // how the second lies upon the first
-  double likeness = 0;
-};
-
 // One slice that could be read.
 struct SliceSurvey {
   int64_t row = 0;  // of the manifest
@@ -53,7 +46,7 @@ struct DataSurvey {
   std::vector<BadImage> bad;                               // slices and masks that cannot be used
   std::vector<int64_t> bad_rows;                           // of the slices among them, ascending
   std::vector<std::vector<int64_t>> copies;                // rows whose files are byte for byte the same, by first row
-  std::vector<SimilarRows> similar;                        // of one row per file; mirrored, turned or changed copies
+  std::vector<NearCopy> similar;                           // rows, one per file; mirrored, turned or changed copies
   int64_t slices = 0;                                      // read, bad ones included
   std::vector<SliceSurvey> readable;                       // by row
 

@@ -1,6 +1,6 @@
 // Pictures from and to files: PNG and JPEG in, PNG out. The only door to stb_image, which trusts its input too much to be used alone:
-// bytes are probed first (data/image/probe.h), sides and pixels are limited, and the decoder's memory is capped in proportion to the
-// picture. All functions may be called from several threads at once. Errors name the file, what is wrong with it, and what to do.
+// bytes are probed first, sides and pixels are limited, and the decoder's memory is capped in proportion to the picture. All functions may
+// be called from several threads at once. Errors name the file, what is wrong with it, and what to do.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -8,9 +8,23 @@
 #include <vector>
 
 #include "data/image/image.h"
-#include "data/image/probe.h"
 
 namespace dura {
+
+// What a file holds, from its bytes alone: the kind of picture, its size, and whether it is whole. The name's extension is never asked.
+// Everything the decoder is given has passed this walk over the markers of a JPEG or the chunks of a PNG: one frame, a sane size,
+// checksums right, an end.
+enum class ImageFormat : uint8_t { png, jpeg };
+
+struct ImageInfo {
+  ImageFormat format = ImageFormat::png;
+  int64_t width = 0, height = 0;
+  int channels = 0;  // in the file: 1 gray, 2 gray and alpha, 3 colour or palette, 4 colour and alpha (PNG) or CMYK (JPEG)
+  int bits = 8;      // per channel
+};
+
+// Throws Error with `name` and the reason: empty, not a picture (and what it looks like instead), an unsupported kind, damaged, cut off.
+ImageInfo probe_image(std::span<const uint8_t> bytes, const std::string& name);
 
 struct DecodeOptions {
   int64_t max_side = 8192;                 // pixels

@@ -66,6 +66,22 @@ const std::array<uint8_t, 7>& rows_of(char c) {
   return found == std::end(glyphs) ? box : found->rows;
 }
 
+void paste(const Image& from, Image& into, int64_t top, int64_t left) {
+  for (int64_t y = 0; y < from.height; ++y) std::copy_n(from.row(y), from.width * 3, into.row(top + y) + left * 3);
+}
+
+constexpr int64_t caption_margin = 3;
+
+Image below_lines(const Image& image, const std::vector<std::string>& lines) {
+  constexpr int64_t line_height = pixel_text_height + caption_margin;
+  const int64_t top = static_cast<int64_t>(lines.size()) * line_height + caption_margin;
+  Image out(image.height + top, image.width, 3, 255);
+  for (size_t i = 0; i < lines.size(); ++i)
+    draw_text(out, caption_margin + static_cast<int64_t>(i) * line_height, caption_margin, lines[i], {});
+  paste(to_rgb(image), out, top, 0);
+  return out;
+}
+
 }  // namespace
 
 int64_t pixel_text_width(std::string_view text) {
@@ -85,14 +101,6 @@ void draw_text(Image& image, int64_t top, int64_t left, std::string_view text, C
     left += advance;
   }
 }
-
-namespace {
-
-void paste(const Image& from, Image& into, int64_t top, int64_t left) {
-  for (int64_t y = 0; y < from.height; ++y) std::copy_n(from.row(y), from.width * 3, into.row(top + y) + left * 3);
-}
-
-}  // namespace
 
 void draw_outline(Image& image, const Image& mask, Color color) {
   DURA_CHECK(image.channels == 3 && mask.channels == 1, "an outline is drawn into an RGB picture from a mask of one channel");
@@ -129,22 +137,6 @@ Image beside(const std::vector<Image>& images, int64_t gap) {
   }
   return out;
 }
-
-namespace {
-
-constexpr int64_t caption_margin = 3;
-
-Image below_lines(const Image& image, const std::vector<std::string>& lines) {
-  constexpr int64_t line_height = pixel_text_height + caption_margin;
-  const int64_t top = static_cast<int64_t>(lines.size()) * line_height + caption_margin;
-  Image out(image.height + top, image.width, 3, 255);
-  for (size_t i = 0; i < lines.size(); ++i)
-    draw_text(out, caption_margin + static_cast<int64_t>(i) * line_height, caption_margin, lines[i], {});
-  paste(to_rgb(image), out, top, 0);
-  return out;
-}
-
-}  // namespace
 
 Image with_caption(const Image& image, const std::string& text) { return below_lines(image, {text}); }
 

@@ -72,6 +72,21 @@ struct Between {
   }
 };
 
+bool extreme(uint8_t v) { return v == 0 || v == 255; }
+
+// Alone: at most one of the up to 8 neighbours is within 16 levels of it, for two noise pixels may touch; a pixel of a line has two.
+constexpr int alike_within = 16, most_alike = 1;
+
+bool is_noise(const Image& image, int64_t row, int64_t column, int64_t channel) {
+  const uint8_t v = image.at(row, column, channel);
+  if (!extreme(v)) return false;
+  int alike = -1;  // itself
+  for (int64_t y = std::max<int64_t>(row - 1, 0); y <= std::min(row + 1, image.height - 1); ++y)
+    for (int64_t x = std::max<int64_t>(column - 1, 0); x <= std::min(column + 1, image.width - 1); ++x)
+      alike += std::abs(static_cast<int>(image.at(y, x, channel)) - v) <= alike_within;
+  return alike <= most_alike;
+}
+
 }  // namespace
 
 void check_options(const ClaheOptions& o) {
@@ -133,25 +148,6 @@ Image median_filter(const Image& image, int64_t width) {
       }
   return result;
 }
-
-namespace {
-
-bool extreme(uint8_t v) { return v == 0 || v == 255; }
-
-// Alone: at most one of the up to 8 neighbours is within 16 levels of it, for two noise pixels may touch; a pixel of a line has two.
-constexpr int alike_within = 16, most_alike = 1;
-
-bool is_noise(const Image& image, int64_t row, int64_t column, int64_t channel) {
-  const uint8_t v = image.at(row, column, channel);
-  if (!extreme(v)) return false;
-  int alike = -1;  // itself
-  for (int64_t y = std::max<int64_t>(row - 1, 0); y <= std::min(row + 1, image.height - 1); ++y)
-    for (int64_t x = std::max<int64_t>(column - 1, 0); x <= std::min(column + 1, image.width - 1); ++x)
-      alike += std::abs(static_cast<int>(image.at(y, x, channel)) - v) <= alike_within;
-  return alike <= most_alike;
-}
-
-}  // namespace
 
 Image remove_salt_and_pepper(const Image& image) {
   Image result = image;

@@ -1,9 +1,8 @@
-#include "data/image/probe.h"
+#include "data/image/codec.h"
 
 #include <algorithm>
 #include <string_view>
 
-#include "engine/base/check.h"
 #include "engine/base/crc32.h"
 #include "engine/base/text.h"
 

@@ -91,7 +91,7 @@ std::vector<int64_t> nearest_positions(int64_t in, int64_t out) {
   return positions;
 }
 
-void check_extents(const Image& image, int64_t height, int64_t width) {
+void check_sizes(const Image& image, int64_t height, int64_t width) {
   DURA_CHECK(!image.empty(), "resize: the image is empty");
   DURA_CHECK(height > 0 && width > 0, "resize: to ", height, "x", width, " pixels, both must be positive");
 }
@@ -99,14 +99,14 @@ void check_extents(const Image& image, int64_t height, int64_t width) {
 }  // namespace
 
 Image resize_bilinear(const Image& image, int64_t height, int64_t width) {
-  check_extents(image, height, width);
+  check_sizes(image, height, width);
   Image out = image.width == width ? image : resize_columns(image, width);
   if (image.height != height) out = resize_rows(out, height);
   return out;
 }
 
 Image resize_nearest(const Image& image, int64_t height, int64_t width) {
-  check_extents(image, height, width);
+  check_sizes(image, height, width);
   Image out(height, width, image.channels);
   const std::vector<int64_t> rows = nearest_positions(image.height, height), columns = nearest_positions(image.width, width);
   for (int64_t r = 0; r < height; ++r)

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "data/image/codec.h"
-#include "data/phantom/phantom_scanner.h"
+#include "data/phantom/phantom_field.h"
 #include "engine/base/file.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"

@@ -1,4 +1,4 @@
-// Smooth random functions of space, the material phantoms are drawn with. Positions are in millimetres.
+// What phantoms are drawn with: smooth random functions of space, with positions in millimetres, and the scanner that makes a picture.
 // Invariant: a field is a function of its key alone, so neighbouring slices of one patient cut through the same field.
 #pragma once
 #include <cmath>
@@ -6,6 +6,7 @@
 #include <numbers>
 #include <vector>
 
+#include "data/image/image.h"
 #include "engine/base/random.h"
 
 namespace dura {
@@ -65,5 +66,11 @@ class WaveField {
   std::vector<Wave> waves_;
   float wave_number_;
 };
+
+// From brightness to grey levels as a scanner delivers them: blur of the imaging process, uneven coil sensitivity, Rician noise, window.
+// Invariant: what a patient's slices share (sensitivity, noise level, window) depends on the patient's key alone; noise on the slice's too.
+//
+// `brightness` has size*size values, white matter about 1. `slice` tells the noise of one patient's slices apart.
+Image scan(const std::vector<float>& brightness, int64_t size, double mm_per_pixel, uint64_t patient_key, uint64_t slice);
 
 }  // namespace dura

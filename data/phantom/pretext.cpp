@@ -6,7 +6,6 @@
 
 #include "data/image/codec.h"
 #include "data/phantom/phantom_field.h"
-#include "data/phantom/phantom_scanner.h"
 #include "engine/base/file.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"

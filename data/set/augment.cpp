@@ -76,6 +76,17 @@ void set_part(AugmentPolicy& policy, const std::string& name, const std::string&
   fail_usage(who, ": there is no '", name, "'. Expected none, light or strong, then NAME=VALUE with the names ", known, "zoom_axes.");
 }
 
+// The picture through a kernel of the CPU that takes some parameters.
+template <class Kernel>
+void apply(Image& image, const std::vector<float>& values, const Kernel& kernel) {
+  const Shape shape({1, image.height, image.width, image.channels});
+  const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
+  (backend(Device::cpu).*kernel)(Tensor::of(shape, image.pixels), Tensor::of({1, static_cast<int64_t>(values.size())}, values), y);
+  std::copy_n(y.data<uint8_t>(), image.pixels.size(), image.pixels.begin());
+}
+
+void warp(Image& image, const Augmentation& a) { apply(image, {a.matrix.begin(), a.matrix.end()}, &Backend::warp); }
+
 }  // namespace
 
 void AugmentPolicy::check(const std::string& who) const {
@@ -157,21 +168,6 @@ Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint6
               static_cast<float>(m[2]), static_cast<float>(m[3]), static_cast<float>(center_column - m[2] * out_row - m[3] * out_column)};
   return a;
 }
-
-namespace {
-
-// The picture through a kernel of the CPU that takes some parameters.
-template <class Kernel>
-void apply(Image& image, const std::vector<float>& values, const Kernel& kernel) {
-  const Shape shape({1, image.height, image.width, image.channels});
-  const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
-  (backend(Device::cpu).*kernel)(Tensor::of(shape, image.pixels), Tensor::of({1, static_cast<int64_t>(values.size())}, values), y);
-  std::copy_n(y.data<uint8_t>(), image.pixels.size(), image.pixels.begin());
-}
-
-void warp(Image& image, const Augmentation& a) { apply(image, {a.matrix.begin(), a.matrix.end()}, &Backend::warp); }
-
-}  // namespace
 
 Image augmented(Image image, const Augmentation& a) {
   if (a.matrix != Augmentation{}.matrix) warp(image, a);

@@ -1,6 +1,6 @@
 // The slices of one split, decoded, preprocessed and kept in memory. Every file is read once when the data set is made, so that a run finds
 // out about bad files before it starts and the list of samples never changes afterwards. Invariant: sample i is the same slice for the life
-// of the data set, whatever the number of threads; all slices have the same extents.
+// of the data set, whatever the number of threads; all slices have the same size.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -54,7 +54,7 @@ class Dataset {
 
   // The preprocessed slice: one channel where it is gray, else three. May be called from several threads.
   Image image(int64_t i) const;
-  // Its mask, preprocessed alike; an empty image where the manifest names none. Throws where it has other extents than its slice.
+  // Its mask, preprocessed alike; an empty image where the manifest names none. Throws where it has another size than its slice.
   Image mask(int64_t i) const;
   // Measured on the mask as it is stored, where mm_per_pixel holds; no pixels where the manifest names none.
   LesionSize lesion(int64_t i) const;

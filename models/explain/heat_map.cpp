@@ -16,9 +16,9 @@ void check_map(const HeatMap& map) {
              map.height, "x", map.width, " has ", map.values.size(), " values");
 }
 
-// The middle of pixel i of `extent` lies at step * i + first of a side's cells.
-void place(int64_t cells, int64_t extent, const CellMiddles& middles, double& step, double& first) {
-  const double pixels = static_cast<double>(extent);
+// The middle of pixel i of `size` lies at step * i + first of a side's cells.
+void place(int64_t cells, int64_t size, const CellMiddles& middles, double& step, double& first) {
+  const double pixels = static_cast<double>(size);
   step = middles.step > 0 ? 1 / (pixels * middles.step) : static_cast<double>(cells) / pixels;
   first = middles.step > 0 ? (0.5 / pixels - middles.first) / middles.step : 0.5 * step - 0.5;
 }
@@ -89,10 +89,10 @@ double otsu_threshold(const std::vector<float>& values) {
 Pixel peak_of(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
   const auto at = std::max_element(map.values.begin(), map.values.end()) - map.values.begin();
-  const auto pixel = [](int64_t cell, int64_t cells, const CellMiddles& middles, int64_t extent) {
-    if (middles.step == 0) return (2 * cell + 1) * extent / (2 * cells);
-    const double middle = (middles.first + static_cast<double>(cell) * middles.step) * static_cast<double>(extent);
-    return std::clamp<int64_t>(static_cast<int64_t>(middle), 0, extent - 1);
+  const auto pixel = [](int64_t cell, int64_t cells, const CellMiddles& middles, int64_t size) {
+    if (middles.step == 0) return (2 * cell + 1) * size / (2 * cells);
+    const double middle = (middles.first + static_cast<double>(cell) * middles.step) * static_cast<double>(size);
+    return std::clamp<int64_t>(static_cast<int64_t>(middle), 0, size - 1);
   };
   return {pixel(at / map.width, map.height, map.rows, height), pixel(at % map.width, map.width, map.columns, width)};
 }

@@ -22,7 +22,7 @@ struct HeatMap {
   bool has_evidence() const;  // some value is greater than 0
 };
 
-// Where the map's cells lie in a picture of this extent.
+// Where the map's cells lie in a picture of this size.
 MapPlacement placement(const HeatMap& map, int64_t height, int64_t width);
 // Bilinear between the middles of the cells, edges repeated: with equal shares equal to OpenCV's resize with INTER_LINEAR.
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <limits>
 
 #include "engine/base/text.h"
 
@@ -151,6 +150,25 @@ double share_of_region(const Image& part, const Image& mask, const Image& region
   return static_cast<double>(hits) / static_cast<double>(all);
 }
 
+ScoreGroup group_of(const std::string& name, const std::vector<ScoredPicture>& pictures,
+                    const std::function<bool(const ScoredPicture&)>& belongs) {
+  ScoreGroup g{.name = name};
+  for (const ScoredPicture& p : pictures) {
+    if (!belongs(p)) continue;
+    ++g.pictures;
+    g.without_evidence += !p.score.evidence;
+    g.random_maps_with_evidence += p.score.random_maps_with_evidence;
+    for (size_t i = 0; i < guesses; ++i) g.means[i] += p.score.scores[i];
+  }
+  if (g.pictures == 0) return g;
+  const auto n = static_cast<double>(g.pictures);
+  const int64_t hits = std::lround(g[Guess::network].pointing);
+  for (MapScore& m : g.means) m = m / n;
+  g.random_maps_with_evidence /= n;
+  g.p_value = binomial_tail(g.pictures, hits, g[Guess::random_point].pointing);
+  return g;
+}
+
 }  // namespace
 
 MapScore score_map(const HeatMap& map, const Image& mask, const Image& near) {
@@ -185,9 +203,8 @@ PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const s
   score.evidence = map.has_evidence();
   score[Guess::network] = score_map(map, mask, near);
   if (random_maps.empty()) {
-    constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-    score[Guess::random_weights] = {unknown, unknown, unknown, unknown};
-    score.random_maps_with_evidence = unknown;
+    score[Guess::random_weights] = {NAN, NAN, NAN, NAN};
+    score.random_maps_with_evidence = NAN;
   } else {
     const auto n = static_cast<double>(random_maps.size());
     MapScore sum;
@@ -215,29 +232,6 @@ double binomial_tail(int64_t trials, int64_t hits, double p) {
   }
   return std::min(1.0, sum);
 }
-
-namespace {
-
-ScoreGroup group_of(const std::string& name, const std::vector<ScoredPicture>& pictures,
-                    const std::function<bool(const ScoredPicture&)>& belongs) {
-  ScoreGroup g{.name = name};
-  for (const ScoredPicture& p : pictures) {
-    if (!belongs(p)) continue;
-    ++g.pictures;
-    g.without_evidence += !p.score.evidence;
-    g.random_maps_with_evidence += p.score.random_maps_with_evidence;
-    for (size_t i = 0; i < guesses; ++i) g.means[i] += p.score.scores[i];
-  }
-  if (g.pictures == 0) return g;
-  const auto n = static_cast<double>(g.pictures);
-  const int64_t hits = std::lround(g[Guess::network].pointing);
-  for (MapScore& m : g.means) m = m / n;
-  g.random_maps_with_evidence /= n;
-  g.p_value = binomial_tail(g.pictures, hits, g[Guess::random_point].pointing);
-  return g;
-}
-
-}  // namespace
 
 std::vector<ScoreGroup> score_groups(const std::vector<ScoredPicture>& pictures, const std::vector<std::string>& classes) {
   std::vector<ScoreGroup> groups;

@@ -28,7 +28,7 @@ HeatMapPicture heat_map_picture(const std::string& file, const Image& original, 
                                 const std::vector<std::string>& classes);
 
 // The slice, and the slice under its map with a cross at its highest point and the lesion's outline in white, and the scale of colours,
-// below the caption. A mask of another extent than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
+// below the caption. A mask of another size than its picture is not drawn, and the caption says so. `height`: the slice is brought to it,
 // keeping its aspect; 0: as it is.
 Image draw(const HeatMapPicture& picture, int64_t height = 0);
 

@@ -31,6 +31,21 @@ std::vector<double> ranks(const std::vector<float>& values) {
   return rank;
 }
 
+void randomise_head(Classifier& model, uint64_t seed) {
+  Linear& head = model.head();
+  initialise_dense(head, seed);
+  const Tensor& master = head.weight.master();
+  const int64_t K = master.shape()[0], C = master.shape()[1];
+  std::vector<double> values = download_as_double(master);
+  double* w = values.data();
+  for (int64_t c = 0; c < C; ++c) {
+    double mean = 0;
+    for (int64_t k = 0; k < K; ++k) mean += w[k * C + c] / static_cast<double>(K);
+    for (int64_t k = 0; k < K; ++k) w[k * C + c] -= mean;
+  }
+  head.weight.assign(Tensor::of(master.shape(), values));
+}
+
 }  // namespace
 
 double rank_correlation(const HeatMap& a, const HeatMap& b) {
@@ -67,25 +82,6 @@ double structural_similarity(const HeatMap& a, const HeatMap& b) {
     }
   return sum / static_cast<double>((a.height - rows + 1) * (a.width - columns + 1));
 }
-
-namespace {
-
-void randomise_head(Classifier& model, uint64_t seed) {
-  Linear& head = model.head();
-  initialise_dense(head, seed);
-  const Tensor& master = head.weight.master();
-  const int64_t K = master.shape()[0], C = master.shape()[1];
-  std::vector<double> values = download_as_double(master);
-  double* w = values.data();
-  for (int64_t c = 0; c < C; ++c) {
-    double mean = 0;
-    for (int64_t k = 0; k < K; ++k) mean += w[k * C + c] / static_cast<double>(K);
-    for (int64_t k = 0; k < K; ++k) w[k * C + c] -= mean;
-  }
-  head.weight.assign(Tensor::of(master.shape(), values));
-}
-
-}  // namespace
 
 std::unique_ptr<Classifier> copy_of(Classifier& model) {
   auto copy = std::make_unique<Classifier>(model.options(), Initialise::no);

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/report/picture_sheets.h"
-#include "apps/program/augment_options.h"
+#include "apps/program/data_options.h"
 #include "data/image/preprocess.h"
 #include "engine/base/file.h"
 #include "tests/support/run_program.h"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluation/split_maps.h"
-#include "apps/report/map_checks.h"
+#include "apps/report/heat_map_page.h"
 #include "data/set/csv.h"
 
 using namespace dura;

@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "apps/report/map_checks.h"
+#include "apps/report/heat_map_page.h"
 #include "models/explain/sanity_check.h"
 #include "tests/support/heat_map_pictures.h"
 #include "tests/support/texture_data.h"

@@ -1,7 +1,6 @@
 #include "tests/support/catch.h"
 
 #include "data/set/csv.h"
-#include "data/set/folder_scan.h"
 #include "data/set/manifest.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"

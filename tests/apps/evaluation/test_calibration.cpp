@@ -4,9 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "apps/metrics/calibration.h"
-#include "apps/evaluation/temperature.h"
 #include "apps/metrics/metrics.h"
+#include "apps/evaluation/adjusted_predictions.h"
 #include "tests/support/named_values.h"
 
 using namespace dura;

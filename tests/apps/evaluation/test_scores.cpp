@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/program/text_table.h"
-#include "apps/evaluation/evaluation.h"
 #include "apps/evaluation/split_evaluation.h"
 
 using namespace dura;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "apps/training/optimizer_options.h"
+#include "apps/training/train_options.h"
 #include "apps/training/schedule.h"
 #include "engine/base/check.h"
 
