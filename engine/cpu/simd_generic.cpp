@@ -27,7 +27,7 @@ inline void prefetch(const char* p) { __builtin_prefetch(p); }
 inline Vec broadcast(const float* p) { return broadcast(*p); }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
-inline Vec if_greater(Vec v, Vec best, Vec a, Vec b) { return (v > best) | (v != v) ? a : b; }
+inline Vec if_greater(Vec v, Vec best, Vec a, Vec b) { return ((v > best) | (v != v)) ? a : b; }
 inline Vec where_positive(Vec t, Vec v) { return t > 0 ? v : Vec{}; }
 
 // 16-bit numbers, one by one.
