@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "data/image/jpeg_kernels.h"
 #include "engine/base/file.h"
 
 namespace dura {
@@ -69,6 +70,20 @@ struct DecoderMemory {
   void operator()(T* p) const { decoder_free(p); }
 };
 
+// stb's decoder with libjpeg's arithmetic in the places that stb keeps for such. Null, and stb's reason, where it cannot be decoded.
+uint8_t* load_jpeg(std::span<const uint8_t> bytes, int* width, int* height, int* stored, int channels) {
+  stbi__context context;
+  stbi__start_mem(&context, bytes.data(), static_cast<int>(bytes.size()));
+  const std::unique_ptr<stbi__jpeg, DecoderMemory<stbi__jpeg>> decoder(static_cast<stbi__jpeg*>(stbi__malloc(sizeof(stbi__jpeg))));
+  if (!decoder) return stbi__errpuc("outofmem", "Out of memory");
+  decoder->s = &context;
+  stbi__setup_jpeg(decoder.get());
+  decoder->idct_block_kernel = jpeg::inverse_dct;
+  decoder->YCbCr_to_RGB_kernel = jpeg::ycc_to_rgb;
+  decoder->resample_row_hv_2_kernel = jpeg::upsample_2x2;
+  return load_jpeg_image(decoder.get(), width, height, stored, channels);
+}
+
 // Largest need: a 16-bit colour PNG with alpha takes 8 bytes per pixel filtered (in a block grown by doubling), unfiltered and converted.
 void grant_memory(const ImageInfo& info) { decoder_budget = (size_t{64} << 20) + 64 * static_cast<size_t>(info.width * info.height); }
 
@@ -81,6 +96,8 @@ std::unique_ptr<T[], DecoderMemory<T>> decode(std::span<const uint8_t> bytes, co
   T* pixels = nullptr;
   if constexpr (sizeof(T) == 2)
     pixels = stbi_load_16_from_memory(bytes.data(), length, &width, &height, &stored, channels);
+  else if (info.format == ImageFormat::jpeg)
+    pixels = load_jpeg(bytes, &width, &height, &stored, channels);
   else
     pixels = stbi_load_from_memory(bytes.data(), length, &width, &height, &stored, channels);
   DURA_CHECK(pixels, name, ": the ", info.format == ImageFormat::png ? "PNG" : "JPEG", " cannot be decoded (", stbi_failure_reason(),
