@@ -46,7 +46,7 @@ const std::vector<Room>& rooms() {
     const std::vector<std::string> picture = with({"engine/base"}, {"engine/core/backend.h", "engine/core/dtype.h", "engine/core/formula.h",
                                                                     "engine/core/shape.h", "engine/core/tensor.h"});
     const std::vector<std::string> data = {"data/image", "data/set", "data/audit", "data/phantom"};
-    const std::vector<std::string> library = with(network, with(data, {"weights", "models/network", "models/explain", "models"}));
+    const std::vector<std::string> library = with(network, with(data, {"weights", "models/network", "models/explain", "models/onnx", "models"}));
     const std::vector<std::string> program = with(library, {"engine/devices", "engine/cpu/cpu_features.h", "apps/program"});
     const std::vector<std::string> evaluation = with(program, {"apps/metrics", "apps/training", "apps/evaluation"});
     return std::vector<Room>{
@@ -67,6 +67,7 @@ const std::vector<Room>& rooms() {
         {"weights", with(core, {"layers/module.h"})},
         {"models/network", with(network, {"data/image", "weights"})},
         {"models/explain", with(network, with(data, {"weights", "models/network"}))},
+        {"models/onnx", with(network, {"data/image", "weights", "models/network"})},
         {"models", with(network, with(data, {"weights", "models/network", "models/explain"}))},
         {"apps/program", program},
         {"apps/metrics", {"engine/base", "models/network/answer.h"}},

@@ -22,14 +22,16 @@ Classifier::Classifier(const ClassifierOptions& o, Initialise initialise)
   initialise_dense(head_, o.seed);
 }
 
-// ImageNet's channel means and deviations: torchvision's on [0,1], Caffe's on [0,255] without deviation.
+const Normalisation& normalisation_of(InputConvention input) {
+  static constexpr Normalisation torch = {{0.485f * 255, 0.456f * 255, 0.406f * 255}, {0.229f * 255, 0.224f * 255, 0.225f * 255}, false};
+  static constexpr Normalisation caffe = {{103.06f, 115.90f, 123.15f}, {1, 1, 1}, true};
+  return input == InputConvention::caffe ? caffe : torch;
+}
+
 Tensor Classifier::normalize(const Tensor& images) {
   DURA_CHECK(images.dtype() == DType::u8 && images.shape().rank() == 4 && images.shape()[3] == 3, "normalize: images are ",
              describe(images), ", expected u8 (N,H,W,3)");
-  static constexpr float torch_mean[3] = {0.485f * 255, 0.456f * 255, 0.406f * 255},
-                         torch_std[3] = {0.229f * 255, 0.224f * 255, 0.225f * 255};
-  static constexpr float caffe_mean[3] = {103.06f, 115.90f, 123.15f}, caffe_std[3] = {1, 1, 1};
-  const bool caffe = options_.input == InputConvention::caffe;
+  const Normalisation& n = normalisation_of(options_.input);
   const TensorOptions& t = options_.backbone.tensors;
   Tensor pixels = images;
   if (images.device() != t.device) {
@@ -38,7 +40,7 @@ Tensor Classifier::normalize(const Tensor& images) {
   }
   const Label label("normalize");
   const Tensor x = Tensor::empty(images.shape(), t.compute, t.device, "normalised images");
-  backend(t.device).normalize(pixels, caffe ? caffe_mean : torch_mean, caffe ? caffe_std : torch_std, caffe, x);
+  backend(t.device).normalize(pixels, n.mean, n.deviation, n.bgr, x);
   return x;
 }
 

@@ -16,6 +16,14 @@ struct ClassifierOptions {
   uint64_t seed = 0;  // of initialisation and dropout
 };
 
+// What becomes of a pixel's red, green and blue, 0 to 255: (value - mean) / deviation, by channel in the order in which the network takes
+// them. ImageNet's means and deviations: torchvision's on [0,1], Caffe's on [0,255] without deviation.
+struct Normalisation {
+  float mean[3], deviation[3];
+  bool bgr;  // the network takes blue first
+};
+const Normalisation& normalisation_of(InputConvention input);
+
 // no: the weights are undefined until load_state has set them all; saves drawing 23 million random numbers.
 enum class Initialise : bool { no, yes };
 

@@ -14,15 +14,21 @@ constexpr const char* model_format = "dura model 1";
 
 }  // namespace
 
-void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing) {
-  StateDict state = state_of(model);
+Entries model_metadata(const Classifier& model, const PreprocessingOptions& preprocessing) {
   const ClassifierOptions& o = model.options();
-  state.metadata() = {{"dura.format", model_format},
-                      {"dura.classes", joined(o.classes, "\n")},
-                      {"dura.depth", std::to_string(o.backbone.depth)},
-                      {"dura.dropout", concat(o.dropout)}};
-  state.metadata().merge(WeightConventions{.input = o.input, .variant = o.backbone.variant, .stem_pool = o.backbone.stem_pool}.metadata());
-  state.metadata().merge(preprocessing.metadata());
+  Entries entries = {{"dura.format", model_format},
+                     {"dura.classes", joined(o.classes, "\n")},
+                     {"dura.depth", std::to_string(o.backbone.depth)},
+                     {"dura.dropout", concat(o.dropout)}};
+  entries.merge(WeightConventions{.input = o.input, .variant = o.backbone.variant, .stem_pool = o.backbone.stem_pool}.metadata());
+  entries.merge(preprocessing.metadata());
+  return entries;
+}
+
+void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing, const Entries& more) {
+  StateDict state = state_of(model);
+  state.metadata() = model_metadata(model, preprocessing);
+  state.metadata().insert(more.begin(), more.end());
   write_safetensors(file, state);
 }
 

@@ -18,10 +18,12 @@ struct ModelFile {
   std::string sha256;  // of the file
 };
 
-// Metadata: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input, dura.dropout, and those of the
-// preprocessing.
-void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing);
-// Throws Error for a file that dura-train did not write, naming what is missing; "the file has 2 classes" where `expected_classes` differ
+// How a model is used, as text: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input,
+// dura.dropout, and the entries of the preprocessing.
+Entries model_metadata(const Classifier& model, const PreprocessingOptions& preprocessing);
+// `more`: entries beside those of model_metadata.
+void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing, const Entries& more = {});
+// Throws Error for a file that neither dura-train nor import_model made, naming what is missing; "the file has 2 classes" where `expected_classes` differ
 // in number, name or order.
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors,
                      const std::vector<std::string>& expected_classes = {});
