@@ -1,12 +1,15 @@
 // dura-convert: a weight file of torch.save (or any that dura reads) as safetensors, with the conventions it must be used with, and read
-// back bit by bit before it counts as written.
+// back bit by bit before it counts as written; as a model, where its classes are named; and a model as an ONNX file.
 #include <filesystem>
 #include <iostream>
 
+#include "apps/program/data_options.h"
 #include "apps/program/program.h"
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
-#include "weights/conventions.h"
+#include "engine/base/text.h"
+#include "models/network/import.h"
+#include "models/onnx/export.h"
 #include "weights/pth.h"
 
 namespace {
@@ -14,9 +17,16 @@ namespace {
 using namespace dura;
 
 struct ConvertOptions {
-  std::string in, out;
+  std::string in, out, classes_file, depth = "auto", onnx_input = "pixels";
+  std::vector<std::string> classes;
   GivenConventions given;
+  ImportOptions import;
+  PreprocessingOptions preprocessing;
+  int64_t batch = 0;
   bool allow_nonfinite = false;
+
+  bool makes_model() const { return !classes.empty() || !classes_file.empty(); }
+  bool makes_onnx() const { return lower_case(std::filesystem::path(out).extension().string()) == ".onnx"; }
 };
 
 // What is stated on the command line counts; the rest comes from what is known of the file.
@@ -36,22 +46,72 @@ void check_copy(const StateDict& written, const StateDict& read, const std::stri
   }
 }
 
-int convert(const ConvertOptions& options) {
-  StateDict state = read_weights(options.in);
-  const std::string sha256 = sha256_file_hex(options.in);
-  if (!options.allow_nonfinite) require_finite(state, options.in);
-  const WeightConventions conventions = choose_conventions(options, state, sha256);
-  if (conventions.known) {
-    log_info("conventions: ", conventions.text());
+void print_written(const std::string& out, const std::string& what) {
+  std::cout << out << ": " << what << ", " << std::filesystem::file_size(out) << " bytes, SHA-256 " << sha256_file_hex(out) << std::endl;
+}
+
+void convert_weights(const ConvertOptions& options, StateDict& state, const WeightConventions& conventions, const std::string& sha256) {
+  if (conventions.known)
     for (const auto& [key, value] : conventions.metadata()) state.metadata()[key] = value;
-  } else {
-    log_warning("conventions ", conventions.source, ". They are not written down; state them with --input, --variant and --stem-pool.");
-  }
   state.metadata()["dura.converted_from"] = sha256;
   write_safetensors(options.out, state);
   check_copy(state, read_safetensors(options.out), options.out);
-  std::cout << options.out << ": " << state.size() << " tensors, " << std::filesystem::file_size(options.out) << " bytes, SHA-256 "
-            << sha256_file_hex(options.out) << "\nread back: every bit as in " << options.in << std::endl;
+  print_written(options.out, concat(state.size(), " tensors"));
+  std::cout << "read back: every bit as in " << options.in << std::endl;
+}
+
+void write_result(const ConvertOptions& o, Classifier& model, const PreprocessingOptions& preprocessing, const std::string& sha256) {
+  const std::string what = concat("ResNet-", model.options().backbone.depth, " with ", model.classes().size(), " classes");
+  if (o.makes_onnx()) {
+    write_onnx(o.out, model, preprocessing, {.batch = o.batch, .input = o.onnx_input == "pixels" ? OnnxInput::pixels : OnnxInput::images});
+    return print_written(o.out, what + " as ONNX");
+  }
+  write_model(o.out, model, preprocessing, {{"dura.converted_from", sha256}});
+  const StateDict written = state_of(model), read = state_of(*read_model(o.out, {}).model);
+  check_copy(written, read, o.out);
+  print_written(o.out, what);
+  std::cout << "read back: every bit as in " << o.in << std::endl;
+}
+
+int convert(ConvertOptions& o) {
+  if (!o.classes.empty() && !o.classes_file.empty()) fail_usage("--classes and --classes-file both name the classes. Use one of the two.");
+  if (!o.makes_onnx() && (o.batch != 0 || o.onnx_input != "pixels"))
+    fail_usage("--batch and --onnx-input are for an output that ends in .onnx.");
+  if (!o.makes_model() &&
+      (o.preprocessing.metadata() != PreprocessingOptions{}.metadata() || o.depth != "auto" || !o.import.prefix.empty()))
+    fail_usage("preprocessing, --depth and --prefix belong to a model: name its classes with --classes or --classes-file.");
+  StateDict state = read_weights(o.in);
+  const std::string sha256 = sha256_file_hex(o.in);
+  const bool is_model = state.metadata().contains("dura.format");
+  if (is_model && o.makes_model()) fail_usage(o.in, " is a model of dura: it has its classes and its preprocessing.");
+  if (o.makes_onnx() && !is_model && !o.makes_model())
+    fail_usage(o.in, " is no model of dura: weights alone do not make a network. Name the classes with --classes or --classes-file.");
+  if (o.makes_onnx() && is_model) {
+    const ModelFile file = read_model(o.in, {});
+    write_result(o, *file.model, file.preprocessing, sha256);
+    return 0;
+  }
+  if (!o.allow_nonfinite) require_finite(state, o.in);
+  const WeightConventions conventions = choose_conventions(o, state, sha256);
+  if (conventions.known)
+    log_info("conventions: ", conventions.text());
+  else
+    log_warning("conventions ", conventions.source, ". ", o.makes_model() ? "The model says so, too" : "They are not written down",
+                "; state them with --input, --variant and --stem-pool.");
+  if (!o.makes_model()) {
+    convert_weights(o, state, conventions, sha256);
+    return 0;
+  }
+  o.import.classes = o.classes.empty() ? read_class_names(o.classes_file) : o.classes;
+  o.import.conventions = conventions;
+  o.import.depth = o.depth == "auto" ? 0 : parse_number<int>(o.depth).value();
+  const ImportedModel imported = import_model(state, o.import, o.in);
+  log_info("backbone: ", quote(imported.prefix + "conv1"), " and on; dense layer: ", quote(imported.head),
+           "; preparation: ", o.preprocessing.steps().description());
+  if (!imported.folded.empty()) log_info("biases taken into the BatchNorm behind them: ", first_few(imported.folded, ", ", 12));
+  if (!imported.left_out.empty())
+    log_info(imported.left_out.size(), " tensors beside the network left out: ", first_few(imported.left_out, ", ", 12));
+  write_result(o, *imported.model, o.preprocessing, sha256);
   return 0;
 }
 
@@ -59,17 +119,31 @@ int convert(const ConvertOptions& options) {
 
 int main(int argc, char** argv) {
   ConvertOptions options;
-  Program program({.name = "dura-convert",
-                   .summary = "Turns a weight file (.pth, .pt, .safetensors) into safetensors and checks the result bit by bit.",
-                   .examples = {"dura-convert resnet50-0676ba61.pth resnet50.safetensors",
-                                "dura-convert caffe_resnet50.pth resnet50.safetensors --input caffe --variant v1 --stem-pool ceil"},
-                   .computes = false});
-  program.text("in", options.in, "Weight file to read", {.required = true});
-  program.text("out", options.out, "Safetensors file to write", {.required = true});
+  Program program(
+      {.name = "dura-convert",
+       .summary = "Turns weights (.pth, .pt, .safetensors) into safetensors, into a model where its classes are named, or into ONNX.",
+       .examples = {"dura-convert resnet50-0676ba61.pth resnet50.safetensors",
+                    "dura-convert caffe_resnet50.pth resnet50.safetensors --input caffe --variant v1 --stem-pool ceil",
+                    "dura-convert trained.pth model.safetensors --classes Menin Glioma --size 224 --input torch",
+                    "dura-convert resnet50-0676ba61.pth model.safetensors --classes-file imagenet_classes.txt",
+                    "dura-convert model.safetensors model.onnx --batch 1"},
+       .computes = false});
+  program.text("in", options.in, "Weight file or model to read", {.required = true});
+  program.text("out", options.out, "File to write: safetensors, or ONNX where its name ends in .onnx", {.required = true});
   program.heading("Conventions (auto: from what is known of the file)");
   program.text("--input", options.given.input, "torch: RGB, mean and deviation; caffe: BGR, mean", {.choices = {"auto", "torch", "caffe"}});
   program.text("--variant", options.given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
   program.text("--stem-pool", options.given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
   program.flag("--allow-nonfinite", options.allow_nonfinite, "Convert weights that hold NaN or infinity, too");
+  program.heading("A model of a trained checkpoint");
+  program.list("--classes", options.classes, "Names of the classes, in the order of the outputs");
+  program.text("--classes-file", options.classes_file, "A file with their names, one a line");
+  program.text("--depth", options.depth, "Of the ResNet; auto: the one that fits", {.choices = {"auto", "18", "34", "50", "101"}});
+  program.text("--prefix", options.import.prefix, "In front of the network's names, where the file holds several networks");
+  declare(program, options.preprocessing);
+  program.heading("ONNX");
+  program.integer("--batch", options.batch, "Pictures in a batch; 0: any number", {.min = 0, .max = 65536});
+  program.text("--onnx-input", options.onnx_input, "pixels: u8 (N,size,size,3), normalised inside; images: f32 (N,3,size,size)",
+               {.choices = {"pixels", "images"}});
   return program.run(argc, argv, [&] { return convert(options); });
 }

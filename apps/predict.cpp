@@ -1,8 +1,12 @@
 // dura-predict: pictures in, class and probability out.
-#include <cstdio>
+#include <unistd.h>
+
+#include <algorithm>
 #include <iostream>
+#include <numeric>
 
 #include "apps/program/program.h"
+#include "apps/program/text_table.h"
 #include "data/set/csv.h"
 #include "engine/base/log.h"
 #include "models/predictor.h"
@@ -11,27 +15,73 @@ namespace {
 
 using namespace dura;
 
-std::string probability_text(double p) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%.6f", p);
-  return text;
-}
+struct PredictOptions {
+  std::string model, format = "auto";
+  std::vector<std::string> files;
+  int64_t top = 0;  // 0: as the format has it
+};
 
-int predict_files(const Program& program, const std::string& model, const std::vector<std::string>& files) {
+std::string probability_text(double p) { return printed("%.6f", p); }
+
+// How answers are printed. CSV, for programs: every class in the model's order, or the most probable ones by rank. Text, for people: a
+// small table for each picture, the most probable classes first.
+class Printer {
+ public:
+  Printer(const PredictOptions& options, const std::vector<std::string>& classes) : classes_(classes), ranked_(options.top > 0) {
+    text_ = options.format == "text" || (options.format == "auto" && isatty(STDOUT_FILENO) == 1);
+    constexpr int64_t usual_top = 5;
+    top_ = std::min(options.top > 0 ? options.top : usual_top, std::ssize(classes));
+  }
+
+  void begin() const {
+    if (text_) return;
+    std::vector<std::string> header = {"file", "class", "probability"};
+    if (!ranked_)
+      for (const std::string& c : classes_) header.push_back("p_" + c);
+    for (int64_t rank = 2; ranked_ && rank <= top_; ++rank) {
+      header.push_back(concat("class_", rank));
+      header.push_back(concat("probability_", rank));
+    }
+    std::cout << format_csv_row(header);
+  }
+
+  void print(const std::string& file, const Answer& answer) const {
+    std::vector<size_t> order(classes_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return answer.probabilities[a] > answer.probabilities[b]; });
+    order.resize(static_cast<size_t>(top_));
+    if (text_) {
+      Table table = {{"class", "probability"}};
+      for (const size_t c : order) table.push_back({classes_[c], probability_text(answer.probabilities[c])});
+      std::cout << file << "\n" << text_table(table) << std::flush;
+      return;
+    }
+    std::vector<std::string> row = {file};
+    if (ranked_) {
+      for (const size_t c : order) row.insert(row.end(), {classes_[c], probability_text(answer.probabilities[c])});
+    } else {
+      row.insert(row.end(), {classes_[static_cast<size_t>(answer.predicted)], probability_text(answer.probability)});
+      for (const double p : answer.probabilities) row.push_back(probability_text(p));
+    }
+    std::cout << format_csv_row(row) << std::flush;
+  }
+
+ private:
+  const std::vector<std::string>& classes_;
+  bool ranked_, text_;
+  int64_t top_;
+};
+
+int predict_files(const Program& program, const PredictOptions& options) {
   // Not captured: with one picture at a time, reading the file takes longer than starting the kernels.
-  Predictor predictor(model, {.tensors = {.device = program.device()}, .capture = false});
-  const std::vector<std::string>& classes = predictor.classes();
-  std::vector<std::string> header = {"file", "class", "probability"};
-  for (const std::string& c : classes) header.push_back("p_" + c);
-  std::cout << format_csv_row(header);
+  Predictor predictor(options.model, {.tensors = {.device = program.device()}, .capture = false});
+  const Printer printer(options, predictor.classes());
+  printer.begin();
   predictor.reserve();  // a lack of memory is no fault of a picture
   int64_t bad = 0;
-  for (const std::string& name : files) {
+  for (const std::string& name : options.files) {
     try {
-      const Answer answer = predictor.predict(std::filesystem::path(name));
-      std::vector<std::string> row = {name, classes[static_cast<size_t>(answer.predicted)], probability_text(answer.probability)};
-      for (double p : answer.probabilities) row.push_back(probability_text(p));
-      std::cout << format_csv_row(row) << std::flush;
+      printer.print(name, predictor.predict(std::filesystem::path(name)));
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {
@@ -39,20 +89,24 @@ int predict_files(const Program& program, const std::string& model, const std::v
       ++bad;
     }
   }
-  if (bad > 0) fail(bad, " of ", files.size(), " pictures could not be read; they are named above");
+  if (bad > 0) fail(bad, " of ", options.files.size(), " pictures could not be read; they are named above");
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string model;
-  std::vector<std::string> files;
+  PredictOptions options;
   Program program({.name = "dura-predict",
-                   .summary = "Classifies pictures. Prints CSV: file, class, probability, then the probability of every class.",
-                   .examples = {"dura-predict --model run/model.safetensors slice.png other.jpg"},
+                   .summary = "Classifies pictures. Prints CSV: file, class, probability, then the probability of every class. "
+                              "On a terminal, a table of the most probable classes.",
+                   .examples = {"dura-predict --model run/model.safetensors slice.png other.jpg",
+                                "dura-predict --model imagenet.safetensors --top 5 --format text picture.jpg"},
                    .results_on_standard_output = true});
-  program.text("--model", model, "Model written by dura-train", {.required = true});
-  program.list("files", files, "PNG or JPEG pictures", {.required = true});
-  return program.run(argc, argv, [&] { return predict_files(program, model, files); });
+  program.text("--model", options.model, "Model written by dura-train or dura-convert", {.required = true});
+  program.list("files", options.files, "PNG or JPEG pictures", {.required = true});
+  program.integer("--top", options.top, "Only so many classes, the most probable first; 0: all in CSV, five as text", {.min = 0});
+  program.text("--format", options.format, "csv; text: a table for people; auto: text on a terminal, else csv",
+               {.choices = {"auto", "csv", "text"}});
+  return program.run(argc, argv, [&] { return predict_files(program, options); });
 }

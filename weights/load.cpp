@@ -129,6 +129,12 @@ LoadReport load_state(Module& module, const StateDict& state, Strict strict, con
   return report;
 }
 
+std::vector<ExpectedArray> expected_arrays(Module& module) {
+  std::vector<ExpectedArray> all;
+  for (const Target& target : targets_of(module)) all.push_back({target.name, file_dimensions(target.tensor.shape())});
+  return all;
+}
+
 StateDict state_of(Module& module) {
   StateDict state;
   for (const Target& target : targets_of(module)) {

@@ -29,6 +29,13 @@ struct LoadReport {
 // a module is never left half loaded by a throw.
 LoadReport load_state(Module& module, const StateDict& state, Strict strict, const std::string& file);
 
+// What a file must hold to fill the module: names, and extents in files' layout. Of a module on the meta device, too.
+struct ExpectedArray {
+  std::string name;
+  Dimensions dimensions;
+};
+std::vector<ExpectedArray> expected_arrays(Module& module);
+
 // All parameters (master values) and buffers of the module, in files' names and layout.
 StateDict state_of(Module& module);
 

@@ -33,7 +33,7 @@ std::string Preprocessing::description() const {
 
 const std::string& required_entry(const Entries& entries, const std::string& key, const std::string& file) {
   const auto found = entries.find(key);
-  DURA_CHECK(found != entries.end(), file, ": the metadata entry '", key, "' is missing. A model written by dura-train is expected here.");
+  DURA_CHECK(found != entries.end(), file, ": the metadata entry '", key, "' is missing. A model written by dura-train is expected here; dura-convert --classes makes one of other weights.");
   return found->second;
 }
 

@@ -1,0 +1,112 @@
+// A checkpoint of others from outside: dura-convert makes a model of it, dura-predict uses it, and an ONNX file comes of either.
+#include "tests/support/catch.h"
+
+#include <filesystem>
+
+#include "data/image/codec.h"
+#include "data/set/csv.h"
+#include "models/network/model_file.h"
+#include "tests/support/onnx_reader.h"
+#include "tests/support/picture_formula.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/weight_files.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Contains;
+
+namespace {
+
+// Weights as timm has them: torchvision's names and no word of how they are used.
+std::string write_checkpoint(const TemporaryFolder& folder) {
+  Classifier model({.backbone = {.depth = 18}, .classes = {"x", "y", "z"}, .seed = 3});
+  StateDict state = state_of(model);
+  state.metadata()["format"] = "pt";
+  write_safetensors(folder / "trained.safetensors", state);
+  return folder / "trained.safetensors";
+}
+
+std::string must_run(const std::string& program, const std::vector<std::string>& arguments) {
+  const ProgramRun run = run_program(program, arguments);
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  return run.output;
+}
+
+// Without the log's lines, which end before the header.
+CsvTable csv_of(const std::string& output) { return parse_csv(output.substr(output.find("file,class,probability")), "output"); }
+
+}  // namespace
+
+TEST_CASE("dura-convert makes a model of a checkpoint, and dura-predict prints it for programs and for people", "[apps][import]") {
+  const TemporaryFolder folder;
+  const std::string trained = write_checkpoint(folder), model = folder / "model.safetensors", slice = folder / "slice.png";
+  write_png(slice, picture(40, 50, 3));
+  const std::string said = must_run(
+      "dura-convert",
+      {trained, model, "--classes-file", folder.write("names.txt", "Menin\nGlioma\nNone, of both\n"), "--size", "64", "--clahe", "2"});
+  CHECK_THAT(said, Contains("ResNet-18 with 3 classes") && Contains("every bit as in") && Contains("dense layer: 'fc'") &&
+                       Contains("CLAHE 2 8x8; resize 64x64") && Contains("torchvision's conventions are assumed"));
+  const ModelFile read = read_model(model, {});
+  CHECK(read.model->classes() == std::vector<std::string>{"Menin", "Glioma", "None, of both"});
+  CHECK(read.preprocessing.size == 64);
+  CHECK(read_safetensors(model).metadata().contains("dura.converted_from"));
+
+  const CsvTable all = csv_of(must_run("dura-predict", {"--model", model, slice}));
+  CHECK(all.header == std::vector<std::string>{"file", "class", "probability", "p_Menin", "p_Glioma", "p_None, of both"});
+  const CsvTable top = csv_of(must_run("dura-predict", {"--model", model, "--top", "2", slice}));
+  CHECK(top.header == std::vector<std::string>{"file", "class", "probability", "class_2", "probability_2"});
+  const std::vector<std::string>&first = all.rows.at(0).fields, &ranked = top.rows.at(0).fields;
+  for (size_t i = 0; i < 3; ++i) CHECK(first[i] == ranked[i]);
+  CHECK(std::stod(ranked[4]) <= std::stod(ranked[2]));
+  CHECK(ranked[4] == first[3 + (ranked[3] == "Menin" ? 0 : ranked[3] == "Glioma" ? 1 : 2)]);
+  const std::string text = must_run("dura-predict", {"--model", model, "--format", "text", slice});
+  CHECK_THAT(text, Contains(slice + "\n  class          probability\n  " + first[1]));
+  for (const std::string& name : read.model->classes()) CHECK_THAT(text, Contains("\n  " + name + " "));
+  CHECK(run_program("dura-predict", {"--model", model, "--top", "-1", slice}).code == 2);
+  CHECK(run_program("dura-predict", {"--model", model, "--format", "xml", slice}).code == 2);
+}
+
+TEST_CASE("dura-convert writes ONNX of a model and of a checkpoint with classes, the same", "[apps][onnx]") {
+  const TemporaryFolder folder;
+  const std::string trained = write_checkpoint(folder), model = folder / "model.safetensors";
+  must_run("dura-convert", {trained, model, "--classes", "a", "b", "c", "--size", "64"});
+  CHECK_THAT(must_run("dura-convert", {model, folder / "m.onnx", "--batch", "2", "--onnx-input", "images"}),
+             Contains("ResNet-18 with 3 classes as ONNX"));
+  must_run("dura-convert",
+           {trained, folder / "t.ONNX", "--classes", "a", "b", "c", "--size", "64", "--batch", "2", "--onnx-input", "images"});
+  const std::string of_model = read_text_file(folder / "m.onnx", uint64_t{1} << 30);
+  CHECK(of_model == read_text_file(folder / "t.ONNX", uint64_t{1} << 30));
+  CHECK(read_onnx(of_model).inputs.at(0).extents == std::vector<int64_t>{2, 3, 64, 64});
+}
+
+TEST_CASE("dura-convert refuses what makes no model or no ONNX file, and leaves nothing", "[apps][import][onnx]") {
+  const TemporaryFolder source, folder;
+  const std::string trained = write_checkpoint(source), model = source / "model.safetensors", out = folder / "out.safetensors",
+                    onnx = folder / "out.onnx";
+  must_run("dura-convert", {trained, model, "--classes", "a", "b", "c"});
+  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& why) {
+    const ProgramRun run = run_program("dura-convert", arguments);
+    INFO(run.output);
+    CHECK(run.code == code);
+    CHECK_THAT(run.output, Contains("dura-convert: error: ") && Contains(why));
+    CHECK(std::filesystem::is_empty(folder.path()));
+  };
+  refused({trained, out, "--classes", "a", "b"}, 2, "3 outputs, 2 classes are named");
+  refused({trained, out, "--classes", "a", "b", "c", "--classes-file", "names.txt"}, 2, "Use one of the two");
+  refused({trained, out, "--classes-file", source / "no.txt"}, 1, "no.txt");
+  refused({trained, out, "--size", "64"}, 2, "belong to a model");
+  refused({trained, out, "--classes", "a", "b", "c", "--batch", "2"}, 2, "ends in .onnx");
+  refused({trained, out, "--classes", "a", "b", "c", "--depth", "50"}, 1, "does not fit a ResNet-50");
+  refused({trained, onnx}, 2, "no model of dura");
+  refused({model, out, "--classes", "a", "b", "c"}, 2, "is a model of dura");
+  const std::string whole = read_text_file(model, uint64_t{1} << 30);
+  refused({source.write("cut.safetensors", whole.substr(0, whole.size() / 2)), onnx}, 1, "cut.safetensors");
+  std::string damaged = whole;
+  damaged.replace(damaged.find("dura model 1"), 12, "dura model 7");
+  refused({source.write("other.safetensors", damaged), onnx}, 1, "the format is 'dura model 7'");
+  damaged = whole;
+  damaged.replace(damaged.size() - 4, 4, "\xff\xff\xff\x7f");  // the last weight becomes NaN
+  refused({source.write("nan.safetensors", damaged), onnx}, 1, "holds nan");
+}
