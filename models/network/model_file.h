@@ -23,8 +23,8 @@ struct ModelFile {
 Entries model_metadata(const Classifier& model, const PreprocessingOptions& preprocessing);
 // `more`: entries beside those of model_metadata.
 void write_model(const std::filesystem::path& file, Classifier& model, const PreprocessingOptions& preprocessing, const Entries& more = {});
-// Throws Error for a file that neither dura-train nor import_model made, naming what is missing; "the file has 2 classes" where `expected_classes` differ
-// in number, name or order.
+// Throws Error for a file that neither dura-train nor import_model made, naming what is missing; "the file has 2 classes" where
+// `expected_classes` differ in number, name or order.
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors,
                      const std::vector<std::string>& expected_classes = {});
 
