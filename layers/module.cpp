@@ -17,7 +17,7 @@ std::vector<NamedBuffer> Module::buffers() {
 }
 
 void Module::set_training(bool on) {
-  training_ = on;
+  if (training_ != on) training_ = on;  // threads that share a model in inference form read this at the same time
   for (Module* child : children_) child->set_training(on);
 }
 

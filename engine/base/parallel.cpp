@@ -1,6 +1,7 @@
 #include "engine/base/parallel.h"
 
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,23 +27,39 @@ inline void pause_a_moment() {
 #endif
 }
 
+// Threads that are started while it lives take no signals: a program's handlers run on the program's own threads, also where dura is a
+// library in it.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 // Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
 // fewer. A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of
 // a worker, the loop ends without it.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { index = i, work(); });
-  }
-  ~ThreadPool() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-      job_.fetch_add(1);
+    const NoSignals scope;
+    try {
+      workers_.reserve(static_cast<size_t>(threads) - 1);
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { index = i, work(); });
+    } catch (...) {  // the system gives no more threads, or no memory
+      stop();
+      throw;
     }
-    wake_.notify_all();
-    for (std::thread& w : workers_) w.join();
   }
+  ~ThreadPool() { stop(); }
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t tasks, const std::function<void(int64_t)>& task) {
@@ -73,6 +90,15 @@ class ThreadPool {
   }
 
  private:
+  void stop() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+      job_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (std::thread& w : workers_) w.join();
+  }
   void take_tasks() {
     inside = true;
     for (int64_t i; (i = next_.fetch_add(1)) < tasks_;) {

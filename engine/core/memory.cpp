@@ -1,6 +1,7 @@
 #include "engine/core/memory.h"
 
 #include <algorithm>
+#include <new>
 #include <numeric>
 
 #include "engine/core/backend.h"
@@ -38,8 +39,12 @@ Block CachingPool::allocate(size_t bytes, const std::string& what) {
 void CachingPool::release(const Block& block) {
   std::lock_guard lock(mutex_);
   if (watcher_) watcher_->ends(block.data);
-  free_.emplace(block.bytes, block.data);
   statistics_.in_use -= block.bytes;
+  try {
+    free_.emplace(block.bytes, block.data);
+  } catch (const std::bad_alloc&) {  // no memory to remember the block by; this runs in destructors
+    raw_.release(block.data), statistics_.reserved -= block.bytes;
+  }
   // Blocks of the past must not pile up: a run changes shapes between phases, and between training and evaluation.
   if (!raw_.release_waits && statistics_.reserved > statistics_.in_use + statistics_.peak / 2 + (size_t{256} << 20)) trim();
 }

@@ -78,13 +78,13 @@ void conv_forward_bf16(const ConvGeometry& g, const Tensor& x, const Weight& w, 
                        const Tensor& y) {
   const PassPlan plan(g, false);
   char* const space = workspace_bytes(workspace, plan.bytes(), "conv_forward");
-  const float* panels =
+  const PackedFilter panels =
       packed_filter(w, {}, plan.key(g, ConvPass::forward), reinterpret_cast<float*>(space + plan.panels_begin()),
                     [&](float* target) { pack_forward_bf16(kernels(), plan.grids[0], bits(w.value), reinterpret_cast<Bf16*>(target)); });
   run_bf16({.set = kernels(),
             .grid = plan.grids[0],
             .input = bits(x),
-            .filter = reinterpret_cast<const Bf16*>(panels),
+            .filter = reinterpret_cast<const Bf16*>(panels.data),
             .output = {.to = writable_bits(y),
                        .residual = bits(e.residual),
                        .epilogue = {.scale = floats(e.scale),
@@ -101,7 +101,7 @@ void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weig
                              GradTarget dx) {
   const PassPlan plan(g, true);
   char* const space = workspace_bytes(workspace, plan.bytes(), "conv_backward_data");
-  const float* panels = packed_filter(w, scale, plan.key(g, ConvPass::backward_data), reinterpret_cast<float*>(space + plan.panels_begin()),
+  const PackedFilter panels = packed_filter(w, scale, plan.key(g, ConvPass::backward_data), reinterpret_cast<float*>(space + plan.panels_begin()),
                                       [&](float* target) {
                                         for (size_t i = 0; i < plan.grids.size(); ++i)
                                           pack_backward_bf16(kernels(), plan.grids[i], g, bits(w.value), floats(scale.scale),
@@ -114,7 +114,7 @@ void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weig
       run_bf16({.set = kernels(),
                 .grid = plan.grids[i],
                 .input = bits(dy),
-                .filter = reinterpret_cast<const Bf16*>(panels) + plan.panel_offsets[i],
+                .filter = reinterpret_cast<const Bf16*>(panels.data) + plan.panel_offsets[i],
                 .output = {.to = writable_bits(dx.tensor), .residual = nullptr, .epilogue = rule},
                 .scratch = space,
                 .scratch_step = plan.scratch_step});

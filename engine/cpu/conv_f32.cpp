@@ -86,7 +86,7 @@ void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const Pa
   const Stored stored = stored_as(t.from.dtype());
   const PassPlan plan(g, stored, pass);
   float* const space = workspace_floats(t.workspace, plan.floats(), kernel);
-  const float* filter = packed_filter(t.w, t.folded, plan.filter_key(), space + plan.filter_begin(), [&](float* target) {
+  const PackedFilter filter = packed_filter(t.w, t.folded, plan.filter_key(), space + plan.filter_begin(), [&](float* target) {
     dispatch_floating(kernel, t.from.dtype(), [&]<class T>(T) {
       if constexpr (!std::is_same_v<T, double>) plan.pack(t.w.value.data<T>(), data_or_null<float>(t.folded.scale), target);
     });
@@ -102,7 +102,7 @@ void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const Pa
     const GridPass grid_pass{.set = plan.set,
                              .grid = plan.grids[i],
                              .input = pointer(t.from),
-                             .filter = filter + plan.filter_offsets[i],
+                             .filter = filter.data + plan.filter_offsets[i],
                              .epilogue = epilogue,
                              .scratch = space,
                              .scratch_step = plan.scratch_step,

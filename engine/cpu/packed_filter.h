@@ -1,6 +1,7 @@
 // Filters packed as a kernel reads them, once per revision of their values where that pays.
 #pragma once
 #include <functional>
+#include <memory>
 
 #include "engine/core/backend.h"
 #include "engine/cpu/simd_kernels.h"
@@ -19,10 +20,16 @@ struct FilterKey {
   bool operator==(const FilterKey& other) const = default;
 };
 
+struct PackedFilter {
+  const float* data;                 // good while the workspace is left alone and `kept` lives
+  std::shared_ptr<const void> kept;  // null: it lies in the workspace
+};
+
 // The packed filter: the kept one where it is still good; else `pack` writes it, into memory that is kept when these values are met for
 // the second time (a kept one that is stale is given back), and into `workspace` otherwise. One with a folded scale of unknown revision is
-// never kept. The pointer is good while what is kept of the weight and the workspace are left alone.
-const float* packed_filter(const Weight& w, const FoldedScale& scale, const FilterKey& key, float* workspace,
+// never kept. Threads may ask for one filter at the same time, while nobody changes its values: one of them packs what is kept, and until
+// that is done the others use their workspaces.
+PackedFilter packed_filter(const Weight& w, const FoldedScale& scale, const FilterKey& key, float* workspace,
                            const std::function<void(float*)>& pack);
 
 }  // namespace dura::cpu
