@@ -10,6 +10,7 @@
 #include "apps/program/run_directory.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/sha256.h"
 
 namespace {
 
@@ -62,7 +63,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const DataSplits data = open_splits(o.data, classes);
   SplitEvaluation s;
   s.split = o.split;
-  s.model = o.model, s.model_sha256 = file.sha256;
+  s.model = o.model, s.model_sha256 = sha256_file_hex(o.model);
   s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
   s.device = device_name(program.device()), s.precision = o.precision;
   s.allowed_leaks = allowed_leaks_of_run(std::filesystem::path(o.model).parent_path());

@@ -9,6 +9,7 @@
 #include "data/image/codec.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/sha256.h"
 #include "models/predictor.h"
 
 namespace {
@@ -91,7 +92,7 @@ int explain_split(Options o, Device device) {
     std::cout << deletion_text(deletion) << std::endl;
     add_deletion(page.page(), deletion);
   }
-  o.run.model_sha256 = file.sha256, o.run.tolerance = tolerance.text();
+  o.run.model_sha256 = sha256_file_hex(o.model), o.run.tolerance = tolerance.text();
   o.run.maps = page.maps(), o.run.without_evidence = page.without_evidence();
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json(o.run, groups, sanity.steps, deletion));
   const std::vector<size_t> wrong = maps.wrong(o.pictures / 2);

@@ -8,11 +8,14 @@
 //
 // Pictures have 8 bits per channel, one channel or three, and any size: the model file says how they are prepared. The same picture has the
 // same answer, bit for bit, on any number of threads; a batch of another size may differ in the last digits.
-// Kept between calls: the weights, and the memory of one step of inference, taken at the first predict() or by reserve().
-// Threads: one call at a time. Predictors share nothing, so each thread may have its own.
+// Kept between calls: the weights, and the memory of a step of inference, taken at the first predict() or by reserve().
+// Threads: several may call at the same time. They share the weights; on the CPU each call has a step of its own, and as many steps are
+// kept as calls ran at once. On any other device one call waits for the other.
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +37,8 @@ class Predictor {
  public:
   // Error: not a model that dura-train wrote, or damaged; it names the file and what is wrong.
   explicit Predictor(const std::filesystem::path& model, const PredictorOptions& options = {});
+  // The same of a model file's bytes, which are not needed afterwards. `name` stands for the file in messages.
+  Predictor(std::span<const uint8_t> model, const std::string& name, const PredictorOptions& options = {});
 
   const std::vector<std::string>& classes() const { return file_.model->classes(); }
   const ModelFile& file() const { return file_; }
@@ -54,10 +59,18 @@ class Predictor {
   Image prepared(const Image& picture) const { return steps_.slice(picture); }
 
  private:
+  Predictor(ModelFile file, const PredictorOptions& options);
+  // An idle step, or a new one. It is put back after a call that ended well; a failed call's step is given up.
+  std::unique_ptr<InferenceStep> take_step();
+  void put_back(std::unique_ptr<InferenceStep> step);
+  // Held for a call where the device is one queue of work; empty on the CPU.
+  std::unique_lock<std::mutex> turn();
+
   PredictorOptions options_;
   ModelFile file_;
   Preprocessing steps_;
-  std::unique_ptr<InferenceStep> step_;  // null until it is needed
+  std::mutex device_mutex_, idle_mutex_;
+  std::vector<std::unique_ptr<InferenceStep>> idle_;
 };
 
 }  // namespace dura

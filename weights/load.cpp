@@ -1,8 +1,10 @@
 #include "weights/load.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
+#include "engine/base/parallel.h"
 #include "engine/base/text.h"
 #include "engine/core/backend.h"
 #include "engine/core/tensor.h"
@@ -38,17 +40,20 @@ Dimensions file_dimensions(const Shape& s) {
   return d;
 }
 
+// `from` may lie at any address.
 template <class T>
-void permute(const T* from, T* to, const Shape& shape, bool to_file) {
+void permute(const void* from, T* to, const Shape& shape, bool to_file) {
   const int64_t K = shape[0], pixels = shape[1] * shape[2], C = shape[3];
+  if (pixels == 1) {
+    std::memcpy(to, from, static_cast<size_t>(K * C) * sizeof(T));
+    return;
+  }
+  const auto* bytes = static_cast<const char*>(from);
   for (int64_t k = 0; k < K; ++k)
     for (int64_t p = 0; p < pixels; ++p)
       for (int64_t c = 0; c < C; ++c) {
         const int64_t in_dura = (k * pixels + p) * C + c, in_file = (k * C + c) * pixels + p;
-        if (to_file)
-          to[in_file] = from[in_dura];
-        else
-          to[in_dura] = from[in_file];
+        std::memcpy(to + (to_file ? in_file : in_dura), bytes + static_cast<size_t>(to_file ? in_dura : in_file) * sizeof(T), sizeof(T));
       }
 }
 
@@ -57,9 +62,9 @@ Tensor permuted(const Tensor& t, const Shape& shape, bool to_file) {
   if (shape.rank() != 4) return t.view(shape);
   const Tensor out = Tensor::empty(shape, t.dtype(), Device::cpu);
   if (t.dtype() == DType::f64)
-    permute(t.data<double>(), out.data<double>(), shape, to_file);
+    permute(t.raw(), out.data<double>(), shape, to_file);
   else
-    permute(t.data<float>(), out.data<float>(), shape, to_file);
+    permute(t.raw(), out.data<float>(), shape, to_file);
   return out;
 }
 
@@ -73,6 +78,18 @@ struct Target {
   std::string name;
   Tensor tensor;  // the master, or the buffer
   const Array* array = nullptr;
+
+  // The value lies on the host in the array's type, and nothing else is made of it: it can be written where it lies.
+  bool takes_bytes() const {
+    return host_readable(tensor.device()) && tensor.dtype() == DType::f32 && array->type() == ElementType::f32 &&
+           (!parameter || parameter->compute().same_bytes(parameter->master()));
+  }
+  void take_bytes() const {
+    if (tensor.shape().rank() == 4)
+      permute(array->bytes().data(), tensor.data<float>(), tensor.shape(), false);
+    else if (tensor.numel() > 0)
+      std::memcpy(tensor.raw(), array->bytes().data(), tensor.bytes());
+  }
 };
 
 std::vector<Target> targets_of(Module& module) {
@@ -117,8 +134,17 @@ LoadReport load_state(Module& module, const StateDict& state, Strict strict, con
   DURA_CHECK(strict == Strict::no || (report.complete() && report.unexpected.empty()), file,
              " does not fit the model exactly: ", report.text(), ". Use the options the file was made with.");
 
+  // A model of 25 million numbers is opened for one picture: what can be copied at once is, on all threads.
+  parallel_for(std::ssize(targets), [&](int64_t i) {
+    const Target& target = targets[static_cast<size_t>(i)];
+    if (target.array && target.takes_bytes()) target.take_bytes();
+  });
   for (const Target& target : targets) {
     if (!target.array) continue;
+    if (target.takes_bytes()) {
+      if (target.parameter) target.parameter->values_changed();
+      continue;
+    }
     const Tensor values = permuted(target.array->to_tensor(target.tensor.dtype(), target.name), target.tensor.shape(), false);
     if (target.parameter)
       target.parameter->assign(values);

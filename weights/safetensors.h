@@ -4,6 +4,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,9 @@ constexpr uint64_t max_weight_file_bytes = uint64_t{8} << 30;
 
 using SharedBytes = std::shared_ptr<const std::vector<uint8_t>>;
 
-// `file` names the source in messages. The arrays share `bytes`; they come in the order of their offsets.
+// `file` names the source in messages. The arrays share `bytes`, which `owner` keeps alive (null: the caller does); they come in the order
+// of their offsets.
+StateDict parse_safetensors(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner, const std::string& file);
 StateDict parse_safetensors(const SharedBytes& bytes, const std::string& file);
 StateDict read_safetensors(const std::filesystem::path& path);
 

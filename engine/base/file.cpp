@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <new>
 #include <system_error>
 
+#include "engine/base/parallel.h"
 #include "engine/base/text.h"
 
 namespace dura {
@@ -89,9 +91,15 @@ InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
 InputFile::~InputFile() { ::close(descriptor_); }
 
 size_t InputFile::read(void* into, size_t bytes) {
+  const size_t done = read_at(position_, into, bytes);
+  position_ += done;
+  return done;
+}
+
+size_t InputFile::read_at(uint64_t position, void* into, size_t bytes) const {
   size_t done = 0;
   while (done < bytes) {
-    const ssize_t got = ::read(descriptor_, static_cast<char*>(into) + done, bytes - done);
+    const ssize_t got = ::pread(descriptor_, static_cast<char*>(into) + done, bytes - done, static_cast<off_t>(position + done));
     if (got == 0) break;
     if (got < 0) {
       const int error = errno;
@@ -105,31 +113,59 @@ size_t InputFile::read(void* into, size_t bytes) {
 
 namespace {
 
-template <class Container>
-Container read_whole(const std::filesystem::path& path, uint64_t max_bytes) {
-  InputFile file(path);
+// allocate(bytes) gives the memory for the file's contents; read(file, memory, bytes) fills it and says how many bytes there were.
+template <class Allocate, class Read>
+void read_whole(const std::filesystem::path& path, uint64_t max_bytes, const Allocate& allocate, const Read& read) {
+  const InputFile file(path);
   DURA_CHECK(file.size() <= max_bytes, path.string(), ": has ", file.size(), " bytes, at most ", max_bytes,
              " are accepted here. Is it the right file?");
-  Container contents;
+  const auto size = static_cast<size_t>(file.size());
+  uint8_t* contents = nullptr;
   try {
-    contents.resize(static_cast<size_t>(file.size()));
+    contents = allocate(size);
   } catch (const std::bad_alloc&) {
     fail(path.string(), ": has ", file.size(), " bytes, more than there is free memory. Close other programs or use a smaller file.");
   }
-  const size_t got = file.read(contents.data(), contents.size());
   char beyond;
-  DURA_CHECK(got == contents.size() && file.read(&beyond, 1) == 0, path.string(), ": changed while it was being read (", file.size(),
-             " bytes when opened). Wait until its writer is done and try again.");
+  DURA_CHECK(read(file, contents, size) == size && file.read_at(size, &beyond, 1) == 0, path.string(),
+             ": changed while it was being read (", file.size(), " bytes when opened). Wait until its writer is done and try again.");
+}
+
+template <class Container>
+Container read_into(const std::filesystem::path& path, uint64_t max_bytes) {
+  Container contents;
+  const auto allocate = [&](size_t bytes) {
+    contents.resize(bytes);
+    return reinterpret_cast<uint8_t*>(contents.data());
+  };
+  read_whole(path, max_bytes, allocate, [](const InputFile& file, uint8_t* to, size_t bytes) { return file.read_at(0, to, bytes); });
   return contents;
 }
 
 }  // namespace
 
 std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t max_bytes) {
-  return read_whole<std::vector<uint8_t>>(path, max_bytes);
+  return read_into<std::vector<uint8_t>>(path, max_bytes);
 }
 
-std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes) { return read_whole<std::string>(path, max_bytes); }
+std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes) { return read_into<std::string>(path, max_bytes); }
+
+FileBytes read_file_bytes(const std::filesystem::path& path, uint64_t max_bytes) {
+  FileBytes contents;
+  const auto allocate = [&](size_t bytes) {
+    const std::shared_ptr<uint8_t[]> memory = std::make_shared_for_overwrite<uint8_t[]>(bytes);
+    contents = {memory, bytes};
+    return memory.get();
+  };
+  read_whole(path, max_bytes, allocate, [](const InputFile& file, uint8_t* to, size_t bytes) {
+    std::atomic<size_t> done{0};
+    parallel_ranges(static_cast<int64_t>(bytes), int64_t{4} << 20, [&](int64_t begin, int64_t end) {
+      done += file.read_at(static_cast<uint64_t>(begin), to + begin, static_cast<size_t>(end - begin));
+    });
+    return done.load();
+  });
+  return contents;
+}
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path), temporary_(path) {
   DURA_CHECK(path.has_filename(), "'", path.string(), "': is not the path of a file. Give a file name.");

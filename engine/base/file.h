@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,16 +25,27 @@ class InputFile {
 
   uint64_t size() const { return size_; }  // bytes, when it was opened
   size_t read(void* into, size_t bytes);   // up to `bytes` bytes; fewer only at the end of the file
+  // The same from `position` on, for several threads at once.
+  size_t read_at(uint64_t position, void* into, size_t bytes) const;
 
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
-  uint64_t size_ = 0;
+  uint64_t size_ = 0, position_ = 0;
 };
 
 // The whole file. Throws Error when it is larger than `max_bytes`, before anything is allocated, or when it changes size while being read.
 std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t max_bytes);
 std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes);
+
+// The same for large files: on all threads, into memory that is not filled with zeros first, which would take as long as reading a file
+// that is in the page cache.
+struct FileBytes {
+  std::shared_ptr<const uint8_t[]> data;
+  size_t size = 0;
+  std::span<const uint8_t> span() const { return {data.get(), size}; }
+};
+FileBytes read_file_bytes(const std::filesystem::path& path, uint64_t max_bytes);
 
 // A file written beside its final place ("<path>.tmp"), synced, and renamed over it by commit(). Without commit() the temporary file is
 // removed and the old file stays as it was. What a killed process left behind is used again by the next writer of the same path; a second

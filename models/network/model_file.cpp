@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/base/log.h"
-#include "engine/base/sha256.h"
 #include "engine/base/text.h"
 #include "weights/safetensors.h"
 
@@ -32,9 +31,10 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
   write_safetensors(file, state);
 }
 
-ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes) {
-  const StateDict state = read_safetensors(file);
-  const std::string name = file.string();
+namespace {
+
+ModelFile model_of(const StateDict& state, const std::string& name, const TensorOptions& tensors,
+                   const std::vector<std::string>& expected_classes) {
   const Entries& entries = state.metadata();
   require_finite(state, name);
   DURA_CHECK(required_entry(entries, "dura.format", name) == model_format, name, ": the format is '",
@@ -57,8 +57,17 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
   result.model = std::make_unique<Classifier>(o, Initialise::no);
   result.preprocessing = PreprocessingOptions::from_metadata(entries, name);
   load_state(*result.model, state, Strict::yes, name);
-  result.sha256 = sha256_file_hex(file);
   return result;
+}
+
+}  // namespace
+
+ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors, const std::vector<std::string>& expected_classes) {
+  return model_of(read_safetensors(file), file.string(), tensors, expected_classes);
+}
+
+ModelFile parse_model(std::span<const uint8_t> bytes, const std::string& name, const TensorOptions& tensors) {
+  return model_of(parse_safetensors(bytes, nullptr, name), name, tensors, {});
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,6 @@ namespace dura {
 struct ModelFile {
   std::unique_ptr<Classifier> model;
   PreprocessingOptions preprocessing;
-  std::string sha256;  // of the file
 };
 
 // How a model is used, as text: dura.format, dura.classes (one per line), dura.depth, dura.variant, dura.stem_pool, dura.input,
@@ -27,6 +27,8 @@ void write_model(const std::filesystem::path& file, Classifier& model, const Pre
 // `expected_classes` differ in number, name or order.
 ModelFile read_model(const std::filesystem::path& file, const TensorOptions& tensors,
                      const std::vector<std::string>& expected_classes = {});
+// The same of a file's bytes; `name` names them in messages. Nothing of them is needed afterwards.
+ModelFile parse_model(std::span<const uint8_t> bytes, const std::string& name, const TensorOptions& tensors);
 
 // Copies a file's tensors into the model's backbone, whatever head the file has. Convolutions that it lacks keep their initial values, and
 // their BatchNorm is reset to (1, 0, 0, 1): their names are returned. Tensors of blocks that the model does not have are an error; others
