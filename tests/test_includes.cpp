@@ -69,6 +69,7 @@ const std::vector<Room>& rooms() {
         {"models/explain", with(network, with(data, {"weights", "models/network"}))},
         {"models/onnx", with(network, {"data/image", "weights", "models/network"})},
         {"models", with(network, with(data, {"weights", "models/network", "models/explain"}))},
+        {"models/c", with(library, {"engine/devices"})},
         {"apps/program", program},
         {"apps/metrics", {"engine/base", "models/network/answer.h"}},
         {"apps/training", with(program, {"apps/metrics"})},
@@ -76,7 +77,7 @@ const std::vector<Room>& rooms() {
         {"apps/report", with(program, {"apps/metrics", "apps/evaluation"})},
         {"apps/study", with(evaluation, {"apps/report"})},
         {"apps", with(evaluation, {"apps/report", "apps/study"})},
-        {"tests", with(evaluation, {"apps/report", "apps/study", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
+        {"tests", with(evaluation, {"models/c", "apps/report", "apps/study", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
     };
   }();
   return all;

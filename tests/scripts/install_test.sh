@@ -32,6 +32,26 @@ grep -qE "^$picture (one|two)_[a-z_]+ [01]\.[0-9]{2}$" printed
 if build/predict objects/manifest.csv 2>printed; then echo "a table passed for a model"; exit 1; fi
 grep -q manifest.csv printed
 
+# The C interface says the same: from CMake, from a static library, by pkg-config, and from Python where there is one.
+build/predict run/model.safetensors "$picture" >expected
+lib=$(dirname "$(find "$work/prefix" -name libdura.so)")
+cc -std=c99 -Wall -Wextra -Werror project/predict.c -o predict_pc $(PKG_CONFIG_PATH="$lib/pkgconfig" pkg-config --cflags --libs dura)
+for program in build/predict_c build/predict_c_static ./predict_pc; do
+  LD_LIBRARY_PATH="$lib" $program run/model.safetensors "$picture" | diff expected -
+  [[ $(head -c 2 map1.pam) == P7 ]]
+  rm map1.pam
+  if LD_LIBRARY_PATH="$lib" $program objects/manifest.csv "$picture" 2>printed; then echo "a table passed for a model"; exit 1; fi
+  grep -q manifest.csv printed
+done
+if ldd build/predict_c_static | grep libdura; then echo "the static library is not"; exit 1; fi
+if command -v python3 >/dev/null; then
+  rm map1.png
+  python3 project/predict.py "$lib/libdura.so.1" run/model.safetensors "$picture" | diff expected -
+  [[ -s map1.png ]]
+  if python3 project/predict.py "$lib/libdura.so.1" objects/manifest.csv "$picture" 2>printed; then echo "a table passed for a model"; exit 1; fi
+  grep -q manifest.csv printed
+fi
+
 for program in "$work"/prefix/bin/dura-*; do
   "$program" --version | grep -q 'Apache-2.0'
   "$program" --help >/dev/null

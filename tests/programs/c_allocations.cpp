@@ -1,0 +1,152 @@
+// The C interface where memory ends: the n-th allocation of a session fails, for many n. Each function must give an error or the right
+// answer, everything must be given back, and the next session must work. Counted are operator new, and by -Wl,--wrap the aligned_alloc of
+// tensors and the calloc of the picture decoder.
+//   usage: c_allocations STEP     tries every n up to 64, and from there on every STEP-th
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include "tests/programs/c_model.h"
+
+namespace {
+
+std::atomic<int64_t> until_failure{-1};  // allocations that still succeed; below 0: all
+std::atomic<int64_t> made{0}, alive{0};
+
+bool fails_now() {
+  ++made;
+  return until_failure.load() >= 0 && until_failure.fetch_sub(1) == 0;
+}
+
+void* allocate(size_t bytes, size_t alignment) {
+  if (fails_now()) return nullptr;
+  void* p = alignment <= alignof(std::max_align_t) ? std::malloc(bytes + !bytes)
+                                                   : std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
+  if (p) ++alive;
+  return p;
+}
+void* allocate_or_throw(size_t bytes, size_t alignment = 1) {
+  if (void* p = allocate(bytes, alignment)) return p;
+  throw std::bad_alloc();
+}
+void release(void* p) {
+  if (p) --alive;
+  std::free(p);
+}
+
+}  // namespace
+
+void* operator new(size_t n) { return allocate_or_throw(n); }
+void* operator new[](size_t n) { return allocate_or_throw(n); }
+void* operator new(size_t n, std::align_val_t a) { return allocate_or_throw(n, static_cast<size_t>(a)); }
+void* operator new[](size_t n, std::align_val_t a) { return allocate_or_throw(n, static_cast<size_t>(a)); }
+void* operator new(size_t n, const std::nothrow_t&) noexcept { return allocate(n, 1); }
+void* operator new[](size_t n, const std::nothrow_t&) noexcept { return allocate(n, 1); }
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, size_t) noexcept { release(p); }
+void operator delete[](void* p, size_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, size_t, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { release(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { release(p); }
+
+extern "C" {
+void* __real_aligned_alloc(size_t alignment, size_t bytes);
+void* __real_calloc(size_t count, size_t bytes);
+void* __wrap_aligned_alloc(size_t alignment, size_t bytes) { return fails_now() ? nullptr : __real_aligned_alloc(alignment, bytes); }
+void* __wrap_calloc(size_t count, size_t bytes) { return fails_now() ? nullptr : __real_calloc(count, bytes); }
+}
+
+namespace {
+
+using namespace dura;
+
+struct Outcome {
+  int errors = 0;
+  int wrong = 0;
+};
+
+struct Expected {
+  std::vector<double> predicted, explained;
+};
+
+// Notes what a function said: the right answer, or an error with its message.
+void judge(const dura_call* call, dura_status status, const std::vector<double>& expected, Outcome& outcome) {
+  if (status != DURA_OK) {
+    ++outcome.errors;
+    outcome.wrong += dura_message(call)[0] == '\0' || dura_answer_count(call) != 0;
+  } else if (!expected.empty()) {
+    const double* p = dura_probabilities(call, 0);
+    outcome.wrong += !p || !std::equal(expected.begin(), expected.begin() + 3, p);
+    int32_t width = 0, height = 0;
+    if (const float* map = dura_map(call, &width, &height))
+      outcome.wrong += std::ssize(expected) != 3 + width * height || !std::equal(expected.begin() + 3, expected.end(), map);
+  }
+}
+
+// Opens, predicts from bytes and from pixels (twice: filters are kept from the second time on), explains, closes.
+Outcome session(const test::CModel& material, const Expected& expected) {
+  Outcome outcome;
+  dura_call* call = dura_call_new();
+  if (!call) return {.errors = 1};
+  dura_model* model = dura_open_memory(call, material.bytes.data(), material.bytes.size(), nullptr);
+  judge(call, dura_call_status(call), {}, outcome);
+  if (model) {
+    const dura_picture encoded = material.encoded(), pixels = material.in_memory();
+    for (const dura_picture* picture : {&encoded, &pixels, &pixels})
+      judge(call, dura_predict(call, model, picture, 1), expected.predicted, outcome);
+    judge(call, dura_explain(call, model, &pixels, nullptr), expected.explained, outcome);
+  } else {
+    outcome.wrong += dura_call_status(call) == DURA_OK;
+  }
+  dura_close(model);
+  dura_call_free(call);
+  return outcome;
+}
+
+Expected right_answers(const test::CModel& material) {
+  dura_call* call = dura_call_new();
+  dura_model* model = dura_open_memory(call, material.bytes.data(), material.bytes.size(), nullptr);
+  const dura_picture pixels = material.in_memory();
+  Expected expected;
+  if (dura_predict(call, model, &pixels, 1) == DURA_OK) expected.predicted = test::answered(call);
+  if (dura_explain(call, model, &pixels, nullptr) == DURA_OK) expected.explained = test::answered(call);
+  dura_close(model);
+  dura_call_free(call);
+  return expected;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int64_t step = argc > 1 ? std::max(1, std::atoi(argv[1])) : 97;
+  const test::CModel material;
+  const Expected expected = right_answers(material);
+  made = 0;
+  const Outcome undisturbed = session(material, expected);
+  const int64_t allocations = made, kept = alive;
+  if (undisturbed.errors + undisturbed.wrong > 0 || expected.explained.size() < 4 || allocations < 1000)
+    return std::fprintf(stderr, "a session without failures went wrong (%lld allocations)\n", static_cast<long long>(allocations)), 1;
+  int64_t tried = 0, failed = 0, bad = 0;
+  for (int64_t n = 0; n < allocations; n += n < 64 ? 1 : step) {
+    until_failure = n;
+    const Outcome outcome = session(material, expected);
+    until_failure = -1;
+    ++tried;
+    failed += outcome.errors > 0;
+    const int64_t lost = alive - kept;
+    if (outcome.wrong == 0 && lost == 0) continue;
+    ++bad;
+    std::fprintf(stderr, "allocation %lld failed: %d wrong answers, %lld blocks lost\n", static_cast<long long>(n), outcome.wrong,
+                 static_cast<long long>(lost));
+  }
+  std::printf(
+      "%lld allocations in a session; %lld of them failed, %lld times with an error, %lld times with a right answer all the same; %lld "
+      "bad\n",
+      static_cast<long long>(allocations), static_cast<long long>(tried), static_cast<long long>(failed),
+      static_cast<long long>(tried - failed), static_cast<long long>(bad));
+  return bad == 0 && failed > 0 ? 0 : 1;
+}
