@@ -39,10 +39,12 @@ std::map<std::string, std::string> settings(const std::string& toml, const std::
 
 RunDirectory::RunDirectory(const std::filesystem::path& path, bool resume) : path_(path) {
   std::error_code error;
-  if (!resume && std::filesystem::exists(path / "run.json", error))
-    fail_usage(path.string(), " holds a run already. Go on with it by --resume, or choose another --out.");
   std::filesystem::create_directories(path, error);
   DURA_CHECK(!error, path.string(), ": the run directory cannot be made: ", error.message(), ". Choose another --out.");
+  if (const std::string holder = lock_.take(path); !holder.empty())
+    fail_usage(path.string(), " is the run directory of ", holder, " at this moment. Wait until it has ended, or choose another --out.");
+  if (!resume && std::filesystem::exists(path / "run.json", error))
+    fail_usage(path.string(), " holds a run already. Go on with it by --resume, or choose another --out.");
   const std::filesystem::path probe = path / "write_test";
   write_file_atomically(probe, std::string_view("x"));
   std::filesystem::remove(probe, error);

@@ -5,16 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "apps/program/folder_lock.h"
 #include "apps/program/program.h"
 
 namespace dura {
 
-// The folder of one run: configuration, provenance, history, checkpoints, model, report. Made and tried before any work is done.
-
+// The folder of one run: configuration, provenance, history, checkpoints, model, report. Made and tried before any work is done, and of one
+// process: while it lives the folder is locked, and the system takes the lock back when the process ends, however it ends.
 class RunDirectory {
  public:
   // Makes the folder and proves that it can be written to. A folder that holds a run already is refused unless resuming (UsageError);
-  // resuming what is not there begins a new run.
+  // resuming what is not there begins a new run. A folder that another process uses is refused in any case, with its number (UsageError).
   RunDirectory(const std::filesystem::path& path, bool resume);
   void write(const std::string& name, const std::string& text) const;
   // run.json: the given facts, dura's version, the host's name of its processor, the number of threads.
@@ -24,6 +25,7 @@ class RunDirectory {
 
  private:
   std::filesystem::path path_;
+  FolderLock lock_;
 };
 
 // The leaks that the run in this folder was trained with, as its run.json says; none where it has no such file. Throws Error where the file

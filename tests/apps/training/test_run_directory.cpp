@@ -1,12 +1,17 @@
 // Where a run's files go: made, tried and protected before any work is done.
 #include "tests/support/catch.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "apps/program/program.h"
 #include "apps/program/run_directory.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "tests/support/run_program.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace dura;
@@ -43,4 +48,45 @@ TEST_CASE("a folder that cannot be made or written stops the run before it begin
   // Even root cannot write there.
   CHECK_THROWS_WITH(RunDirectory("/proc/dura-run", false), Catch::Contains("/proc/dura-run"));
   CHECK_THROWS_AS(RunDirectory("/proc/self", false), Error);
+}
+
+TEST_CASE("a run directory that another process uses is refused with its number, also to --resume", "[training]") {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  const std::string holder = concat("process ", getpid(), " at this moment");
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--data", folder.path(), "--out", out});
+    return test::run_program("dura-train", more);
+  };
+  {
+    const RunDirectory run(out, false);
+    for (const auto& second : {train({}), train({"--resume"}), train({"--folds", "2"})}) {
+      CHECK(second.code == 2);
+      CHECK_THAT(second.output, Catch::Contains(out) && Catch::Contains(holder));
+    }
+    // Nor may this process use it twice.
+    CHECK_THROWS_AS(RunDirectory(out, true), UsageError);
+    CHECK_FALSE(fs::exists(fs::path(out) / "config.toml"));
+  }
+  CHECK_THAT(train({}).output, !Catch::Contains("at this moment"));
+}
+
+TEST_CASE("the lock of a run directory ends with the process that holds it, however it ends", "[training]") {
+  const TemporaryFolder folder;
+  int ready[2];
+  REQUIRE(pipe(ready) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const RunDirectory run(folder.path(), false);
+    if (write(ready[1], "x", 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char said;
+  REQUIRE(read(ready[0], &said, 1) == 1);
+  CHECK_THROWS_WITH(RunDirectory(folder.path(), true), Catch::Contains(concat("process ", child)));
+  kill(child, SIGKILL);
+  REQUIRE(waitpid(child, nullptr, 0) == child);
+  CHECK_NOTHROW(RunDirectory(folder.path(), true));
+  close(ready[0]), close(ready[1]);
 }

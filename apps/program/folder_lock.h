@@ -1,0 +1,24 @@
+// A folder that one process works in. The lock is the system's, on the folder itself: nothing is written for it, and it ends with the
+// process, so that a killed run never stands in the way of the next.
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace dura {
+
+class FolderLock {
+ public:
+  FolderLock() = default;
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  // Takes the lock of the folder, which must exist, until this is destroyed. Empty where it is ours now; else who has it: "process 4711".
+  // On a file system without locks every folder is free, and the log says so. Error where the folder cannot be opened.
+  std::string take(const std::filesystem::path& folder);
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace dura
