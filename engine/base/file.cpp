@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <new>
 #include <system_error>
 
+#include "engine/base/large_memory.h"
 #include "engine/base/parallel.h"
 #include "engine/base/text.h"
 
@@ -153,7 +155,9 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
 FileBytes read_file_bytes(const std::filesystem::path& path, uint64_t max_bytes) {
   FileBytes contents;
   const auto allocate = [&](size_t bytes) {
-    const std::shared_ptr<uint8_t[]> memory = std::make_shared_for_overwrite<uint8_t[]>(bytes);
+    void* const large = allocate_large(std::max<size_t>(bytes, 1), 64);
+    if (!large) throw std::bad_alloc();
+    const std::shared_ptr<uint8_t[]> memory(static_cast<uint8_t*>(large), [](uint8_t* p) { std::free(p); });
     contents = {memory, bytes};
     return memory.get();
   };

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "engine/base/large_memory.h"
 #include "engine/cpu/conv_bf16.h"
 #include "engine/cpu/conv_f32.h"
 #include "engine/cpu/conv_f64.h"
@@ -16,7 +17,7 @@ namespace dura {
 std::shared_ptr<MemorySource> CpuBackend::memory() {
   // Never destroyed: buffers with static lifetime may outlive main().
   static auto* pool = new std::shared_ptr<MemorySource>(std::make_shared<CachingPool>(
-      RawMemory{[](size_t bytes) { return std::aligned_alloc(block_alignment, bytes); }, [](void* p) { std::free(p); }}));
+      RawMemory{[](size_t bytes) { return allocate_large(bytes, block_alignment); }, [](void* p) { std::free(p); }}));
   return *pool;
 }
 

@@ -4,11 +4,16 @@
 #include <unistd.h>
 
 #include "tests/support/catch.h"
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "engine/base/file.h"
+#include "engine/base/parallel.h"
 
 using namespace dura;
 namespace fs = std::filesystem;
@@ -53,6 +58,51 @@ TEST_CASE("a file is written whole and read back", "[file]") {
   const mode_t mask = ::umask(0);
   ::umask(mask);
   CHECK((status.st_mode & 0777) == (0666 & ~mask));
+}
+
+TEST_CASE("a large file is read in pieces by all threads, and at any position", "[file]") {
+  const Folder folder;
+  std::vector<uint8_t> bytes((size_t{9} << 20) + 13);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 31 + (i >> 12));
+  write_file_atomically(folder.path / "a.bin", bytes);
+  for (const int threads : {1, 3}) {
+    const int before = num_threads();
+    set_num_threads(threads);
+    const FileBytes read = read_file_bytes(folder.path / "a.bin", bytes.size());
+    set_num_threads(before);
+    CHECK(std::ranges::equal(read.span(), bytes));
+  }
+  CHECK_THROWS_WITH(read_file_bytes(folder.path / "a.bin", bytes.size() - 1), Contains("Is it the right file?"));
+  write_file_atomically(folder.path / "empty", std::string_view());
+  CHECK(read_file_bytes(folder.path / "empty", 0).size == 0);
+
+  InputFile file(folder.path / "a.bin");
+  uint8_t part[20] = {};
+  CHECK(file.read_at(bytes.size() - 7, part, 20) == 7);
+  CHECK(std::equal(part, part + 7, bytes.end() - 7));
+  CHECK(file.read(part, 20) == 20);  // from the beginning on, whatever was read elsewhere
+  CHECK(file.read(part, 20) == 20);
+  CHECK(std::equal(part, part + 20, bytes.begin() + 20));
+}
+
+TEST_CASE("a file that shrinks or grows while it is read is an error", "[file]") {
+  const Folder folder;
+  const fs::path path = folder.path / "growing";
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (size_t size = 0; !done; size = (size + 77) % 100000) std::ofstream(path, std::ios::trunc) << std::string(size, 'x');
+  });
+  size_t refused = 0;
+  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+       refused == 0 && std::chrono::steady_clock::now() < end;)
+    try {
+      read_file_bytes(path, 1 << 20);
+    } catch (const Error& e) {
+      refused += std::string(e.what()).find("changed while it was being read") != std::string::npos;
+    }
+  done = true;
+  writer.join();
+  CHECK(refused > 0);
 }
 
 TEST_CASE("without commit the old file stays and nothing is left beside it", "[file]") {

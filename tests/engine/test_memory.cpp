@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 
+#include "engine/base/large_memory.h"
 #include "engine/core/memory.h"
 
 using namespace dura;
@@ -55,5 +56,16 @@ TEST_CASE("a pool gives freed blocks back when much lies idle, or where that sto
     pool.release(large);
     pool.reset_peak();
     CHECK(held.empty());
+  }
+}
+
+TEST_CASE("large memory begins at a large page, small memory where it was asked to", "[memory]") {
+  for (const size_t bytes : {size_t{1}, size_t{100}, (size_t{4} << 20) - 64, size_t{4} << 20, (size_t{5} << 20) + 1}) {
+    void* const p = allocate_large(bytes, block_alignment);
+    REQUIRE(p);
+    const size_t alignment = bytes < size_t{4} << 20 ? block_alignment : size_t{2} << 20;
+    CHECK(reinterpret_cast<uintptr_t>(p) % alignment == 0);
+    static_cast<char*>(p)[bytes - 1] = 1;
+    std::free(p);
   }
 }
