@@ -38,9 +38,9 @@ struct HeaderEntry {
   uint64_t begin = 0, end = 0;  // in the data that follow the header
 };
 
-// Receives the header's JSON event by event and lets the parser keep nothing. A document tree would keep one of two equal keys silently and
-// could be made to nest deeply; here both are errors.
-class HeaderReader {
+// Receives the header's JSON event by event; nothing of it is kept as JSON. A document tree would keep one of two equal keys silently and
+// could be made to nest deeply; here both are errors. And its destructor takes memory, so that a lack of it would end the process.
+class HeaderReader : private nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderReader(const std::string& file) : file_(file) {}
 
@@ -48,40 +48,53 @@ class HeaderReader {
   std::map<std::string, std::string> metadata;
 
   void read(std::string_view header) {
-    try {
-      [[maybe_unused]] const Json dropped = Json::parse(
-          header.begin(), header.end(), [this](int depth, Event event, const Json& value) { return take(depth, event, value); });
-    } catch (const Json::parse_error& e) {
-      fail(file_, ": the header is not valid UTF-8 JSON at its byte ", e.byte, ". The file is damaged or of another format.");
-    } catch (const Json::exception&) {
-      fail(file_, ": the header holds a number that is too large to be read. The file is damaged or of another format.");
-    }
+    nlohmann::json_sax<nlohmann::json>* const events = this;
+    nlohmann::json::sax_parse(header.begin(), header.end(), events);
   }
 
  private:
-  using Json = nlohmann::json;
-  using Event = Json::parse_event_t;
-
-  // Depth 1: a tensor's name, or __metadata__, and what stands under it; 2: its fields; 3: the numbers of a list. The answer says whether
-  // the parser goes on into a container; what is complete is dropped.
-  bool take(int depth, Event event, const Json& value) {
-    switch (event) {
-      case Event::key:
-        depth == 1 ? take_name(value) : in_metadata_ ? take_metadata_key(value) : take_field(value);
-        return true;
-      case Event::object_start:
-        if (depth > 1) wrong(depth, "an object");
-        return true;
-      case Event::array_start:
-        if (depth != 2 || in_metadata_ || key_ == "dtype") wrong(depth, "an array");
-        return true;
-      case Event::value:
-        take_value(depth, value);
-        return false;
-      default:
-        if (event == Event::object_end && depth == 1 && !in_metadata_) finish_entry();
-        return false;
-    }
+  // Depth 1: a tensor's name, or __metadata__, and what stands under it; 2: its fields; 3: the numbers of a list.
+  bool start_object(size_t) override {
+    if (depth_ > 1) wrong(depth_, "an object");
+    ++depth_;
+    return true;
+  }
+  bool end_object() override {
+    if (--depth_ == 1 && !in_metadata_) finish_entry();
+    return true;
+  }
+  bool start_array(size_t) override {
+    if (depth_ != 2 || in_metadata_ || key_ == "dtype") wrong(depth_, "an array");
+    ++depth_;
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool key(std::string& key) override {
+    depth_ == 1 ? take_name(key) : in_metadata_ ? take_metadata_key(key) : take_field(key);
+    return true;
+  }
+  bool string(std::string& text) override {
+    if (depth_ != 2 || !(in_metadata_ || key_ == "dtype")) wrong(depth_, "a text");
+    (in_metadata_ ? metadata[key_] : entries.back().dtype) = text;
+    return true;
+  }
+  bool number_unsigned(uint64_t number) override {
+    if (depth_ != 3) wrong(depth_, "a number");
+    take_number(number);
+    return true;
+  }
+  bool number_integer(int64_t) override { wrong(depth_, "a negative number"); }
+  bool number_float(double, const std::string&) override { wrong(depth_, "a number that is not whole or too large"); }
+  bool boolean(bool) override { wrong(depth_, "a boolean"); }
+  bool null() override { wrong(depth_, "a null"); }
+  bool binary(nlohmann::json::binary_t&) override { wrong(depth_, "bytes"); }  // JSON has none
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& e) override {
+    if (dynamic_cast<const nlohmann::json::parse_error*>(&e))
+      fail(file_, ": the header is not valid UTF-8 JSON at its byte ", position, ". The file is damaged or of another format.");
+    fail(file_, ": the header holds a number that is too large to be read. The file is damaged or of another format.");
   }
 
   void take_name(const std::string& name) {
@@ -104,12 +117,8 @@ class HeaderReader {
     given = true;
     key_ = field;
   }
-  void take_value(int depth, const Json& value) {
-    const bool in_list = depth == 3, is_text = depth == 2 && (in_metadata_ || key_ == "dtype");
-    if (!(in_list && value.is_number_unsigned()) && !(is_text && value.is_string())) wrong(depth, name_of(value));
-    if (is_text) return void(value.get_to(in_metadata_ ? metadata[key_] : entries.back().dtype));
+  void take_number(uint64_t number) {
     HeaderEntry& entry = entries.back();
-    const auto number = value.get<uint64_t>();
     if (key_ == "shape") {
       DURA_CHECK(number <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), file_, ": tensor ", quote(entry.name),
                  " has a dimension of ", number, ", which no file can hold.");
@@ -129,11 +138,6 @@ class HeaderReader {
                " data_offsets, expected two (begin and end).");
   }
 
-  static const char* name_of(const Json& value) {
-    if (value.is_number_float()) return "a number that is not whole or too large";
-    if (value.is_number()) return value.is_number_unsigned() ? "a number" : "a negative number";
-    return value.is_string() ? "a text" : value.is_boolean() ? "a boolean" : "a null";
-  }
   [[noreturn]] void wrong(int depth, const char* found) const {
     if (depth < 2)
       fail(file_, ": the header has ", found, " under ", quote(name_), ", expected an object with dtype, shape and data_offsets.");
@@ -145,6 +149,7 @@ class HeaderReader {
   }
 
   const std::string& file_;
+  int depth_ = 0;
   std::string name_, key_;  // at depth 1 and 2
   bool in_metadata_ = false;
   std::unordered_set<std::string> names_;
