@@ -16,7 +16,7 @@
  * map and overlay. The same call may be used for one function after another, with any models; it then keeps its memory.
  *
  * THREADS. Any number of threads may use one model at the same time, each with a call of its own: they share the weights, and each takes
- * memory for a computation of its own, which the model keeps for the next (ResNet-50 at 224x224: some 20 MB for each call that runs at the
+ * memory for a computation of its own, which the model keeps for the next (ResNet-50 at 224x224: some 10 MB for each call that runs at the
  * same time). A call is for one thread at a time. Answers do not depend on the number of threads, bit for bit. On a GPU one computation
  * waits for the other. A model must not be closed while a thread uses it.
  * The arithmetic of all models runs on the threads of one pool, made with the first model (dura_options.threads); they take no signals.
