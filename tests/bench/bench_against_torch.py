@@ -10,7 +10,7 @@ an allocator that keeps freed memory (glibc gives large blocks back at once, whi
 engines' own setting. Peers run torchvision's ResNet-50 on one input; each one's outputs are compared with eager PyTorch's in f32 before its time counts.
 half: free from layer3.3 on, BatchNorm below in inference form; head: the dense layer alone. Training is measured with one batch size, the first of --batches.
 """
-import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time, warnings
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 TRAINING, INFERENCE = ["torch"], ["torch", "jit", "ort", "openvino", "ncnn", "mnn"]
@@ -111,6 +111,7 @@ def training_step(mode, precision, model, images, labels):
 def worker(peer, mode, precision, batch, threads, repetitions):
     import torch, torchvision
 
+    warnings.simplefilter("ignore", FutureWarning)  # of torch.jit, which is still the fastest of PyTorch's own ways here
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     model, images, error = torchvision.models.resnet50(weights=None), torch.randn(batch, 3, 224, 224), 0.0
@@ -143,7 +144,7 @@ def last_json(command, environment):
 
 
 def importable(peer):
-    return subprocess.run([sys.executable, "-c", f"import {MODULES[peer]}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return subprocess.run([sys.executable, "-P", "-c", f"import {MODULES[peer]}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def main():
