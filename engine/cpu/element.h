@@ -28,6 +28,7 @@ void dispatch_floating(const char* kernel, DType dtype, F&& f) {
 
 // The name of a storage type in the inner kernels.
 inline Stored stored_as(DType dtype) {
+  DURA_CHECK(is_floating(dtype), dtype_name(dtype), " is not a floating type: the CPU's kernels do not compute with it");
   return dtype == DType::f64 ? stored_f64 : dtype == DType::bf16 ? stored_bf16 : dtype == DType::f16 ? stored_f16 : stored_f32;
 }
 

@@ -194,3 +194,8 @@ TEST_CASE("Every kernel set widens and rounds 16-bit numbers as the formulas do,
     cpu::use_kernel_set(before);
   }
 }
+
+TEST_CASE("Integers are refused by name where numbers are computed with", "[cpu]") {
+  const Tensor x = Tensor::empty({1, 4, 4, 8}, DType::u8, Device::cpu);
+  CHECK_THROWS_WITH(backend(Device::cpu).scale_shift_act(x, {}, x), Catch::Contains("u8 is not a floating type"));
+}
