@@ -70,18 +70,89 @@ struct DecoderMemory {
   void operator()(T* p) const { decoder_free(p); }
 };
 
+// The bytes of a JPEG on their way to stb's decoder. Where a marker ends a segment of coded pixels in the middle of a coefficient, stb
+// would count more bits as taken than it has, and then shift by more than a number is wide. So it never reads such a marker: it is told of
+// it, and gets zeros for whatever it still wants of the segment, as libjpeg's decoder does.
+class JpegBytes {
+ public:
+  // `decoder` is zeroed, and set up but for its context.
+  JpegBytes(std::span<const uint8_t> bytes, stbi__jpeg& decoder) : bytes_(bytes), decoder_(decoder) {
+    decoder_.nomore = 1;
+    decoder_.marker = STBI__MARKER_none;
+  }
+
+  static int read(void* self, char* out, int size) { return static_cast<JpegBytes*>(self)->next(reinterpret_cast<uint8_t*>(out), size); }
+  static void skip(void* self, int count) {
+    JpegBytes& s = *static_cast<JpegBytes*>(self);
+    s.at_ = std::min(s.at_ + static_cast<size_t>(count), s.bytes_.size());
+  }
+  // Asked after the last pixel of a scan, while stb searches for the next marker, and never within a scan.
+  static int eof(void* self) {
+    JpegBytes& s = *static_cast<JpegBytes*>(self);
+    s.decoder_.nomore = 1;
+    return s.at_ == s.bytes_.size();
+  }
+
+  // Whether pixels were decoded from bits that the file does not have. Before a restart some of the zeros that were read ahead are unseen.
+  bool cut_short() const { return cut_short_ || decoder_.code_bits < 8 * zeros_; }
+
+ private:
+  int next(uint8_t* out, int size) {
+    if (zeros_ > 0) {
+      const bool within = decoder_.marker != STBI__MARKER_none;
+      if (within || !STBI__RESTART(last_)) cut_short_ = cut_short();
+      if (within) return zero(out);
+      // stb has taken the marker: a restart, with which it sets nomore to 0, or the end of the scan.
+      if (!STBI__RESTART(last_)) decoder_.nomore = 1;
+      zeros_ = 0;
+    }
+    const bool coded = decoder_.nomore == 0;                    // stb sets it to 0 before each segment of coded pixels
+    const size_t most = coded ? static_cast<size_t>(size) : 1;  // of what lies between such segments nothing is read ahead
+    size_t count = 0;
+    for (; count < most && at_ < bytes_.size() && !(coded && is_marker()); ++count) out[count] = bytes_[at_++];
+    if (count > 0 || at_ == bytes_.size()) return static_cast<int>(count);
+    while (bytes_[at_] == 0xFF) ++at_;
+    decoder_.marker = last_ = bytes_[at_++];
+    return zero(out);
+  }
+
+  int zero(uint8_t* out) {
+    *out = 0, ++zeros_;
+    return 1;
+  }
+
+  // Whether 0xFF stands here and, behind any number of them, neither the zero that makes data of it nor the end.
+  bool is_marker() const {
+    size_t i = at_;
+    while (i < bytes_.size() && bytes_[i] == 0xFF) ++i;
+    return i > at_ && i < bytes_.size() && bytes_[i] != 0;
+  }
+
+  std::span<const uint8_t> bytes_;
+  stbi__jpeg& decoder_;
+  size_t at_ = 0;
+  uint8_t last_ = 0;  // the last marker that ended a segment
+  int zeros_ = 0;     // bytes given in place of what lies behind it
+  bool cut_short_ = false;
+};
+
 // stb's decoder with libjpeg's arithmetic in the places that stb keeps for such. Null, and stb's reason, where it cannot be decoded.
 uint8_t* load_jpeg(std::span<const uint8_t> bytes, int* width, int* height, int* stored, int channels) {
-  stbi__context context;
-  stbi__start_mem(&context, bytes.data(), static_cast<int>(bytes.size()));
   const std::unique_ptr<stbi__jpeg, DecoderMemory<stbi__jpeg>> decoder(static_cast<stbi__jpeg*>(stbi__malloc(sizeof(stbi__jpeg))));
   if (!decoder) return stbi__errpuc("outofmem", "Out of memory");
-  decoder->s = &context;
   stbi__setup_jpeg(decoder.get());
   decoder->idct_block_kernel = jpeg::inverse_dct;
   decoder->YCbCr_to_RGB_kernel = jpeg::ycc_to_rgb;
   decoder->resample_row_hv_2_kernel = jpeg::upsample_2x2;
-  return load_jpeg_image(decoder.get(), width, height, stored, channels);
+  JpegBytes source(bytes, *decoder);
+  stbi_io_callbacks callbacks = {JpegBytes::read, JpegBytes::skip, JpegBytes::eof};
+  stbi__context context;
+  stbi__start_callbacks(&context, &callbacks, &source);
+  decoder->s = &context;
+  uint8_t* pixels = load_jpeg_image(decoder.get(), width, height, stored, channels);
+  if (!pixels || !source.cut_short()) return pixels;
+  decoder_free(pixels);
+  return stbi__errpuc("pixel data end early", "Corrupt JPEG");
 }
 
 // Largest need: a 16-bit colour PNG with alpha takes 8 bytes per pixel filtered (in a block grown by doubling), unfiltered and converted.

@@ -11,6 +11,7 @@
 #include "engine/base/file.h"
 #include "engine/base/random.h"
 #include "tests/support/picture_formula.h"
+#include "tests/support/png_checksums.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace dura;
@@ -158,18 +159,28 @@ TEST_CASE("thousands of damaged files, checksums repaired, end in a picture or a
           bytes.insert(at, random.chance(0.5) ? uint8_t{0xFF} : static_cast<uint8_t>(random.below(256)));
       }
     }
-    // Without this no damage of a PNG would come as far as the decoder.
-    for (size_t at = 8; bytes[0] == 0x89 && at + 12 <= bytes.size();) {
-      const size_t length = bytes[at + 2] * size_t{256} + bytes[at + 3];
-      if (length > bytes.size() - at - 12) break;
-      const uint32_t crc = crc32(&bytes[at + 4], length + 4);
-      for (size_t i = 0; i < 4; ++i) bytes[at + 8 + length + i] = static_cast<uint8_t>(crc >> (24 - 8 * i));
-      at += length + 12;
-    }
+    if (bytes[0] == 0x89) test::repair_checksums(bytes);
     ++(error_of(bytes).empty() ? pictures : errors);
   }
   CHECK(pictures > 200);
   CHECK(errors > 2000);
+}
+
+TEST_CASE("a JPEG whose pixel data end early is refused, wherever they end", "[data][image]") {
+  // A whole file with an end marker, so that only the decoder can notice. stb_image shifted by more bits than a number has.
+  for (const char* name : {"gray.jpg", "mask.jpg", "rgb_420.jpg", "rgb_444_progressive.jpg"}) {
+    const std::vector<uint8_t> whole = sample_bytes(name);
+    const uint8_t scan[] = {0xFF, 0xDA};
+    const auto header = std::find_end(whole.begin(), whole.end(), std::begin(scan), std::end(scan));
+    REQUIRE(header != whole.end());
+    const ptrdiff_t first = header - whole.begin() + 2 + header[3], end = std::ssize(whole) - 2;
+    for (ptrdiff_t length = 0; first + length < end; ++length) {
+      std::vector<uint8_t> cut(whole.begin(), whole.begin() + first + length);
+      cut.insert(cut.end(), {0xFF, 0xD9});
+      CAPTURE(name, length);
+      REQUIRE_THAT(error_of(cut), Catch::Contains("pixel data end early") || Catch::Contains("bad huffman code"));
+    }
+  }
 }
 
 TEST_CASE("oversized, empty and foreign files are refused by name and reason", "[data][image]") {
