@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/evaluation/ensemble.h"
 #include "apps/evaluation/error_analysis.h"
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/evaluation/adjusted_predictions.h"
 #include "apps/program/program.h"
 #include "apps/program/run_directory.h"
 #include "engine/base/file.h"
@@ -15,19 +15,6 @@
 namespace {
 
 using namespace dura;
-
-Predictions predict_untouched(Classifier& model, const Dataset& dataset, const EvaluateOptions& o) {
-  Loader loader(dataset, {.batch_size = o.batch, .policies = {}, .items = {}});
-  return predict(model, loader, !o.no_capture);
-}
-
-// The smaller classes brought up to the size of the largest by augmented copies.
-Predictions predict_balanced(Classifier& model, const Dataset& dataset, int64_t rare, const EvaluateOptions& o) {
-  std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
-  policies[static_cast<size_t>(rare)] = strong_augmentation();
-  Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = balanced_items(dataset)});
-  return predict(model, loader, !o.no_capture);
-}
 
 // Otherwise copies of another class would be told as copies of the rare one.
 void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, const EvaluateOptions& o,
@@ -40,50 +27,54 @@ void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, con
                classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
 }
 
-ViewsDisagreement disagreement(const AveragedPredictions& averaged, const Predictions& alone, const Decision& decision, int64_t views) {
-  ViewsDisagreement d = {.views = views};
-  for (const double spread : averaged.spread) {
-    d.mean_spread += spread / static_cast<double>(averaged.spread.size());
-    d.largest_spread = std::max(d.largest_spread, spread);
-  }
-  const std::vector<int32_t> together = decision.classes(averaged.mean.probabilities, averaged.mean.classes),
-                             single = decision.classes(alone.probabilities, alone.classes);
-  for (size_t i = 0; i < single.size(); ++i) d.decisions_changed += together[i] != single[i];
-  return d;
+// Pictures for which not all decide as the first does.
+int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions) {
+  int64_t count = 0;
+  for (size_t i = 0; i < decisions[0].size(); ++i)
+    count += std::any_of(decisions.begin(), decisions.end(), [&](const std::vector<int32_t>& d) { return d[i] != decisions[0][i]; });
+  return count;
 }
 
 int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const Split split = *parse_split(o.split);
   if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
-  const bool needs_validation = parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit";
+  const bool needs_validation =
+      parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit" || o.coverage > 0;
   std::filesystem::create_directories(o.out);
   const std::filesystem::path out = o.out, json = out / ("evaluation_" + o.split + ".json");
-  ModelFile file = read_model(o.model, tensors_of_precision(o.precision, program.device()));
-  const std::vector<std::string>& classes = file.model->classes();
+  Ensemble models(o.models, {.tensors = tensors_of_precision(o.precision, program.device()), .batch = o.batch, .capture = !o.no_capture});
+  const std::vector<std::string>& classes = models.classes();
   const DataSplits data = open_splits(o.data, classes);
   SplitEvaluation s;
   s.split = o.split;
-  s.model = o.model, s.model_sha256 = sha256_file_hex(o.model);
   s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
   s.device = device_name(program.device()), s.precision = o.precision;
-  s.allowed_leaks = allowed_leaks_of_run(std::filesystem::path(o.model).parent_path());
-  for (const std::string& leak : data.allowed_leaks)
-    if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
+  const auto add_leaks = [&](const std::vector<std::string>& leaks) {
+    for (const std::string& leak : leaks)
+      if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
+  };
+  for (const std::string& model : o.models) {
+    s.models.push_back({model, sha256_file_hex(model)});
+    add_leaks(allowed_leaks_of_run(std::filesystem::path(model).parent_path()));
+  }
+  add_leaks(data.allowed_leaks);
   s.classes = classes;
   const Split counted = data.rows[Split::train].empty() ? split : Split::train;
   s.rare = rare_class(o.rare, o.rare.empty() ? data.class_counts(counted, false) : std::vector<int64_t>(), data.classes);
   s.threshold_rule = o.threshold;
   s.bootstrap.seed = static_cast<uint64_t>(o.seed);
   if (needs_validation) {
-    const std::unique_ptr<Dataset> validation = data.open(Split::val, o.data, file.preprocessing, false);
-    choose_on_validation(s, predict_untouched(*file.model, *validation, o), o.temperature == "fit");
+    const std::unique_ptr<Dataset> validation = data.open(Split::val, o.data, models.preprocessing(), false);
+    choose_on_validation(s, mean_of(models.untouched(*validation), s.rare).mean, o.temperature == "fit", o.coverage);
     // On disk before the split is opened: what is chosen cannot depend on it.
     write_file_atomically(json, split_evaluation_json(s));
     if (o.split == "val")
-      log_warning("threshold and temperature were chosen on validation: scores on validation with them are too good. Use --split test.");
+      log_warning(
+          "threshold, temperature and confidence were chosen on validation: scores on validation with them are too good. Use --split "
+          "test.");
   }
 
-  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, file.preprocessing, false);
+  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, models.preprocessing(), false);
   s.bad_pictures = dataset->bad_images();
   if (o.balanced) check_rare_is_smaller(dataset->class_counts(), s.rare, o, classes);
   const auto score = [&](const Predictions& p, const std::string& title) {
@@ -94,30 +85,50 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
     s.results.push_back(evaluate(p, classes, title, s.decision, bootstrap));
   };
   const double temperature = s.temperature && !s.temperature->at_bound ? s.temperature->value : 1;
-  const Predictions raw = predict_untouched(*file.model, *dataset, o), predictions = with_temperature(raw, temperature);
-  if (temperature != 1 && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, raw, predictions));
+  const std::vector<Predictions> answers = models.untouched(*dataset);
+  const AveragedPredictions together = mean_of(answers, s.rare);
+  const Predictions predictions = with_temperature(together.mean, temperature);
+  if (temperature != 1 && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, together.mean, predictions));
   score(predictions, untouched_title);
+  s.risk_coverage = risk_coverage(predictions, s.decision);
+  const auto decisions = [&](const Predictions& p) {
+    return s.decision.classes(with_temperature(p, temperature).probabilities, p.classes);
+  };
+  if (models.size() > 1) {
+    s.models_disagree = disagreement(together, models.size());
+    std::vector<std::vector<int32_t>> each;
+    for (const Predictions& p : answers) each.push_back(decisions(p));
+    s.models_disagree->decisions = decided_differently(each);
+  }
+  if (s.abstention) {
+    const Predictions answered = answered_rows(predictions, s.decision, s.abstention->confidence);
+    s.abstention->answered = std::ssize(answered.labels);
+    if (!answered.labels.empty()) score(answered, answered_title);
+  }
   const std::vector<AnalysedPicture> pictures =
       analysed_pictures(predictions, s.decision, *dataset, data.manifest, bootstrap_units(predictions, *dataset, data.manifest).names);
   s.errors = analyse_errors(pictures, s.rare, data.manifest.extra_columns());
   if (o.balanced) {
-    const Predictions balanced = with_temperature(predict_balanced(*file.model, *dataset, s.rare, o), temperature);
+    const Predictions balanced = with_temperature(mean_of(models.balanced(*dataset, s.rare), s.rare).mean, temperature);
     score(balanced, augmented_title);
     write_file_atomically(
         out / ("predictions_" + o.split + "_balanced.csv"),
         predictions_csv(balanced, s.decision, *dataset, data.manifest, classes, {.split = o.split, .variant = "balanced"}));
   }
   if (o.views > 0) {
-    const AveragedPredictions averaged =
-        predict_views(*file.model, *dataset,
-                      {.views = o.views, .of_class = s.rare, .temperature = temperature, .batch = o.batch, .capture = !o.no_capture});
-    score(averaged.mean, concat("mean of ", o.views, " views"));
-    s.views = disagreement(averaged, predictions, s.decision, o.views);
+    const AveragedPredictions averaged = mean_of(models.views(*dataset, o.views), s.rare);
+    const Predictions mean = with_temperature(averaged.mean, temperature);
+    score(mean, concat("mean of ", o.views, " views"));
+    s.views = disagreement(averaged, static_cast<size_t>(o.views));
+    s.views->decisions = decided_differently({decisions(together.mean), decisions(averaged.mean)});
   }
   std::cout << split_evaluation_text(s) << "\n" << std::flush;
 
   write_file_atomically(out / ("predictions_" + o.split + ".csv"),
-                        predictions_csv(predictions, s.decision, *dataset, data.manifest, classes, {.split = o.split}));
+                        predictions_csv(predictions, s.decision, *dataset, data.manifest, classes,
+                                        {.split = o.split,
+                                         .disagreement = models.size() > 1 ? together.spread : std::vector<double>(),
+                                         .answered_from = s.abstention ? s.abstention->confidence : NAN}));
   write_file_atomically(json, split_evaluation_json(s));
   log_info("wrote ", json.string(), " and predictions_", o.split, ".csv beside it; dura-report --run makes a page of a run");
   return 0;
@@ -130,7 +141,9 @@ int main(int argc, char** argv) {
   Program program(
       {.name = "dura-evaluate",
        .summary = "Scores a model on a split: precision, recall, F1, AUC with intervals, curves, calibration, predictions per file.",
-       .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced"}});
+       .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced",
+                    "dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/fold1/model.safetensors "
+                    "run/fold2/model.safetensors --out both --coverage 0.9"}});
   options.declare(program);
   return program.run(argc, argv, [&] { return evaluate_split(program, options); });
 }

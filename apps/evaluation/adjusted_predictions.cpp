@@ -50,7 +50,35 @@ Predictions with_temperature(Predictions predictions, double temperature) {
   return predictions;
 }
 
-AveragedPredictions predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& o) {
+AveragedPredictions mean_of(const std::vector<Predictions>& answers, int64_t of_class) {
+  DURA_CHECK(!answers.empty(), "the mean of no answers was asked for");
+  for (const Predictions& a : answers)
+    DURA_CHECK(a.samples == answers[0].samples && a.classes == answers[0].classes, "answers to different pictures or in different classes");
+  if (answers.size() == 1) return {answers[0], std::vector<double>(answers[0].samples.size())};
+  AveragedPredictions result;
+  result.mean = {.classes = answers[0].classes, .samples = answers[0].samples, .labels = answers[0].labels};
+  const auto classes = static_cast<size_t>(result.mean.classes), count = answers.size();
+  for (size_t i = 0; i < result.mean.samples.size(); ++i) {
+    std::vector<double> mean(classes);
+    double squares = 0;
+    for (const Predictions& a : answers) {
+      for (size_t c = 0; c < classes; ++c) mean[c] += a.probabilities[i * classes + c] / static_cast<double>(count);
+      const double p = a.probabilities[i * classes + static_cast<size_t>(of_class)];
+      squares += p * p / static_cast<double>(count);
+    }
+    const double p = mean[static_cast<size_t>(of_class)];
+    result.spread.push_back(std::sqrt(std::max(0.0, squares - p * p)));
+    for (const double m : mean) {
+      // The mean may exceed 1 by rounding; a probability may not.
+      result.mean.probabilities.push_back(std::min(m, 1.0));
+      // Where every answer's probability underflows, the smallest one there is: the log loss stays finite.
+      result.mean.logits.push_back(std::isnan(m) ? m : std::log(std::max(m, 1e-300)));
+    }
+  }
+  return result;
+}
+
+std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& o) {
   DURA_CHECK(o.views >= 2, "test-time augmentation: ", o.views, " views, at least 2 are needed");
   std::vector<LoaderItem> items;
   for (int64_t i = 0; i < dataset.size(); ++i)
@@ -58,31 +86,19 @@ AveragedPredictions predict_views(Classifier& model, const Dataset& dataset, con
   // The same policy for every class: a stronger one for the rare class would tell the model which pictures are rare.
   const std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
   Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = items});
-  const Predictions all = with_temperature(predict(model, loader, o.capture), o.temperature);
+  const Predictions all = predict(model, loader, o.capture);
 
-  AveragedPredictions result;
-  result.mean.classes = all.classes;
-  const auto classes = static_cast<size_t>(all.classes), views = static_cast<size_t>(o.views);
-  for (size_t first = 0; first < all.labels.size(); first += views) {
-    std::vector<double> mean(classes);
-    double squares = 0;
-    for (size_t v = first; v < first + views; ++v) {
-      for (size_t c = 0; c < classes; ++c) mean[c] += all.probabilities[v * classes + c] / static_cast<double>(views);
-      const double p = all.probabilities[v * classes + static_cast<size_t>(o.of_class)];
-      squares += p * p / static_cast<double>(views);
-    }
-    const double p = mean[static_cast<size_t>(o.of_class)];
-    result.spread.push_back(std::sqrt(std::max(0.0, squares - p * p)));
-    result.mean.samples.push_back(all.samples[first]);
-    result.mean.labels.push_back(all.labels[first]);
-    for (const double m : mean) {
-      // The mean may exceed 1 by rounding; a probability may not.
-      result.mean.probabilities.push_back(std::min(m, 1.0));
-      // Where every view's probability underflows, the smallest one there is: the log loss stays finite.
-      result.mean.logits.push_back(std::isnan(m) ? m : std::log(std::max(m, 1e-300)));
-    }
+  std::vector<Predictions> views(static_cast<size_t>(o.views), Predictions{.classes = all.classes});
+  const auto classes = static_cast<std::ptrdiff_t>(all.classes);
+  for (size_t row = 0; row < all.labels.size(); ++row) {
+    Predictions& view = views[row % views.size()];
+    view.samples.push_back(all.samples[row]);
+    view.labels.push_back(all.labels[row]);
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * classes;
+    view.logits.insert(view.logits.end(), all.logits.begin() + at, all.logits.begin() + at + classes);
+    view.probabilities.insert(view.probabilities.end(), all.probabilities.begin() + at, all.probabilities.begin() + at + classes);
   }
-  return result;
+  return views;
 }
 
 }  // namespace dura

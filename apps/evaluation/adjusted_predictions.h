@@ -1,4 +1,4 @@
-// Predictions made better without training: their probabilities scaled by a temperature, or averaged over views of the picture.
+// Predictions made better without training: their probabilities scaled by a temperature, or averaged over views or models.
 //
 // Temperature scaling: one number that makes probabilities less (above 1) or more (below 1) sure of themselves, softmax(logits / T),
 // without moving any decision for the most probable class (Guo et al. 2017, section 4.2).
@@ -23,23 +23,23 @@ Temperature fit_temperature(const std::vector<int32_t>& labels, const std::vecto
 // Logits divided by T, and the probabilities they give.
 Predictions with_temperature(Predictions predictions, double temperature);
 
-// Test-time augmentation: the model looks at several views of a picture and answers with the mean of its probabilities. How far the views
-// disagree says how much an answer hangs on how the head happened to lie.
-
+// Several answers to the same pictures as one: the mean of their probabilities. How far they disagree says how much an answer hangs on what
+// makes them different: another view of the picture, or other training patients.
 struct AveragedPredictions {
-  Predictions mean;            // probabilities are means over the views; logits are their logarithms
-  std::vector<double> spread;  // by row: standard deviation over the views of the probability of class `of_class`
+  Predictions mean;            // probabilities are means over the answers; logits are their logarithms
+  std::vector<double> spread;  // by row: standard deviation over the answers of the probability of class `of_class`
 };
+// One answer stays as it is, with spread 0. Error for none, or for answers to different pictures.
+AveragedPredictions mean_of(const std::vector<Predictions>& answers, int64_t of_class);
 
+// Test-time augmentation: the model looks at several views of a picture. View 0 is the picture as it is, the others are lightly augmented:
+// the same in every run, the same policy for every class.
 struct TestTimeAugmentation {
-  // The picture as it is, and views - 1 lightly augmented versions of it: the same in every run, the same policy for every class.
   int64_t views = 2;
-  int64_t of_class = 0;
-  double temperature = 1;  // of each view's logits
   int64_t batch = 16;
   bool capture = true;  // CapturedStepOptions
 };
-
-AveragedPredictions predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& options);
+// An answer for each view.
+std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& options);
 
 }  // namespace dura

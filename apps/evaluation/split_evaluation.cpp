@@ -83,6 +83,10 @@ std::string predictions_csv(const Predictions& p, const Decision& decision, cons
   std::vector<std::string> header = {"file", "label", "predicted", "correct"};
   for (const std::string& c : classes) header.push_back("p_" + c);
   header.insert(header.end(), {"patient", "split", "variant"});
+  if (!set.disagreement.empty()) header.push_back("disagreement");
+  const bool abstains = !std::isnan(set.answered_from);
+  if (abstains) header.insert(header.end(), {"confidence", "answered"});
+  const std::vector<double> confidence = decision.confidence(p.probabilities, p.classes);
   std::string text = format_csv_row(header);
   const std::vector<int32_t> predicted = decision.classes(p.probabilities, p.classes);
   for (size_t i = 0; i < p.labels.size(); ++i) {
@@ -92,6 +96,8 @@ std::string predictions_csv(const Predictions& p, const Decision& decision, cons
     for (int64_t c = 0; c < p.classes; ++c)
       row.push_back(fixed(p.probabilities[i * static_cast<size_t>(p.classes) + static_cast<size_t>(c)], 9));
     row.insert(row.end(), {manifest.rows[static_cast<size_t>(s.row)].patient, set.split, set.variant});
+    if (!set.disagreement.empty()) row.push_back(fixed(set.disagreement[i], 6));
+    if (abstains) row.insert(row.end(), {fixed(confidence[i], 6), confidence[i] >= set.answered_from ? "1" : "0"});
     text += format_csv_row(row);
   }
   return text;
@@ -105,15 +111,40 @@ TemperatureEffect temperature_effect(const std::string& split, const Predictions
           .calibration_error_after = expected_calibration_error(confidence_bins(after))};
 }
 
-void choose_on_validation(SplitEvaluation& s, Predictions p, bool fits_temperature) {
-  if (fits_temperature) {
-    s.temperature = fit_temperature(p.labels, p.logits, p.classes);
-    if (!s.temperature->at_bound) {
-      const Predictions after = with_temperature(p, s.temperature->value);
-      s.temperature_effects.push_back(temperature_effect("val", p, after));
-      p = after;
-    }
+Disagreement disagreement(const AveragedPredictions& averaged, size_t answers) {
+  Disagreement d = {.answers = static_cast<int64_t>(answers)};
+  for (const double spread : averaged.spread) {
+    d.mean_spread += spread / static_cast<double>(averaged.spread.size());
+    d.largest_spread = std::max(d.largest_spread, spread);
   }
+  return d;
+}
+
+RiskCoverage risk_coverage(const Predictions& p, const Decision& decision) {
+  const std::vector<int32_t> decided = decision.classes(p.probabilities, p.classes);
+  std::vector<bool> right;
+  for (size_t i = 0; i < decided.size(); ++i) right.push_back(decided[i] == p.labels[i]);
+  return RiskCoverage(decision.confidence(p.probabilities, p.classes), right);
+}
+
+Predictions answered_rows(const Predictions& p, const Decision& decision, double least) {
+  const std::vector<double> confidence = decision.confidence(p.probabilities, p.classes);
+  Predictions kept = {.classes = p.classes};
+  const auto classes = static_cast<std::ptrdiff_t>(p.classes);
+  for (size_t i = 0; i < confidence.size(); ++i) {
+    if (!(confidence[i] >= least)) continue;
+    kept.samples.push_back(p.samples[i]);
+    kept.labels.push_back(p.labels[i]);
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(i) * classes;
+    kept.logits.insert(kept.logits.end(), p.logits.begin() + at, p.logits.begin() + at + classes);
+    kept.probabilities.insert(kept.probabilities.end(), p.probabilities.begin() + at, p.probabilities.begin() + at + classes);
+  }
+  return kept;
+}
+
+namespace {
+
+void choose_threshold_on_validation(SplitEvaluation& s, const Predictions& p) {
   const ThresholdRule rule = parse_threshold_rule(s.threshold_rule);
   if (rule.kind == ThresholdRule::Kind::argmax) return;
   const OneAgainstRest rare(p.labels, p.probabilities, p.classes, s.rare);
@@ -122,10 +153,29 @@ void choose_on_validation(SplitEvaluation& s, Predictions p, bool fits_temperatu
   s.validation = {.pictures = c.total(), .precision = c.precision(s.rare), .recall = c.recall(s.rare), .f1 = c.f1(s.rare)};
 }
 
+}  // namespace
+
+void choose_on_validation(SplitEvaluation& s, Predictions p, bool fits_temperature, double coverage) {
+  if (fits_temperature) {
+    s.temperature = fit_temperature(p.labels, p.logits, p.classes);
+    if (!s.temperature->at_bound) {
+      const Predictions after = with_temperature(p, s.temperature->value);
+      s.temperature_effects.push_back(temperature_effect("val", p, after));
+      p = after;
+    }
+  }
+  choose_threshold_on_validation(s, p);
+  if (coverage == 0) return;
+  const CoveragePoint chosen = risk_coverage(p, s.decision).at(coverage);
+  s.abstention = {
+      .coverage = coverage, .confidence = chosen.threshold, .validation_coverage = chosen.coverage, .validation_risk = chosen.risk};
+}
+
 void EvaluateOptions::declare(OptionSet& options) {
   data.declare(options);
   options.heading("Evaluation");
-  options.text("--model", model, "Model written by dura-train", {.required = true});
+  options.list("--model", models, "Model written by dura-train; several answer together, with the mean of their probabilities",
+               {.required = true});
   options.text("--split", split, "train, val or test", {.choices = {"train", "val", "test"}});
   options.text("--out", out, "Folder for the report", {.required = true});
   options.integer("--batch", batch, "Images at a time", {.min = 1, .max = 4096});
@@ -138,6 +188,9 @@ void EvaluateOptions::declare(OptionSet& options) {
       "argmax: the most probable class; f1, youden or recall=0.9: the rare class from a probability on that is chosen on validation");
   options.text("--temperature", temperature, "fit: probabilities as sure of themselves as validation says they may be",
                {.choices = {"off", "fit"}});
+  options.number("--coverage", coverage,
+                 "Also score answers given only where the model is sure enough to answer this share of validation; 0: not",
+                 {.min = 0, .max = 1});
   options.integer("--tta", views, "Also score the mean over this many views of each picture, itself and light augmentations; 0: not",
                   {.min = 0, .max = 64});
   options.integer("--seed", seed, "For the resamples of the intervals", {.min = 0});

@@ -27,9 +27,13 @@ static void to_json(Json& j, const TemperatureEffect& e) {
        {"calibration_error_before", e.calibration_error_before},
        {"calibration_error_after", e.calibration_error_after}};
 }
-static void to_json(Json& j, const ViewsDisagreement& v) {
-  j = {
-      {"views", v.views}, {"mean_spread", v.mean_spread}, {"largest_spread", v.largest_spread}, {"decisions_changed", v.decisions_changed}};
+static void to_json(Json& j, const EvaluatedModel& m) { j = {{"file", m.file}, {"sha256", m.sha256}}; }
+static void to_json(Json& j, const Abstention& a) {
+  j = {{"coverage", a.coverage},
+       {"confidence", a.confidence},
+       {"validation_coverage", a.validation_coverage},
+       {"validation_risk", a.validation_risk},
+       {"answered", a.answered}};
 }
 static void to_json(Json& j, const BadImage& b) { j = {{"file", b.file}, {"reason", b.reason}}; }
 static void to_json(Json& j, const Share& s) { j = {{"count", s.count}, {"of", s.of}, {"rate", s.rate()}}; }
@@ -39,19 +43,35 @@ static void to_json(Json& j, const Trait& t) {
   j = {{"name", t.name}, {"false_positives", t.false_positives}, {"true_negatives", t.true_negatives}};
 }
 
-// At most 400 points, evenly spread, the first and the last among them.
-static void to_json(Json& j, const ScoreCurve& curve) {
+// At most 400 points of a curve, evenly spread, the first and the last among them.
+template <class Point>
+static std::vector<Point> thinned(const std::vector<Point>& points) {
   constexpr size_t max_points = 400;
-  const size_t count = curve.points().size(), kept = std::min(count, max_points);
+  const size_t count = points.size(), kept = std::min(count, max_points);
+  std::vector<Point> result;
+  for (size_t i = 0; i < kept; ++i) result.push_back(points[kept < 2 ? 0 : i * (count - 1) / (kept - 1)]);
+  return result;
+}
+
+static void to_json(Json& j, const RiskCoverage& curve) {
+  std::vector<double> confidence, coverage, risk;
+  for (const CoveragePoint& p : thinned(curve.points())) {
+    confidence.push_back(p.threshold);
+    coverage.push_back(p.coverage);
+    risk.push_back(p.risk);
+  }
+  j = {{"area", curve.area()}, {"points", curve.points().size()}, {"confidence", confidence}, {"coverage", coverage}, {"risk", risk}};
+}
+
+static void to_json(Json& j, const ScoreCurve& curve) {
   std::vector<double> threshold, recall, false_positive_rate, precision;
-  for (size_t i = 0; i < kept; ++i) {
-    const CurvePoint& p = curve.points()[kept < 2 ? 0 : i * (count - 1) / (kept - 1)];
+  for (const CurvePoint& p : thinned(curve.points())) {
     threshold.push_back(p.threshold);
     recall.push_back(curve.true_positive_rate(p));
     false_positive_rate.push_back(curve.false_positive_rate(p));
     precision.push_back(curve.precision(p));
   }
-  j = {{"points", count},
+  j = {{"points", curve.points().size()},
        {"threshold", threshold},
        {"recall", recall},
        {"false_positive_rate", false_positive_rate},
@@ -82,6 +102,10 @@ static void to_json(Json& j, const Evaluation& e) {
 }
 
 namespace {
+
+Json spread_json(const Disagreement& d, const char* answers, const char* decisions) {
+  return {{answers, d.answers}, {"mean_spread", d.mean_spread}, {"largest_spread", d.largest_spread}, {decisions, d.decisions}};
+}
 
 Json decision_json(const SplitEvaluation& s) {
   Json j = {
@@ -123,7 +147,7 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
   Json j = {{"format", "dura evaluation 1"},
             {"complete", s.complete()},
             {"split", s.split},
-            {"model", {{"file", s.model}, {"sha256", s.model_sha256}}},
+            {"model", s.models.size() == 1 ? Json(s.models[0]) : Json(nullptr)},
             {"manifest", {{"file", s.manifest}, {"sha256", s.manifest_sha256}}},
             {"device", s.device},
             {"precision", s.precision},
@@ -132,6 +156,8 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
             {"rare_class", s.rare_name()},
             {"decision", decision_json(s)},
             {"temperature", nullptr}};
+  if (s.models.size() > 1) j["models"] = s.models;
+  if (s.abstention) j["abstention"] = *s.abstention;
   if (s.temperature)
     j["temperature"] = {{"value", s.temperature->value}, {"at_bound", s.temperature->at_bound}, {"effects", s.temperature_effects}};
   if (s.complete()) {
@@ -142,7 +168,9 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
                       {"level", s.bootstrap.level}};
     j["bad_pictures"] = s.bad_pictures;
     j["results"] = s.results;
-    j["test_time_augmentation"] = s.views ? Json(*s.views) : Json(nullptr);
+    j["test_time_augmentation"] = s.views ? spread_json(*s.views, "views", "decisions_changed") : Json(nullptr);
+    if (s.models_disagree) j["models_disagree"] = spread_json(*s.models_disagree, "models", "decide_differently");
+    if (s.risk_coverage) j["risk_coverage"] = *s.risk_coverage;
     if (s.errors) j["errors"] = errors_json(*s.errors, s);
   }
   return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -142,6 +142,27 @@ std::string errors_text(const ErrorAnalysis& a, const SplitEvaluation& s) {
                 diameters_text(a, rare), "\n", traits_text(a), a.traits.empty() ? "" : "\n", worst_text(a, s.classes));
 }
 
+std::string spread_text(const Disagreement& d, const SplitEvaluation& s) {
+  return concat("the probability of ", s.rare_name(), " has a standard deviation of ", fixed(d.mean_spread), " on average,\n  at most ",
+                fixed(d.largest_spread), ".");
+}
+
+// What answering only the sure pictures would give.
+std::string coverage_text(const SplitEvaluation& s) {
+  Table lines = {{"answered", "of them wrong", "confidence from"}};
+  for (const double coverage : {1.0, 0.95, 0.9, 0.8, 0.7, 0.5}) {
+    const CoveragePoint p = s.risk_coverage->at(coverage);
+    lines.push_back({concat(fixed(100 * p.coverage, 1), " %"), concat(fixed(100 * p.risk, 1), " %"), fixed(p.threshold)});
+  }
+  std::string text = concat("If only the surest pictures were answered (area under risk over coverage ", fixed(s.risk_coverage->area(), 4),
+                            "):\n", text_table(lines));
+  if (const auto& a = s.abstention)
+    text += concat("  Confidence from ", fixed(a->confidence), " on answers ", fixed(100 * a->validation_coverage, 1), " % of validation (",
+                   fixed(100 * a->validation_risk, 1), " % of them wrong), chosen before ", s.split, " was opened; here ", a->answered,
+                   " of ", s.results[0].confusion.total(), " pictures are answered (column '", answered_title, "').\n");
+  return text;
+}
+
 }  // namespace
 
 std::string split_evaluation_text(const SplitEvaluation& s) {
@@ -166,12 +187,16 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
   text += balanced ? "  Augmented copies are no new patients: the untouched column is the result, the augmented one only shows the scores "
                      "at equal class sizes.\n"
                    : "  --balanced adds a column in which the rare class is augmented.\n";
+  if (s.models_disagree)
+    text += concat("  The mean of ", s.models_disagree->answers, " models. Over them ", spread_text(*s.models_disagree, s),
+                   " They decide differently on ", s.models_disagree->decisions, " pictures.\n");
   if (s.views)
-    text += concat("  The ", s.views->views, " views of a picture: itself and light augmentations. Over them the probability of ",
-                   s.rare_name(), " has a standard deviation of ", fixed(s.views->mean_spread), " on average,\n  at most ",
-                   fixed(s.views->largest_spread), ". Their mean changes ", s.views->decisions_changed, " decisions.\n");
+    text += concat("  The ", s.views->answers, " views", s.models.size() > 1 ? " (of every model)" : "",
+                   " of a picture: itself and light augmentations. Over them ", spread_text(*s.views, s), " Their mean changes ",
+                   s.views->decisions, " decisions.\n");
   for (const Evaluation& e : s.results) text += "\n" + confusion_text(e);
   text += "\n" + reliability_text(s.results[0].classes[static_cast<size_t>(s.rare)], s.results[0].title);
+  if (s.risk_coverage && !s.risk_coverage->points().empty()) text += "\n" + coverage_text(s);
   if (s.errors) text += "\n" + errors_text(*s.errors, s);
   return text;
 }

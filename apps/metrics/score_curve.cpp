@@ -91,6 +91,16 @@ std::vector<int32_t> Decision::classes(const std::vector<double>& probabilities,
   return chosen;
 }
 
+std::vector<double> Decision::confidence(const std::vector<double>& probabilities, int64_t count) const {
+  std::vector<double> result;
+  for (size_t row = 0; row < probabilities.size(); row += static_cast<size_t>(count)) {
+    const double* p = probabilities.data() + row;
+    const double above = p[rare] - threshold;
+    result.push_back(argmax ? *std::max_element(p, p + count) : above >= 0 ? ratio(above, 1 - threshold) : ratio(-above, threshold));
+  }
+  return result;
+}
+
 double choose_threshold(const ThresholdRule& rule, const ScoreCurve& validation) {
   const std::vector<CurvePoint>& points = validation.points();
   DURA_CHECK(!points.empty(),

@@ -74,6 +74,9 @@ struct Decision {
   double threshold = 0;
 
   std::vector<int32_t> classes(const std::vector<double>& probabilities, int64_t count) const;
+  // How sure each of these decisions is: the most probable class's probability, or with a threshold how far the rare class's one lies from
+  // it, 0 at the threshold and 1 at the end of its side.
+  std::vector<double> confidence(const std::vector<double>& probabilities, int64_t count) const;
 };
 
 // The threshold of the best F1, of the largest Youden index (recall - false positive rate), or the highest that reaches the recall; the

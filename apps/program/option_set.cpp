@@ -74,6 +74,8 @@ void OptionSet::list(const std::string& name, std::vector<std::string>& value, c
       });
   o.required = rules.required;
   o.is_list = true;
+  o.one_each = rules.one_each;
+  if (o.one_each) o.type = "TEXT";
   o.toml = [&value] { return toml_list(value); };
 }
 
@@ -125,7 +127,8 @@ void OptionSet::split(const std::vector<std::string>& words) {
       values_before = found->given.size();
       const bool has_value = equals != std::string::npos;
       if (has_value || found->is_flag) found->given.push_back(has_value ? word.substr(equals + 1) : "true");
-      if (found->is_list || (!has_value && !found->is_flag)) open = &*found;
+      const bool takes_more = found->is_list && !found->one_each;
+      if (takes_more || (!has_value && !found->is_flag)) open = &*found;
       continue;
     }
     if (!open) {
@@ -136,7 +139,7 @@ void OptionSet::split(const std::vector<std::string>& words) {
       continue;
     }
     open->given.push_back(word);
-    if (!open->is_list) open = nullptr;
+    if (!open->is_list || open->one_each) open = nullptr;
   }
   close();
   for (const Option& o : all_)

@@ -16,6 +16,7 @@ struct TextRules {
 };
 struct ListRules {
   bool required = false;
+  bool one_each = false;  // takes one value each time it is given, so that positional arguments may follow
 };
 // Bounds are allowed values, unless `above_min`. Infinity and NaN are never allowed.
 template <class T>
@@ -32,7 +33,7 @@ class OptionSet {
 
   // Each binds one option to a variable that holds its default and must outlive this object. A name such as "--epochs" is also a key of the
   // configuration file ("epochs"); a name without dashes is positional. A list takes all values that follow it (up to the next option or
-  // --), and may be given several times.
+  // --) unless its rules say one_each, and may be given several times.
   void text(const std::string& name, std::string& value, const std::string& help, const TextRules& rules = {});
   void list(const std::string& name, std::vector<std::string>& value, const std::string& help, const ListRules& rules = {});
   void integer(const std::string& name, int64_t& value, const std::string& help, const NumberRules<int64_t>& rules = {});
@@ -65,6 +66,7 @@ class OptionSet {
   struct Option {
     std::string name, key, heading, type, help;  // "--epochs", "epochs", "Training", "INT=3", "Passes over the images"
     bool required, is_list, is_flag;
+    bool one_each = false;
     Read read;
     std::function<std::string()> toml;
     std::vector<std::string> given = {};  // on the command line

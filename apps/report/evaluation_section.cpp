@@ -79,6 +79,35 @@ void add_decision(HtmlPage& page, const Json& evaluation) {
                           ", fitted on validation; the order of pictures does not change."));
 }
 
+// What answering only the surest pictures would give, and what several models disagree on.
+void add_certainty(HtmlPage& page, const Json& evaluation) {
+  if (const Json models = evaluation.value("models_disagree", Json()); models.is_object())
+    page.paragraph(concat("The answer is the mean of ", models.at("models"), " models. Over them the probability of ",
+                          evaluation.at("rare_class").get<std::string>(), " has a standard deviation of ", fixed(models.at("mean_spread")),
+                          " on average; they decide differently on ", models.at("decide_differently"), " pictures."));
+  const Json curve = evaluation.value("risk_coverage", Json());
+  if (!curve.is_object() || curve.at("coverage").empty()) return;
+  LinePlot plot{
+      .title = "Errors among the answered pictures",
+      .x_label = "share of pictures answered, the surest first",
+      .y_label = "share of wrong answers",
+      .series = {{.name = "area " + fixed(curve.at("area"), 4), .x = numbers(curve.at("coverage")), .y = numbers(curve.at("risk"))}},
+      .y_min = 0.0};
+  const Json abstention = evaluation.value("abstention", Json());
+  if (abstention.is_object()) {
+    const double share = number(abstention.at("answered")) / number(evaluation.at("results").at(0).at("pictures"));
+    plot.marks.push_back({share, "chosen on validation"});
+  }
+  plot.width = 520, plot.height = 300;
+  page.svg_row({svg_line_plot(plot)},
+               "At 1 every picture is answered. Where the line falls to the left, unsure answers are worth a second look.");
+  if (abstention.is_object())
+    page.paragraph(concat("Answers from a confidence of ", fixed(abstention.at("confidence")), " on: ", abstention.at("answered"),
+                          " pictures are answered; their scores stand in the tables as 'answered'. The confidence was chosen on "
+                          "validation, where it answers ",
+                          fixed(abstention.at("validation_coverage")), " of the pictures."));
+}
+
 // "5 of 87 (0.057)"; a bin without lesions says so, and never 0 %.
 std::string rate_text(const Json& j, const char* nothing) {
   return j.at("of") == 0 ? nothing : concat(j.at("count"), " of ", j.at("of"), " (", fixed(j.at("rate")), ")");
@@ -128,6 +157,7 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
     add_decision(page, evaluation);
     add_scores(page, evaluation);
     add_curves(page, untouched, evaluation.at("rare_class"));
+    add_certainty(page, evaluation);
     if (evaluation.at("errors").is_object()) add_errors(page, evaluation.at("errors"), evaluation.at("rare_class"));
   });
 }

@@ -41,7 +41,7 @@ bool make_run(const Program& program, ChildRun run, const StopRequest& stop) {
     if (!run_has_scores(folder, split) &&
         !done("dura-evaluate",
               EvaluateOptions{
-                  .data = run.train.data, .model = model.string(), .split = split, .out = folder.string(), .precision = run.precision}))
+                  .data = run.train.data, .models = {model.string()}, .split = split, .out = folder.string(), .precision = run.precision}))
       return false;
   return true;
 }

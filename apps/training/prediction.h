@@ -13,10 +13,10 @@ namespace dura {
 
 struct Predictions {
   int64_t classes = 0;
-  std::vector<int64_t> samples;       // row numbers of the data set
-  std::vector<int32_t> labels;        // the true classes
-  std::vector<double> logits;         // samples x classes
-  std::vector<double> probabilities;  // likewise, softmax in double
+  std::vector<int64_t> samples = {};       // row numbers of the data set
+  std::vector<int32_t> labels = {};        // the true classes
+  std::vector<double> logits = {};         // samples x classes
+  std::vector<double> probabilities = {};  // likewise, softmax in double
 };
 
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The

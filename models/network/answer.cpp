@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/check.h"
+
 namespace dura {
 
 namespace {
@@ -40,6 +42,27 @@ std::vector<int32_t> argmax_rows(const std::vector<double>& values, int64_t clas
   for (auto row = values.begin(); row != values.end(); row += classes)
     best.push_back(static_cast<int32_t>(std::max_element(row, row + classes) - row));
   return best;
+}
+
+Answer mean_answer(const std::vector<Answer>& answers) {
+  DURA_CHECK(!answers.empty(), "the mean of no answers was asked for");
+  std::vector<double> p(answers[0].probabilities.size());
+  for (const Answer& a : answers) {
+    DURA_CHECK(a.probabilities.size() == p.size(), "the mean of answers in ", p.size(), " and ", a.probabilities.size(),
+               " classes was asked for");
+    for (size_t c = 0; c < p.size(); ++c) p[c] += a.probabilities[c] / static_cast<double>(answers.size());
+  }
+  const auto best = std::max_element(p.begin(), p.end());
+  return {.probabilities = p, .predicted = static_cast<int32_t>(best - p.begin()), .probability = *best};
+}
+
+double disagreement(const std::vector<Answer>& answers, int32_t c) {
+  const auto of = [c](const Answer& a) { return a.probabilities.at(static_cast<size_t>(c)); };
+  const auto count = static_cast<double>(answers.size());
+  double mean = 0, squares = 0;
+  for (const Answer& a : answers) mean += of(a) / count;
+  for (const Answer& a : answers) squares += (of(a) - mean) * (of(a) - mean) / count;
+  return std::sqrt(squares);
 }
 
 std::vector<Answer> answers_of(const Tensor& logits) {

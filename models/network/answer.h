@@ -13,6 +13,10 @@ struct Answer {
   int32_t predicted = 0;                   // the most probable class; the first of equals
   double probability = 0;                  // of it
 };
+// The answer of several models to one picture: the mean of their probabilities. Error for none, or for different numbers of classes.
+Answer mean_answer(const std::vector<Answer>& answers);
+// How far they disagree on class `c`: the standard deviation of its probability.
+double disagreement(const std::vector<Answer>& answers, int32_t c);
 // Of (N,classes) logits of any floating dtype, on any device: N answers.
 std::vector<Answer> answers_of(const Tensor& logits);
 

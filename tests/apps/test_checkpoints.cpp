@@ -64,6 +64,18 @@ TEST_CASE("dura-convert makes a model of a checkpoint, and dura-predict prints i
   const std::string text = must_run("dura-predict", {"--model", model, "--format", "text", slice});
   CHECK_THAT(text, Contains(slice + "\n  class          probability\n  " + first[1]));
   for (const std::string& name : read.model->classes()) CHECK_THAT(text, Contains("\n  " + name + " "));
+  // Two models answer with the mean, and the second `--model` is not taken for a picture.
+  const std::string other = folder / "other.safetensors";
+  must_run("dura-convert", {trained, other, "--classes", "Menin", "Glioma", "None, of both", "--size", "32"});
+  const CsvTable alone = csv_of(must_run("dura-predict", {"--model", other, slice})),
+                 both = csv_of(must_run("dura-predict", {"--model", model, "--model", other, slice}));
+  REQUIRE(both.header.back() == "disagreement");
+  for (size_t c = 3; c < 6; ++c)
+    CHECK(std::stod(both.rows.at(0).fields[c]) == Approx((std::stod(first[c]) + std::stod(alone.rows.at(0).fields[c])) / 2).margin(2e-6));
+  const std::vector<std::string>& names = read.model->classes();
+  const auto decided = static_cast<size_t>(std::find(names.begin(), names.end(), both.rows.at(0).fields[1]) - names.begin()) + 3;
+  CHECK(std::stod(both.rows.at(0).fields.back()) ==
+        Approx(std::abs(std::stod(first[decided]) - std::stod(alone.rows.at(0).fields[decided])) / 2).margin(2e-6));
   CHECK(run_program("dura-predict", {"--model", model, "--top", "-1", slice}).code == 2);
   CHECK(run_program("dura-predict", {"--model", model, "--format", "xml", slice}).code == 2);
 }

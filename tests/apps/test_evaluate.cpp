@@ -179,3 +179,69 @@ TEST_CASE("dura-evaluate refuses rules it does not know, and validation that can
   CHECK_THAT(one_class.output, Contains("validation has 0 pictures of the rare class"));
   CHECK(run({"--manifest", manifest}).code == 0);  // argmax needs no validation
 }
+
+TEST_CASE("several models answer with the mean of their probabilities, and their disagreement is told", "[apps][evaluate]") {
+  const TextureData data({.train = 3, .val = 8, .test = 8});
+  const TemporaryFolder out;
+  const std::string a = write_initial_model(out / "a.safetensors", {"rare", "usual"}, 5),
+                    b = write_initial_model(out / "b.safetensors", {"rare", "usual"}, 6);
+  const auto predictions = [&](const std::string& to, const std::vector<std::string>& models) {
+    const ProgramRun run = run_program("dura-evaluate", joined({"--data", data.path(), "--out", out / to, "--model"}, models));
+    INFO(run.output);
+    REQUIRE(run.code == 0);
+    return parse_csv(read_text_file(out / (to + "/predictions_test.csv"), 1 << 20), "predictions");
+  };
+  const CsvTable first = predictions("a", {a}), second = predictions("b", {b}), both = predictions("both", {a, b});
+  REQUIRE(both.header.back() == "disagreement");
+  for (size_t i = 0; i < 8; ++i) {
+    const double p = std::stod(first.rows[i].fields[4]), q = std::stod(second.rows[i].fields[4]);
+    CHECK(std::stod(both.rows[i].fields[4]) == Approx((p + q) / 2).margin(1e-8));
+    CHECK(std::stod(both.rows[i].fields.back()) == Approx(std::abs(p - q) / 2).margin(1e-5));
+  }
+  const auto json = json_of(out / "both/evaluation_test.json");
+  CHECK(json["model"].is_null());
+  CHECK(json["models"].size() == 2);
+  CHECK(json["models_disagree"]["models"] == 2);
+  CHECK(json["models_disagree"]["mean_spread"] > 0);
+  CHECK(json_of(out / "a/evaluation_test.json")["model"]["file"] == a);
+
+  const auto refused = [&](const std::vector<std::string>& models) {
+    const ProgramRun run = run_program("dura-evaluate", joined({"--data", data.path(), "--out", out / "no", "--model"}, models));
+    CHECK(run.code == 2);
+    return run.output;
+  };
+  CHECK_THAT(refused({a, a}), Contains("is given twice"));
+  CHECK_THAT(refused({a, write_initial_model(out / "c.safetensors", {"usual", "rare"})}), Contains("has the classes rare, usual"));
+}
+
+TEST_CASE("the confidence to answer from is chosen on validation, and unsure pictures are left out of a column", "[apps][evaluate]") {
+  const TextureData data({.train = 3, .val = 8, .test = 8});
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors", {"rare", "usual"}, 5);
+  const ProgramRun run = run_program("dura-evaluate", {"--data", data.path(), "--model", model, "--out", out.path(), "--coverage", "0.5"});
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output, Contains("If only the surest pictures were answered") && Contains("pictures are answered (column 'answered')"));
+  const auto json = json_of(out / "evaluation_test.json");
+  CHECK(json["abstention"]["coverage"] == 0.5);
+  CHECK(json["abstention"]["validation_coverage"] >= 0.5);
+  CHECK(json["risk_coverage"]["coverage"].back() == 1);
+  CHECK(json["risk_coverage"]["risk"].back().get<double>() == Approx(1 - json["results"][0]["accuracy"]["value"].get<double>()));
+  const CsvTable rows = parse_csv(read_text_file(out / "predictions_test.csv", 1 << 20), "predictions");
+  REQUIRE(rows.header.back() == "answered");
+  int64_t answered = 0;
+  for (const CsvRow& row : rows.rows) {
+    const double confidence = std::stod(row.fields[row.fields.size() - 2]);
+    CHECK((row.fields.back() == "1") == (confidence >= json["abstention"]["confidence"].get<double>() - 1e-6));
+    answered += row.fields.back() == "1";
+  }
+  CHECK(json["abstention"]["answered"] == answered);
+  if (answered > 0) {
+    CHECK(json["results"][1]["title"] == "answered");
+    CHECK(json["results"][1]["pictures"] == answered);
+  }
+  out.write("run.json", "{}");
+  REQUIRE(run_program("dura-report", {"--run", out.path()}).code == 0);
+  CHECK_THAT(read_text_file(out / "report.html", 1 << 22),
+             Contains("Errors among the answered pictures") && Contains("chosen on validation"));
+}

@@ -1,0 +1,53 @@
+#include "apps/evaluation/ensemble.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+
+namespace dura {
+
+Ensemble::Ensemble(const std::vector<std::string>& files, const EnsembleOptions& options) : options_(options) {
+  DURA_CHECK(!files.empty(), "an ensemble of no models");
+  for (const std::string& file : files) {
+    if (std::count(files.begin(), files.end(), file) > 1) fail_usage("the model ", file, " is given twice: its answer would count double");
+    models_.push_back(read_model(file, options.tensors));
+    const ModelFile &first = models_.front(), &last = models_.back();
+    if (first.model->classes() != last.model->classes())
+      fail_usage(files.front(), " has the classes ", joined(first.model->classes(), ", "), ", ", file, " has ",
+                 joined(last.model->classes(), ", "), ". Models that answer together must have the same, in the same order.");
+    if (first.preprocessing.metadata() != last.preprocessing.metadata())
+      fail_usage(files.front(), " prepares pictures as (", first.preprocessing.steps().description(), "), ", file, " as (",
+                 last.preprocessing.steps().description(), "). Models that answer together must do the same; evaluate them one by one.");
+  }
+}
+
+std::vector<Predictions> Ensemble::untouched(const Dataset& dataset) {
+  std::vector<Predictions> answers;
+  for (const ModelFile& file : models_) {
+    Loader loader(dataset, {.batch_size = options_.batch, .policies = {}, .items = {}});
+    answers.push_back(predict(*file.model, loader, options_.capture));
+  }
+  return answers;
+}
+
+std::vector<Predictions> Ensemble::balanced(const Dataset& dataset, int64_t rare) {
+  std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
+  policies[static_cast<size_t>(rare)] = strong_augmentation();
+  std::vector<Predictions> answers;
+  for (const ModelFile& file : models_) {
+    Loader loader(dataset, {.batch_size = options_.batch, .policies = policies, .items = balanced_items(dataset)});
+    answers.push_back(predict(*file.model, loader, options_.capture));
+  }
+  return answers;
+}
+
+std::vector<Predictions> Ensemble::views(const Dataset& dataset, int64_t views) {
+  std::vector<Predictions> answers;
+  for (const ModelFile& file : models_)
+    for (Predictions& view : predict_views(*file.model, dataset, {.views = views, .batch = options_.batch, .capture = options_.capture}))
+      answers.push_back(std::move(view));
+  return answers;
+}
+
+}  // namespace dura

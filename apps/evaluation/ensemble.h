@@ -1,0 +1,40 @@
+// One model, or several that answer together with the mean of their probabilities (Lakshminarayanan, Pritzel and Blundell 2017, section
+// 2.4), as those of a cross-validation's folds. Where they disagree, the answer hangs on which patients a model was trained on.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/evaluation/adjusted_predictions.h"
+#include "data/set/dataset.h"
+#include "models/network/model_file.h"
+
+namespace dura {
+
+struct EnsembleOptions {
+  TensorOptions tensors = {};
+  int64_t batch = 16;
+  bool capture = true;  // CapturedStepOptions
+};
+
+class Ensemble {
+ public:
+  // Reads the model files. UsageError where they have different classes or prepare pictures in different ways, or one comes twice.
+  Ensemble(const std::vector<std::string>& files, const EnsembleOptions& options);
+
+  size_t size() const { return models_.size(); }
+  const std::vector<std::string>& classes() const { return models_[0].model->classes(); }
+  const PreprocessingOptions& preprocessing() const { return models_[0].preprocessing; }
+
+  // Each model's answers, logits as they come from it.
+  std::vector<Predictions> untouched(const Dataset& dataset);
+  // Of the set in which the classes smaller than the largest are brought up to its size by augmented copies, those of `rare` strongly.
+  std::vector<Predictions> balanced(const Dataset& dataset, int64_t rare);
+  // Of `views` views of each picture by each model: size() * views answers.
+  std::vector<Predictions> views(const Dataset& dataset, int64_t views);
+
+ private:
+  EnsembleOptions options_;
+  std::vector<ModelFile> models_;
+};
+
+}  // namespace dura
