@@ -100,6 +100,18 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;  // e in [0,1): the target is 1 - e + e/K at the label and e/K elsewhere (Szegedy et al. 2016, section 7)
 };
 
+// What a guided map is made of; see cam_energy in ops.h.
+struct CamEnergyInputs {
+  Tensor features, weight;  // (N,H,W,C), (K,C)
+  Tensor labels, lesion;    // i32 (N); u8 (N,H,W), not 0 where the cell counts as lesion
+};
+// What its forward pass leaves for the backward pass.
+struct CamEnergyRows {
+  Tensor other;  // i32 (N): the class with the largest logit but the label's
+  Tensor maps;   // (N,H,W) [stat]
+  Tensor sums;   // f64 (N,2): of the map, and of the map inside of the lesion; 0 in rows that are left out
+};
+
 // Where a coarse map lies in a picture: the middle of pixel (i,j) at row row_step*i + first_row of its cells, counted from the middle of
 // the first, and at column column_step*j + first_column.
 struct MapPlacement {

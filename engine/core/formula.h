@@ -84,6 +84,24 @@ DURA_HOST_DEVICE inline double class_share(int64_t k, int64_t label, int64_t K, 
   return (k == label ? (1 - smoothing) * of_label : 0.0) + smoothing / static_cast<double>(K) * of_class;
 }
 
+// ---- guidance --------------------------------------------------------------------------------------------------------
+
+// The class with the largest logit but the label's, the first of equals. At least two classes.
+template <class T>
+DURA_HOST_DEVICE inline int32_t strongest_other(const T* logits, int64_t label, int64_t K) {
+  int64_t best = label == 0 ? 1 : 0;
+  for (int64_t k = best + 1; k < K; ++k)
+    if (k != label && loaded(logits[k]) > loaded(logits[best])) best = k;
+  return static_cast<int32_t>(best);
+}
+
+// Below this sum a map shows nothing, and a share of it means nothing.
+constexpr double least_map_sum = 1e-7;
+
+// 1 - t/s of a row, and its derivative by the map's value m = max(m, 0) at a cell inside of the lesion (1) or outside (0). NaN passes.
+DURA_HOST_DEVICE inline double energy_outside(double s, double t) { return 1 - t / s; }
+DURA_HOST_DEVICE inline double energy_slope(double m, double inside, double s, double t) { return m == 0 ? 0 : (t / s - inside) / s; }
+
 // ---- pooling ---------------------------------------------------------------------------------------------------------
 
 // The windows [first, end) along one side, of `windows`, that cover position `at`.

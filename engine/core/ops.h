@@ -58,6 +58,20 @@ struct CrossEntropy {
 CrossEntropy cross_entropy(const Var& logits, const Tensor& labels, const Tensor& class_weights = {},
                            const CrossEntropyOptions& options = {});
 
+struct CamEnergy {
+  Var loss;     // one element
+  Tensor sums;  // f64 (N,2), for add_cam_energy: see kernels.inc
+};
+// How much of the evidence for the right class lies outside of the lesion: features (N,H,W,C) go through global_mean and a dense layer of
+// `weight` (K,C), whose map of class activations is sum_c weight[k,c] features[n,h,w,c] (Zhou et al. 2016, arXiv 1512.04150; Grad-CAM's at
+// that place). The map here is that of the margin, the label's logit less the largest of the others, because a part that all logits share
+// decides nothing: m = relu(sum_c (weight[y,c] - weight[o,c]) features[c]). The loss of a row is 1 - t/s with s = the sum of m and t = that
+// over the lesion's cells (the energy of Rao et al. 2023, arXiv 2303.11932); `loss` is `strength` times the mean over the rows that count:
+// those with a lesion and s >= 1e-7. First order: the choice of o is a constant, and so are the logits.
+// logits: (N,K), of the same features; labels: i32 (N); lesion: u8 (N,H,W), not 0 where a cell counts as lesion.
+CamEnergy cam_energy(const Var& features, const Var& weight, const Tensor& logits, const Tensor& labels, const Tensor& lesion,
+                     double strength = 1);
+
 Var cast(const Var& x, DType dtype);                // the gradient is cast back
 Var scale_loss(const Var& x, const Tensor& state);  // x * state[loss_scale]
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tests/engine/op_harness.h"
+#include "tests/engine/reference_guide.h"
 
 namespace dura::optest {
 namespace {
@@ -282,6 +283,60 @@ OpCase cross_entropy_row(int64_t N, int64_t K, bool weighted, const CrossEntropy
               }};
 }
 
+struct GuideRowOptions {
+  Shape features;
+  int64_t classes = 2;
+  std::vector<int64_t> without_lesion = {};  // rows of the batch
+  // Every second row has evidence nowhere: class k's weights are all about k, and the features positive.
+  bool without_evidence = false;
+  double strength = 1;
+};
+
+OpCase cam_energy_row(const GuideRowOptions& o) {
+  const int64_t N = o.features[0], H = o.features[1], W = o.features[2], C = o.features[3], K = o.classes;
+  reference::GuideArgs args{Array({N, K}), {}, Array({N, H, W}), o.strength};
+  for (int64_t n = 0; n < N; ++n) args.labels.push_back(static_cast<int32_t>((n + 1) % K));
+  for (int64_t i = 0; i < N * K; ++i) args.logits[i] = static_cast<double>((i / K * 5 + i % K * 3) % 7);
+  std::vector<uint8_t> lesion;
+  for (int64_t i = 0; i < args.lesion.numel(); ++i) {
+    const int64_t n = i / (H * W);
+    const bool left_out = std::find(o.without_lesion.begin(), o.without_lesion.end(), n) != o.without_lesion.end();
+    args.lesion[i] = !left_out && (i + n) % 3 == 0 ? 1 : 0;
+    lesion.push_back(args.lesion[i] > 0 ? 255 : 0);
+  }
+  const auto positive = [](Random& r, Array& a) {
+    for (double& x : a.v) x = 0.1 + std::abs(r.normal());
+  };
+  const auto about_class = [C](Random& r, Array& a) {
+    for (int64_t i = 0; i < a.numel(); ++i) a[i] = static_cast<double>(i / C) + 0.1 * r.normal();
+  };
+  return {
+      .name = concat("cam_energy ", o.features, " of ", K, " classes", o.without_evidence ? " without evidence" : "", " strength ",
+                     o.strength, o.without_lesion.empty() ? "" : concat(" ", o.without_lesion.size(), " without lesion")),
+      .accuracy = Accuracy::product,
+      .inputs = {{"features", o.features, false, o.without_evidence ? positive : std::function<void(Random&, Array&)>()},
+                 {"weight", {K, C}, false, o.without_evidence ? about_class : std::function<void(Random&, Array&)>()}},
+      .build =
+          [=](const Vars& v, const Column& column) {
+            const Tensor labels = Tensor::empty({N}, DType::i32, column.device), cells = Tensor::empty({N, H, W}, DType::u8, column.device);
+            backend(column.device).upload(args.labels.data(), labels);
+            backend(column.device).upload(lesion.data(), cells);
+            return cam_energy(v[0], v[1], column.tensor(args.logits), labels, cells, o.strength).loss;
+          },
+      .forward =
+          [=](const Arrays& a) {
+            Array loss({1});
+            loss[0] = reference::cam_energy(a[0], a[1], args);
+            return loss;
+          },
+      .backward =
+          [=](const Arrays& a, const Array& dy) {
+            const auto g = reference::cam_energy_backward(a[0], a[1], args, dy[0]);
+            return Arrays{g.da, g.dw};
+          },
+      .kink_distance = [=](const Arrays& a) { return reference::guide_kink_distance(a[0], a[1], args); }};
+}
+
 std::vector<OpCase> make_cases() {
   std::vector<OpCase> t;
   for (const Shape& s : {Shape{1}, Shape{3, 7}, Shape{2, 3, 5, 13}}) t.push_back(relu_row(s));
@@ -337,6 +392,11 @@ std::vector<OpCase> make_cases() {
     t.push_back(cross_entropy_row(4, 7, false, {.norm = norm, .label_smoothing = 0.3}));
   }
   t.push_back(cross_entropy_row(4, 7, false, {}));
+  t.push_back(cam_energy_row({.features = {3, 3, 2, 7}}));
+  t.push_back(cam_energy_row({.features = {1, 2, 2, 33}, .strength = 2.5}));
+  t.push_back(cam_energy_row({.features = {4, 2, 3, 5}, .classes = 4, .without_lesion = {1}}));
+  t.push_back(cam_energy_row({.features = {3, 2, 3, 300}, .without_evidence = true}));
+  t.push_back(cam_energy_row({.features = {2, 3, 3, 4}, .classes = 3, .without_lesion = {0, 1}}));
   return t;
 }
 

@@ -103,14 +103,14 @@ TEST_CASE("every convolution of ResNet-50 gives the same as float64 on each devi
 
 TEST_CASE("the harness notices a gradient that is one percent too large", "[ops][mutation]") {
   for (const char* name : {"relu (3,7)", "conv2d (2,7,9,5)", "conv_bn_act (2,6,5,4)", "batch_norm batch", "max_pool2d", "linear (3",
-                           "global_mean", "cross_entropy (5"})
+                           "global_mean", "cross_entropy (5", "cam_energy (3"})
     expect_noticed(with_gradient(row(name), [](double* g, int64_t count) {
       for (int64_t i = 0; i < count; ++i) g[i] *= 1.01;
     }));
 }
 
 TEST_CASE("the harness notices one element of a gradient that is dropped", "[ops][mutation]") {
-  for (const char* name : {"relu (2,3,5,13)", "conv2d (2,7,9,5)", "conv_bn_act (2,6,5,4)", "add (2"})
+  for (const char* name : {"relu (2,3,5,13)", "conv2d (2,7,9,5)", "conv_bn_act (2,6,5,4)", "add (2", "cam_energy (4"})
     for (const bool last : {false, true})
       expect_noticed(with_gradient(row(name), [last](double* g, int64_t count) {
         int64_t i = last ? count - 1 : 0;

@@ -15,6 +15,7 @@ namespace {
 
 Var zeros(const Shape& s, DType t = DType::f32) { return Tensor::zeros(s, t, Device::cpu); }
 Tensor labels(const Shape& s) { return Tensor::zeros(s, DType::i32, Device::cpu); }
+Tensor cells(const Shape& s) { return Tensor::zeros(s, DType::u8, Device::cpu); }
 
 BatchNormArgs norm(int64_t channels, DType t = DType::f32) {
   return {.gamma = zeros({channels}, t),
@@ -169,6 +170,46 @@ const std::vector<Wrong>& wrong_calls() {
          cross_entropy(zeros({2, 2}), Tensor::of<int32_t>({2}, {0, 2}));
        },
        {"cross_entropy", "label 2", "row 1", "2 classes"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 8}), zeros({2, 8}), zeros({2, 2}).value(), labels({2}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "features", "(2,8)", "(N,H,W,C)"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 7}), zeros({2, 2}).value(), labels({2}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "weight", "(2,7)", "(K,8)"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({1, 8}), zeros({2, 1}).value(), labels({2}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "(1,8)", "two classes"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 8}), zeros({3, 2}).value(), labels({2}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "logits", "(3,2)", "(2,2)"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 8}), zeros({2, 2}).value(), labels({3}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "labels", "(3)", "(2)"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 8}), zeros({2, 2}).value(), labels({2}), zeros({2, 3, 3}).value());
+       },
+       {"cam_energy", "lesion", "f32", "u8 (2,3,3)"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 8}), zeros({2, 2}).value(), labels({2}), cells({2, 3, 3}), 0);
+       },
+       {"cam_energy", "strength", "0", "positive"}},
+      {"cam_energy",
+       [] {
+         cam_energy(zeros({2, 3, 3, 8}), zeros({2, 8}), zeros({2, 2}).value(), Tensor::of<int32_t>({2}, {0, 2}), cells({2, 3, 3}));
+       },
+       {"cam_energy", "label 2", "row 1", "2 classes"}},
       {"cast", [] { cast(zeros({2}), DType::u8); }, {"cast", "f32", "u8"}},
       {"scale_loss", [] { scale_loss(zeros({1}), zeros({1}).value()); }, {"scale_loss", "state"}},
   };
