@@ -33,7 +33,8 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
   LrSweep sweep;
   {
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
-    TrainStep step(model, adam, fit_options.loss, {fit_options.batch, train.height(), train.width(), 3});
+    TrainStep step(model, adam, fit_options.loss, {fit_options.rows_at_once(), train.height(), train.width(), 3},
+                   {.lanes = fit_options.lanes});
     Loader loader(train, fit_options.training_loader());
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;

@@ -57,7 +57,7 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   adam_ = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
   const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
   train_loader_ = std::make_unique<Loader>(train, o.training_loader());
-  val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.batch, .seed = o.seed, .policies = {}, .items = {}});
+  val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.rows_at_once(), .seed = o.seed, .policies = {}, .items = {}});
   if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
     val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
     if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
@@ -66,14 +66,14 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   make_step(train);
   if (!val_cache_) {
     // Before the first epoch: a validation for which there is no memory should not be found out after it.
-    validation_ = std::make_unique<InferenceStep>(model, Shape{o.batch, val.height(), val.width(), 3}, o.capture);
+    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.capture);
     validation_->prepare();
   }
 }
 
 // In the order of the data set, so that features do not depend on the order in which training first asks for them.
 void Phase::fill_cache(const Dataset& train) {
-  Loader in_order(train, {.batch_size = options_.batch, .seed = options_.seed, .policies = {}, .items = {}});
+  Loader in_order(train, {.batch_size = options_.rows_at_once(), .seed = options_.seed, .policies = {}, .items = {}});
   Progress progress(concat(plan_.name, ": features of the frozen part"), in_order.rows_per_epoch());
   int64_t done = 0;
   for (in_order.start_epoch(0); in_order.next();) {
@@ -85,17 +85,20 @@ void Phase::fill_cache(const Dataset& train) {
 }
 
 void Phase::make_step(const Dataset& train) {
-  const Shape images{options_.batch, train.height(), train.width(), 3};
-  step_ = std::make_unique<TrainStep>(model_, *adam_, options_.loss, train_cache_ ? train_cache_->feature_shape(images) : images,
-                                      train_cache_ ? train_cache_->stage() + 1 : 0, options_.capture);
+  const Shape images{options_.rows_at_once(), train.height(), train.width(), 3};
+  step_ = std::make_unique<TrainStep>(
+      model_, *adam_, options_.loss, train_cache_ ? train_cache_->feature_shape(images) : images,
+      TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0, .lanes = options_.lanes, .capture = options_.capture});
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
     log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
   step_->prepare();
   const CapturedStep& c = step_->captured();
-  log_info(plan_.name, ": predicted peak of a step: ", mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ",
-           mebibytes(c.predicted_peak()), " of activations, gradients and workspace beside ", mebibytes(c.held_besides()),
-           " of weights, optimizer and inputs; ", device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
+  log_info(plan_.name,
+           options_.lanes > 1 ? concat(": ", options_.lanes, " lanes; predicted peak of one: ") : ": predicted peak of a step: ",
+           mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ", mebibytes(c.predicted_peak()),
+           " of activations, gradients and workspace beside ", mebibytes(c.held_besides()), " of weights, optimizer and inputs; ",
+           device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
 }
 
 bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop) {
@@ -108,7 +111,7 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
-    step_->run(batch, train_cache_ ? train_cache_->features(batch.images, batch.samples) : Tensor());
+    step_->run(batch, [&](const Tensor& images, const std::vector<int64_t>& samples) { return train_cache_->features(images, samples); });
     done += batch.rows;
     progress.update(done, [&] {
       const TrainSums sums = step_->read_sums();

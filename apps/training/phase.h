@@ -30,7 +30,7 @@ struct PhasePlan {
 struct FitOptions {
   std::filesystem::path run;
   std::vector<PhasePlan> phases;
-  int64_t batch = 16;
+  int64_t batch = 16, lanes = 1;  // images of a step, and in how many parts they are computed
   LossOptions loss;
   AdamOptions adam;  // its learning rate is the phase's
   LossScalerOptions scaler;
@@ -41,6 +41,7 @@ struct FitOptions {
   bool resume = false;  // go on from last.safetensors where there is one
   bool capture = true;  // CapturedStepOptions
 
+  int64_t rows_at_once() const { return batch / lanes; }
   LoaderOptions training_loader() const;
 };
 

@@ -1,5 +1,6 @@
 #include "apps/training/train_options.h"
 
+#include <bit>
 #include <numeric>
 
 #include "apps/program/program.h"
@@ -96,6 +97,11 @@ void TrainOptions::declare(OptionSet& options) {
       "Cross-validation: so many runs on parts divided by patient, in fold1, fold2, ... of --out; 0: one run on the manifest's split",
       {.min = 0, .max = 100});
   options.integer("--batch", batch, "Images in a step", {.min = 1, .max = 4096});
+  options.integer(
+      "--lanes", lanes,
+      "Equal parts of a batch, a power of two, that are computed one after the other and added in a fixed order: a large batch in "
+      "the memory of one part",
+      {.min = 1, .max = 4096});
   options.integer("--phase1-epochs", phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
   options.number("--phase1-lr", phase1_lr, "Learning rate of phase 1", {.min = 0});
   options.integer("--phase2-epochs", phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
@@ -128,9 +134,12 @@ void TrainOptions::declare(OptionSet& options) {
 }
 
 FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& classes) const {
+  if (!std::has_single_bit(static_cast<uint64_t>(lanes)) || batch % lanes != 0)
+    fail_usage("--lanes ", lanes, ": a power of two that divides --batch ", batch, " is expected");
   FitOptions fit{.run = out,
                  .phases = {},
                  .batch = batch,
+                 .lanes = lanes,
                  .loss = {},
                  .adam = optimizer.adam(),
                  .scaler = {.enabled = precision == "f16"},

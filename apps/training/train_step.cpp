@@ -4,61 +4,156 @@
 
 namespace dura {
 
-TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, int first_stage, bool capture)
-    : model_(model), adam_(adam), loss_options_(loss.cross_entropy), first_stage_(first_stage) {
+TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, const TrainStepOptions& options)
+    : model_(model), adam_(adam), loss_options_(loss), options_(options) {
   const TensorOptions& t = model.options().backbone.tensors;
   const auto K = static_cast<int64_t>(model.classes().size());
   DURA_CHECK(loss.class_weights.empty() || static_cast<int64_t>(loss.class_weights.size()) == K,
              "class weights: ", loss.class_weights.size(), " for ", K, " classes");
-  in_.input =
-      first_stage == 0 ? Tensor::zeros(input, DType::u8, t.device, "images") : Tensor::zeros(input, t.compute, t.device, "features");
-  const int64_t batch = input[0];
-  in_.labels = Tensor::zeros({batch}, DType::i32, t.device, "labels");
-  in_.row_keys = Tensor::zeros({batch, 2}, DType::i32, t.device, "row keys");
+  in_.input = options.first_stage == 0 ? Tensor::zeros(input, DType::u8, t.device, "images")
+                                       : Tensor::zeros(input, t.compute, t.device, "features");
+  const int64_t rows = input[0];
+  in_.labels = Tensor::zeros({rows}, DType::i32, t.device, "labels");
+  in_.row_keys = Tensor::zeros({rows, 2}, DType::i32, t.device, "row keys");
   if (!loss.class_weights.empty())
     class_weights_ = upload_from_double({K}, loss.class_weights, stat_dtype(t.compute), t.device, "class weights");
   sums_ = Tensor::zeros({2 + K * K}, DType::f64, t.device, "metric sums");
+  if (options.lanes > 1) {
+    tree_ = std::make_unique<GradientTree>(adam.arena(), options.lanes);
+    share_ = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
+    write_share(1.0 / static_cast<double>(options.lanes));
+    for (int64_t i = 0; i < options.lanes; ++i) lane_sums_.push_back(Tensor::zeros(sums_.shape(), DType::f64, t.device, "metric sums"));
+    for (ConvBn* u : model.backbone().units())
+      for (const Tensor& statistic : {u->bn.running_mean, u->bn.running_variance})
+        if (u->bn.keeps_batch_statistics()) running_.push_back({&u->bn, statistic, Tensor::like(statistic, "statistics of lane 0")});
+  }
   const auto body_of_batch = [this](int64_t n) { body({of_batch(in_.input, n), of_batch(in_.labels, n), of_batch(in_.row_keys, n)}); };
   step_ = std::make_unique<CapturedStep>(
-      t.device, [this] { body(in_); }, CapturedStepOptions{.capture = capture, .batch = batch, .body_of_batch = body_of_batch});
+      t.device, [this] { body(in_); },
+      CapturedStepOptions{
+          .name = options.lanes > 1 ? "a lane" : "a step", .capture = options.capture, .batch = rows, .body_of_batch = body_of_batch});
+}
+
+Var TrainStep::loss_of(const Inputs& in, CrossEntropy& result) {
+  const Tensor x = options_.first_stage == 0 ? model_.normalize(in.input) : in.input;
+  const Var logits = model_.classify(model_.backbone().run(x, options_.first_stage), in.row_keys);
+  result = cross_entropy(logits, in.labels, class_weights_, loss_options_.cross_entropy);
+  return result.loss;
 }
 
 void TrainStep::body(const Inputs& in) {
   CrossEntropy result;
-  adam_.minimise([&] {
-    const Tensor x = first_stage_ == 0 ? model_.normalize(in.input) : in.input;
-    const Var logits = model_.classify(model_.backbone().run(x, first_stage_), in.row_keys);
-    result = cross_entropy(logits, in.labels, class_weights_, loss_options_);
-    return result.loss;
-  });
-  backend(in.input.device()).add_metrics(result.probabilities, in.labels, result.loss.value(), sums_);
+  Tensor loss;
+  if (!tree_) {
+    adam_.minimise([&] { return loss_of(in, result); });
+    loss = result.loss.value();
+  } else {
+    // Of one lane. Its filters are new ones to the device, as in a step without lanes: it keeps no packed copies of what Adam will change.
+    for (const ParameterArena::Group& g : adam_.arena().groups())
+      for (Parameter* p : g.parameters) p->values_changed();
+    adam_.gather([&] {
+      const Var share = scale_loss(loss_of(in, result), share_);
+      loss = share.value();
+      return share;
+    });
+  }
+  backend(in.input.device()).add_metrics(result.probabilities, in.labels, loss, sums_);
 }
 
-void TrainStep::run(const Batch& batch, const Tensor& features) {
-  const Tensor& input = first_stage_ == 0 ? batch.images : features;
-  DURA_CHECK(input.defined() && input.shape() == in_.input.shape() && batch.labels.shape() == in_.labels.shape(),
-             "train step: an input of ", input.defined() ? describe(input) : "nothing", " and labels ", batch.labels.shape(),
-             ", planned for ", describe(in_.input), " and ", in_.labels.shape());
+void TrainStep::run(const Batch& batch, const FeatureSource& features) {
+  const Shape &images = batch.images.shape(), &lane = in_.input.shape();
+  const int64_t rows = lane[0] * options_.lanes;
+  DURA_CHECK(batch.labels.numel() == rows && images[0] == rows && (options_.first_stage > 0 || images == lane.of_batch(rows)),
+             "train step: images ", images, " and labels ", batch.labels.shape(), ", planned for ", options_.lanes, " x ",
+             describe(in_.input));
+  images_ += rows;
+  if (tree_)
+    run_lanes(batch, features);
+  else
+    run_lane(batch, 0, features);
+}
+
+void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features) {
+  const int64_t rows = in_.labels.numel();
+  const auto part = [&](const Tensor& t) { return t.slice(first_row * (t.numel() / t.shape()[0]), t.shape().of_batch(rows)); };
   Backend& b = backend(in_.input.device());
+  Tensor input = part(batch.images);
+  if (options_.first_stage > 0) {
+    const auto first = batch.samples.begin() + first_row;
+    input = features(input, {first, first + rows});
+    DURA_CHECK(input.shape() == in_.input.shape(), "train step: features of ", describe(input), ", planned for ", describe(in_.input));
+  }
   // Images first: they can travel while the step before this one runs, and what comes after waits for the same slots.
-  if (first_stage_ == 0) b.upload(input.raw(), in_.input);
-  b.upload(batch.labels.raw(), in_.labels);
-  b.upload(batch.row_keys.raw(), in_.row_keys);
-  if (first_stage_ > 0) b.copy(input, in_.input);
-  images_ += in_.labels.numel();
+  if (options_.first_stage == 0) b.upload(input.raw(), in_.input);
+  b.upload(part(batch.labels).raw(), in_.labels);
+  b.upload(part(batch.row_keys).raw(), in_.row_keys);
+  if (options_.first_stage > 0) b.copy(input, in_.input);
   step_->run();
 }
 
+void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
+  Backend& b = backend(in_.input.device());
+  for (int64_t lane = 0; lane < options_.lanes; ++lane) {
+    const Tensor& sums = lane_sums_[static_cast<size_t>(lane)];
+    write_share(share_of_lane(batch, lane));
+    b.copy(sums, sums_);
+    run_lane(batch, lane * in_.labels.numel(), features);
+    b.copy(sums_, sums);
+    tree_->add_lane();
+    if (lane == 0)
+      for (const RunningStatistics& r : running_) b.copy(r.tensor, r.of_lane_0);
+  }
+  for (const RunningStatistics& r : running_) {
+    b.copy(r.of_lane_0, r.tensor);
+    r.owner->buffers_changed();
+  }
+  adam_.step(tree_->sum_of_groups());
+}
+
+void TrainStep::write_share(double share) {
+  if (share == written_share_) return;
+  std::vector<double> values(StepState::slots, 0.0);
+  values[StepState::loss_scale] = written_share_ = share;
+  backend(share_.device()).upload(values.data(), share_);
+}
+
+// The loss of the batch is the sum over lanes of share * loss of the lane. A lane's loss is divided by its rows, or by the weights of its
+// rows, the batch's by all of them.
+double TrainStep::share_of_lane(const Batch& batch, int64_t lane) const {
+  const std::vector<double>& weights = loss_options_.class_weights;
+  if (loss_options_.cross_entropy.norm == ClassWeightNorm::sum_over_batch || weights.empty())
+    return 1.0 / static_cast<double>(options_.lanes);
+  const int64_t rows = in_.labels.numel();
+  const int32_t* labels = batch.labels.data<int32_t>();
+  double own = 0, all = 0;
+  for (int64_t n = 0; n < rows * options_.lanes; ++n) {
+    const double w = weights[static_cast<size_t>(labels[n])];
+    all += w;
+    if (n / rows == lane) own += w;
+  }
+  return own / all;
+}
+
 TrainSums TrainStep::read_sums() const {
-  std::vector<double> host(static_cast<size_t>(sums_.numel()));
-  backend(sums_.device()).download(sums_, host.data());
-  TrainSums s{.images = images_, .weighted_loss = host[0], .loss = host[1], .confusion = {}};
+  // Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.
+  std::vector<std::vector<double>> of_lanes;
+  for (const Tensor& t : tree_ ? lane_sums_ : std::vector{sums_}) {
+    of_lanes.emplace_back(static_cast<size_t>(t.numel()));
+    backend(t.device()).download(t, of_lanes.back().data());
+  }
+  for (size_t step = 1; step < of_lanes.size(); step *= 2)
+    for (size_t i = 0; i < of_lanes.size(); i += 2 * step)
+      for (size_t k = 0; k < of_lanes[i].size(); ++k) of_lanes[i][k] += of_lanes[i + step][k];
+  const std::vector<double>& host = of_lanes.front();
+  TrainSums s{.images = images_, .weighted_loss = host[0] * static_cast<double>(options_.lanes), .loss = host[1], .confusion = {}};
   for (size_t i = 2; i < host.size(); ++i) s.confusion.push_back(static_cast<int64_t>(host[i]));
   return s;
 }
 
 void TrainStep::reset_sums() {
-  backend(sums_.device()).fill(sums_, 0);
+  Backend& b = backend(sums_.device());
+  b.fill(sums_, 0);
+  for (const Tensor& t : lane_sums_) b.fill(t, 0);
   images_ = 0;
 }
 

@@ -1,11 +1,16 @@
 // One training step of the classifier as a captured step: normalise, forward, loss, backward, Adam, metric sums. Its inputs are fixed
 // tensors that run() fills; its outcome stays on the device until metrics are read.
+//
+// With lanes the batch is cut by row into equal parts. The captured step is that of one lane and ends with its gradients; they are added in
+// one fixed binary tree, and Adam follows behind the last. So a batch needs the memory of a lane and a few flat arrays of gradients.
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "data/set/loader.h"
 #include "engine/optim/adam.h"
+#include "engine/optim/gradient_tree.h"
 #include "engine/plan/captured_step.h"
 #include "models/network/classifier.h"
 
@@ -23,18 +28,27 @@ struct TrainSums {
   std::vector<int64_t> confusion;      // K*K, [label*K + predicted]
 };
 
+struct TrainStepOptions {
+  // The model runs from this stage on: 0 takes u8 images (N,H,W,3); k > 0 the features behind stage k-1, (N,h,w,C).
+  int first_stage = 0;
+  int64_t lanes = 1;    // of a batch, a power of two
+  bool capture = true;  // CapturedStepOptions
+};
+
 class TrainStep {
  public:
-  // Runs the model from `first_stage` on. `input` is the shape of what it takes: 0 takes u8 images (N,H,W,3); k > 0 the features behind
-  // stage k-1, (N,h,w,C). `model` and `adam` must outlive the step; what is trainable must not change in its lifetime. `capture`: as in
-  // CapturedStepOptions.
-  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, int first_stage = 0, bool capture = true);
+  // Where the step begins behind a stage: the features on the model's device of some rows of a batch, as FeatureCache::features gives them.
+  using FeatureSource = std::function<Tensor(const Tensor& images, const std::vector<int64_t>& samples)>;
+
+  // `input` is the shape of what a lane takes. `model` and `adam` must outlive the step; what is trainable must not change in its lifetime.
+  TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, const TrainStepOptions& options = {});
 
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
 
-  // The batch's images, or with first_stage > 0 their features.
-  void run(const Batch& batch, const Tensor& features = {});
+  // A batch of as many rows as the lanes have together. The loss is that of the whole batch, however it is normalised, up to rounding;
+  // random numbers go by row. BatchNorm with batch statistics takes those of a lane, and the running ones follow lane 0 alone.
+  void run(const Batch& batch, const FeatureSource& features = {});
 
   TrainSums read_sums() const;
   void reset_sums();
@@ -45,15 +59,31 @@ class TrainStep {
     Tensor input, labels, row_keys;  // of one batch
   };
   void body(const Inputs& in);
+  Var loss_of(const Inputs& in, CrossEntropy& result);
+  void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features);
+  void run_lanes(const Batch& batch, const FeatureSource& features);
+  void write_share(double share);
+  double share_of_lane(const Batch& batch, int64_t lane) const;
 
   Classifier& model_;
   Adam& adam_;
-  CrossEntropyOptions loss_options_;
-  int first_stage_;
+  LossOptions loss_options_;
+  TrainStepOptions options_;
   int64_t images_ = 0;
   Inputs in_;
   Tensor class_weights_, sums_;
   std::unique_ptr<CapturedStep> step_;
+
+  // With lanes.
+  std::unique_ptr<GradientTree> tree_;
+  Tensor share_;                   // a step state whose loss scale is the lane's share of the batch's loss
+  double written_share_ = 0;       // what it says
+  std::vector<Tensor> lane_sums_;  // of each lane; sums_ is that of the lane at work
+  struct RunningStatistics {
+    BatchNorm2d* owner;
+    Tensor tensor, of_lane_0;
+  };
+  std::vector<RunningStatistics> running_;  // that training changes
 };
 
 }  // namespace dura

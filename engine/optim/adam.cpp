@@ -20,22 +20,43 @@ Adam::Adam(const std::vector<Parameter*>& parameters, const AdamOptions& options
 }
 
 void Adam::minimise(const std::function<Var()>& loss) {
+  gather(loss);
+  step();
+}
+
+void Adam::gather(const std::function<Var()>& loss) {
   begin_step();
   {
     Tape tape;
     tape.backward(scale_loss(loss(), state_));
   }
-  step();
+  arena_->check_written();
 }
 
 void Adam::step() {
   arena_->check_written();
+  std::vector<Tensor> gradients;
+  for (const auto& g : arena_->groups()) gradients.push_back(g.gradient);
+  update(gradients);
+}
+
+void Adam::step(const std::vector<Tensor>& gradients) {
+  DURA_CHECK(gradients.size() == arena_->groups().size(), "Adam: ", gradients.size(), " gradients for ", arena_->groups().size(),
+             " groups of parameters");
+  update(gradients);
+}
+
+void Adam::update(const std::vector<Tensor>& gradients) {
   Backend& b = backend(state_.device());
-  for (const auto& g : arena_->groups()) b.check_gradients(g.gradient, state_);
-  for (const auto& g : arena_->groups()) {
+  for (const Tensor& gradient : gradients) b.check_gradients(gradient, state_);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const ParameterArena::Group& g = arena_->groups()[i];
     AdamOptions options = options_;
     if (!g.decays) options.weight_decay = 0;
-    b.adam_update(g.master, g.gradient, g.m, g.v, g.compute, options, state_);
+    // The kernel rounds the copy that is computed with where the gradient has its type.
+    const bool rounds = gradients[i].dtype() == g.gradient.dtype();
+    b.adam_update(g.master, gradients[i], g.m, g.v, rounds ? g.compute : Tensor(), options, state_);
+    if (!rounds) b.cast(g.master, g.compute);
     for (Parameter* p : g.parameters) p->values_changed();
   }
   b.advance_state(scaler_.dynamics, scaler_.enabled, state_);

@@ -33,6 +33,10 @@ class Adam {
   void begin_step() { arena_->begin_step(); }
   // After backward: check, update, advance. The values of every parameter have changed.
   void step();
+  // In two halves, for a step whose gradients come from several passes (gradient_tree.h). The first leaves those of one pass in the arena;
+  // the second takes a flat array for each group of the arena, [stat], in place of the arena's own.
+  void gather(const std::function<Var()>& loss);
+  void step(const std::vector<Tensor>& gradients);
 
   // Host view of the step state, for logs and checkpoints; not inside of a step.
   std::vector<double> read_state() const;
@@ -40,6 +44,8 @@ class Adam {
   void set_learning_rate(double lr);  // of the steps that follow; not inside of a step
 
  private:
+  void update(const std::vector<Tensor>& gradients);
+
   AdamOptions options_;
   LossScalerOptions scaler_;
   std::unique_ptr<ParameterArena> arena_;

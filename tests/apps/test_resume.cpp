@@ -149,6 +149,12 @@ TEST_CASE("a resumed run is bit-equal: no weight file, batch statistics in phase
                                "--monitor", "val_auc"}));
 }
 
+TEST_CASE("a resumed run is bit-equal: lanes, class weights by their sum, augmentation", "[apps][train][lanes]") {
+  const TemporaryFolder folder;
+  check_resume(joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--lanes", "2",
+                               "--class-weight-norm", "weights", "--augment", "mission"}));
+}
+
 TEST_CASE("a resumed run is bit-equal: f16 with its loss scale", "[apps][train][slow]") {
   const TemporaryFolder folder;
   check_resume(
