@@ -38,10 +38,12 @@ bool make_run(const Program& program, ChildRun run, const StopRequest& stop) {
   run.train.resume = fs::exists(folder / "run.json");
   if (!fs::exists(model) && !done("dura-train", run.train)) return false;
   for (const std::string& split : run.splits)
-    if (!run_has_scores(folder, split) &&
-        !done("dura-evaluate",
-              EvaluateOptions{
-                  .data = run.train.data, .models = {model.string()}, .split = split, .out = folder.string(), .precision = run.precision}))
+    if (!run_has_scores(folder, split) && !done("dura-evaluate", EvaluateOptions{.data = run.train.data,
+                                                                                 .models = {model.string()},
+                                                                                 .split = split,
+                                                                                 .out = folder.string(),
+                                                                                 .threshold = run.threshold,
+                                                                                 .precision = run.precision}))
       return false;
   return true;
 }

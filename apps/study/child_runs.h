@@ -11,10 +11,11 @@
 namespace dura {
 
 struct ChildRun {
-  TrainOptions train;               // its `out` is the run's folder
-  std::vector<std::string> splits;  // that are scored
-  std::string precision;            // of the scoring
-  std::string title;                // for the log: "fold 1/3"
+  TrainOptions train;                // its `out` is the run's folder
+  std::vector<std::string> splits;   // that are scored
+  std::string precision;             // of the scoring
+  std::string title;                 // for the log: "fold 1/3"
+  std::string threshold = "argmax";  // of the scoring
 };
 
 // Makes the run, as far as its folder does not hold it already: a training that was interrupted is resumed. The programs compute where

@@ -33,12 +33,9 @@ std::string slug_of(size_t number, const std::string& name) {
   return slug;
 }
 
-struct RareScores {
-  double precision = 0, recall = 0, f1 = 0, f1_low = 0, f1_high = 0;  // NaN where there is no interval
-};
+}  // namespace
 
-// Of the untouched pictures, from dura-evaluate's JSON.
-RareScores scores_of(const fs::path& file, const std::string& rare) {
+RareScores rare_scores(const fs::path& file, const std::string& rare) {
   try {
     const auto evaluation = nlohmann::json::parse(read_text_file(file, max_bytes));
     for (const auto& c : evaluation.at("results").at(0).at("classes")) {
@@ -47,6 +44,7 @@ RareScores scores_of(const fs::path& file, const std::string& rare) {
       return {.precision = number(c.at("precision").at("value")),
               .recall = number(c.at("recall").at("value")),
               .f1 = number(f1.at("value")),
+              .auc = number(c.at("auc").at("value")),
               .f1_low = number(f1.at("low")),
               .f1_high = number(f1.at("high"))};
     }
@@ -56,7 +54,14 @@ RareScores scores_of(const fs::path& file, const std::string& rare) {
   fail(file.string(), " has no class '", rare, "'. Remove the run's folder and run the study again.");
 }
 
-}  // namespace
+std::string settings_text(const StudySettings& settings) {
+  std::string text;
+  for (const auto& [option, values] : settings) {
+    text += (text.empty() ? "--" : " --") + option;
+    for (const std::string& value : values) text += " " + value;
+  }
+  return text;
+}
 
 std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare) {
   if (std::find(classes.begin(), classes.end(), rare) == classes.end())
@@ -130,7 +135,7 @@ StudyRun read_study_run(const std::string& run, int64_t seed, const std::string&
   result.epoch_seconds = median(phase2.empty() ? cells("seconds", "") : phase2);
   result.peak_memory_mib = memory.empty() ? NAN : *std::max_element(memory.begin(), memory.end());
 
-  const auto scores = [&](const char* split) { return scores_of(fs::path(run) / concat("evaluation_", split, ".json"), rare); };
+  const auto scores = [&](const char* split) { return rare_scores(fs::path(run) / concat("evaluation_", split, ".json"), rare); };
   const RareScores test = scores("test");
   result.f1 = test.f1, result.recall = test.recall, result.precision = test.precision;
   result.f1_low = test.f1_low, result.f1_high = test.f1_high;

@@ -31,6 +31,16 @@ struct PlannedRun {
 // The first and the last row over all seeds, the others over one; one seed of every row first, so that a study cut short has a whole table.
 std::vector<PlannedRun> plan_runs(size_t rows, int64_t seeds);
 
+// "--batch 16 --dropout 0.5"
+std::string settings_text(const StudySettings& settings);
+
+// The rare class on the untouched pictures, from an evaluation_<split>.json. Error where the file or the class is missing.
+struct RareScores {
+  double precision = 0, recall = 0, f1 = 0, auc = 0;  // NaN where not defined
+  double f1_low = 0, f1_high = 0;                     // NaN where there is no interval
+};
+RareScores rare_scores(const std::filesystem::path& file, const std::string& rare);
+
 // What one run of a row showed. Rare class, untouched test set.
 struct StudyRun {
   std::string run;  // its folder

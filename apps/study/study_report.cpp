@@ -52,15 +52,6 @@ Table table_of(const StudyTable& study) {
   return table;
 }
 
-std::string settings_text(const StudySettings& settings) {
-  std::string text;
-  for (const auto& [option, values] : settings) {
-    text += (text.empty() ? "--" : " --") + option;
-    for (const std::string& value : values) text += " " + value;
-  }
-  return text;
-}
-
 std::string csv_of(const StudyTable& table) {
   std::vector<std::string> names = {"row", "run", "seed"};
   for (const Column& c : columns) names.push_back(c.key);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "apps/study/search.h"
 #include "apps/study/study.h"
 #include "data/set/csv.h"
 #include "engine/base/file.h"
@@ -174,4 +175,81 @@ TEST_CASE("a study out of budget keeps what it has, and each further call does a
   REQUIRE(second.code == 0);
   CHECK_THAT(second.output, !Contains("budget"));
   CHECK(table_of(out + "/study.csv").rows.size() == 2);
+}
+
+TEST_CASE("a search orders settings by their mean less one standard error, those with all folds first", "[apps][study]") {
+  const auto row = [](const std::string& name, const std::vector<double>& f1) {
+    SearchRow r{.name = name, .changes = {}};
+    for (const double v : f1) r.folds.push_back({.f1 = v, .auc = v, .seconds = 1800});
+    return r;
+  };
+  SearchTable table{
+      .rare = "rare", .folds = 2, .rows = {row("unsure", {0.6, 1.0}), row("none", {}), row("sure", {0.75, 0.79}), row("half", {0.99})}};
+  CHECK(table.rows[0].mean_f1() == Approx(0.8));
+  CHECK(table.rows[0].standard_error() == Approx(0.2));  // of two values: half of their distance
+  CHECK(table.rows[0].score() == Approx(0.6));
+  CHECK(table.rows[2].score() == Approx(0.75));
+  CHECK(table.rows[0].hours() == Approx(1));
+  CHECK(table.order() == std::vector<size_t>{2, 0, 3, 1});
+  REQUIRE(table.best());
+  CHECK(table.best()->name == "sure");
+  table.folds = 3;
+  CHECK(table.best() == nullptr);  // nothing has been through all folds
+  CHECK_THAT(search_text(table), Contains("No setting has been through all folds yet"));
+}
+
+TEST_CASE("dura-study --settings trains each setting in every fold, keeps the best and leaves the test pictures alone", "[apps][study]") {
+  const TextureData data({.train = 18, .val = 9, .test = 8});
+  const TemporaryFolder folder;
+  const std::string base = folder.write("base.toml", "depth = 18\nsize = 32\nphase1-epochs = 1\nphase2-epochs = 0\nbatch = 8\n");
+  const std::string slow = folder.write("slow.toml", "phase1-lr = 0.002\n"), fast = folder.write("fast.toml", "phase1-lr = 0.01\n");
+  const std::string out = folder / "search";
+  const std::vector<std::string> arguments = {"--data", data.path(), "--out",   out, "--base", base, "--settings",
+                                              slow,     fast,        "--folds", "3", "--keep", "1"};
+  // The test pictures are not even there.
+  for (int i = 27; i < 35; ++i) fs::remove(data.folder / concat("p", i, ".png"));
+  const ProgramRun run = run_program("dura-study", arguments);
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output,
+             Contains("8 test images stay out") && Contains("left out after fold 1") && Contains("Best by mean F1 of rare over 3 folds"));
+  const auto json = nlohmann::json::parse(read_text_file(out + "/search.json", 1 << 20));
+  const std::string best = json["best"];
+  for (const auto& setting : json["settings"]) {
+    CHECK(setting["folds"].size() == (setting["name"] == best ? 3 : 1));
+    CHECK(setting["left_out"] == (setting["name"] != best));
+  }
+  std::set<std::string> tested;  // every picture once, none of them of the manifest's test set
+  for (int f = 1; f <= 3; ++f) {
+    const std::string at = concat(out, "/", best, "/fold", f);
+    CHECK(nlohmann::json::parse(read_text_file(at + "/evaluation_test.json", 1 << 22))["decision"]["rule"] == "f1");
+    CHECK_THAT(read_text_file(at + "/config.toml", 1 << 20),
+               Contains(best == "fast" ? "phase1-lr = 0.01" : "phase1-lr = 0.002") && Contains("batch = 8"));
+    for (const CsvRow& row : read_csv(at + "/predictions_test.csv").rows) CHECK(tested.insert(row.fields[0]).second);
+  }
+  CHECK(tested.size() == 27);
+  CHECK_FALSE(tested.count("p30.png"));
+  CHECK_THAT(read_text_file(out + "/search.html", 1 << 22), Contains("What each setting changes") && Contains("--phase1-lr"));
+
+  // Again: nothing is trained anew, and the same is said.
+  const auto before = fs::last_write_time(out + "/" + best + "/fold1/model.safetensors");
+  CHECK(run_program("dura-study", arguments).code == 0);
+  CHECK(fs::last_write_time(out + "/" + best + "/fold1/model.safetensors") == before);
+}
+
+TEST_CASE("a search refuses unknown settings before the first run, and goes on without one that fails", "[apps][study]") {
+  const TextureData data({.train = 18, .val = 9, .test = 0});
+  const TemporaryFolder folder;
+  const std::string base = folder.write("base.toml", "depth = 18\nsize = 32\nphase1-epochs = 1\nphase2-epochs = 0\n");
+  const auto search = [&](const std::vector<std::string>& settings) {
+    return run_program("dura-study",
+                       joined({"--data", data.path(), "--out", folder / "s", "--base", base, "--folds", "3", "--settings"}, settings));
+  };
+  const ProgramRun unknown = search({folder.write("odd.toml", "speed = 3\n")});
+  CHECK(unknown.code == 2);
+  CHECK_THAT(unknown.output, Contains("speed is no setting of dura-train"));
+  const ProgramRun failing = search({folder.write("missing.toml", "weights = \"nowhere.safetensors\"\n")});
+  INFO(failing.output);
+  CHECK(failing.code == 0);
+  CHECK_THAT(failing.output, Contains("missing is given up") && Contains("nowhere.safetensors") && Contains("failed"));
 }
