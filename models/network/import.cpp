@@ -9,6 +9,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/text.h"
+#include "models/network/conv_bias.h"
 
 namespace dura {
 namespace {
@@ -89,7 +90,7 @@ class Network {
       else if (!arrays_.emplace(name, e.array).second)
         fail(file, ": the tensor ", quote(e.name), " would be ", quote(name), ", and there is another one of that name.");
     }
-    fold_biases();
+    folded_ = fold_conv_biases(arrays_);
   }
 
   const std::map<std::string, Array>& arrays() const { return arrays_; }
@@ -152,30 +153,6 @@ class Network {
     if (in_backbone(name)) return name.substr(prefix_.size());
     if (!head_.empty() && name.starts_with(head_ + ".")) return "fc" + name.substr(head_.size());
     return name.starts_with(scope_) ? name.substr(scope_.size()) : "";
-  }
-
-  // A bias before a BatchNorm with stored statistics is its running mean's: (x + b - mean) = (x - (mean - b)).
-  void fold_biases() {
-    std::vector<std::string> biases;
-    for (const auto& [name, array] : arrays_)
-      if (is_backbone(name) && name.ends_with(".bias")) biases.push_back(without(name, ".bias"));
-    for (const std::string& conv : biases) {
-      const auto weight = arrays_.find(conv + ".weight"), bias = arrays_.find(conv + ".bias");
-      if (weight == arrays_.end() || weight->second.dimensions().size() != 4) continue;
-      std::string bn = conv;
-      if (const size_t at = bn.rfind("conv"); at != std::string::npos)
-        bn.replace(at, 4, "bn");
-      else if (bn.ends_with(".downsample.0"))
-        bn.back() = '1';
-      const auto mean = arrays_.find(bn + ".running_mean");
-      const Dimensions filters = {weight->second.dimensions()[0]};
-      if (mean == arrays_.end() || mean->second.dimensions() != filters || bias->second.dimensions() != filters) continue;
-      std::vector<float> values;
-      for (int64_t i = 0; i < filters[0]; ++i) values.push_back(static_cast<float>(mean->second.value(i) - bias->second.value(i)));
-      mean->second = Array::of(filters, ElementType::f32, values);
-      arrays_.erase(bias);
-      folded_.push_back(conv);
-    }
   }
 
   const StateDict& state_;

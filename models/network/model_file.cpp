@@ -1,9 +1,11 @@
 #include "models/network/model_file.h"
 
 #include <algorithm>
+#include <map>
 
 #include "engine/base/log.h"
 #include "engine/base/text.h"
+#include "models/network/conv_bias.h"
 #include "weights/safetensors.h"
 
 namespace dura {
@@ -53,6 +55,11 @@ ModelFile model_of(const StateDict& state, const std::string& name, const Tensor
   DURA_CHECK(expected_classes.empty() || expected_classes == o.classes, name, ": the model knows the classes ", joined(o.classes, ", "),
              ", expected were ", joined(expected_classes, ", "),
              " in this order. Classes and their order are part of a model; leave --classes out to use the model's.");
+  // Before memory is taken: a list of names is short beside the dense layer that it asks for.
+  const Array* dense = state.find("fc.weight");
+  DURA_CHECK(dense && !dense->dimensions().empty() && dense->dimensions()[0] == std::ssize(o.classes), name, ": the metadata name ",
+             o.classes.size(), " classes, the dense layer fc.weight ",
+             dense ? concat("has the extents ", describe(dense->dimensions())) : "is not there", ". The file is damaged.");
   ModelFile result;
   result.model = std::make_unique<Classifier>(o, Initialise::no);
   result.preprocessing = PreprocessingOptions::from_metadata(entries, name);
@@ -87,10 +94,22 @@ int depth_of(const std::vector<std::string>& loaded) {
   return 0;
 }
 
+// The state without biases of convolutions.
+StateDict without_biases(const StateDict& state, const std::string& file) {
+  std::map<std::string, Array> arrays;
+  for (const StateDict::Entry& e : state.entries()) arrays.emplace(e.name, e.array);
+  const std::vector<std::string> folded = fold_conv_biases(arrays);
+  if (!folded.empty()) log_info(file, ": biases taken into the BatchNorm behind them: ", first_few(folded, ", ", 12));
+  StateDict result;
+  for (const StateDict::Entry& e : state.entries())
+    if (const auto found = arrays.find(e.name); found != arrays.end()) result.add(e.name, found->second);
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file) {
-  const LoadReport report = load_state(model.backbone(), state, Strict::no, file);
+  const LoadReport report = load_state(model.backbone(), without_biases(state, file), Strict::no, file);
   DURA_CHECK(report.mismatched.empty(), file, " is of another architecture: ", report.text(),
              ". Choose the depth that the file has with --depth.");
   for (const std::string& name : report.unexpected)

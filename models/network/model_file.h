@@ -31,8 +31,8 @@ ModelFile read_model(const std::filesystem::path& file, const TensorOptions& ten
 ModelFile parse_model(std::span<const uint8_t> bytes, const std::string& name, const TensorOptions& tensors);
 
 // Copies a file's tensors into the model's backbone, whatever head the file has. Convolutions that it lacks keep their initial values, and
-// their BatchNorm is reset to (1, 0, 0, 1): their names are returned. Tensors of blocks that the model does not have are an error; others
-// (a head, a stem's bias, which the BatchNorm behind it makes meaningless) are named in the log and left out.
+// their BatchNorm is reset to (1, 0, 0, 1): their names are returned. Biases of convolutions go into the BatchNorms behind them
+// (conv_bias.h). Tensors of blocks that the model does not have are an error; others (a head) are named in the log and left out.
 std::vector<std::string> load_backbone(Classifier& model, const StateDict& state, const std::string& file);
 
 }  // namespace dura

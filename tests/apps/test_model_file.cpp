@@ -68,7 +68,8 @@ TEST_CASE("a model file that does not fit is refused and named", "[apps][weights
   };
   StateDict changed = good;
   changed.metadata()["dura.classes"] = "a\nb\nc";
-  refused(changed, "fc.weight: f32 (2,512) in the file, (3,512) in the model");
+  refused(changed, "the metadata name 3 classes, the dense layer fc.weight has the extents (2,512)");
+  refused(without(good, "fc.weight"), "the metadata name 2 classes, the dense layer fc.weight is not there");
   changed = good;
   changed.metadata().erase("dura.input");
   refused(changed, "'dura.input' is missing");
@@ -88,13 +89,17 @@ TEST_CASE("a backbone with missing convolutions is used, and they are named", "[
   Classifier source(options(1)), model(options(2));
   const StateDict whole = state_of(source);
   StateDict partial = without(without(whole, "layer4.1.conv1"), "fc.");
-  partial.add("conv1.bias", Array::of<float>({64}, ElementType::f32, std::vector<float>(64)));
+  std::vector<float> bias(64);
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i) - 20;
+  partial.add("conv1.bias", Array::of<float>({64}, ElementType::f32, bias));
   CHECK(load_backbone(model, partial, "w") == std::vector<std::string>{"layer4.1.conv1"});
   const StateDict now = state_of(model);
   CHECK(bit_equal(now.at("layer1.0.conv1.weight"), whole.at("layer1.0.conv1.weight")));
   CHECK_FALSE(bit_equal(now.at("layer4.1.conv1.weight"), whole.at("layer4.1.conv1.weight")));
   CHECK(now.at("layer4.1.bn1.weight").value(7) == 1);
   CHECK(now.at("layer4.1.bn1.running_mean").value(7) == 0);
+  // Stored statistics see the bias: (x + b) - mean.
+  CHECK(now.at("bn1.running_mean").value(7) == static_cast<float>(whole.at("bn1.running_mean").value(7) + 13));
 
   CHECK_THROWS_WITH(load_backbone(model, without(whole, "layer4.1.bn1.running_var"), "w"),
                     Contains("w: the BatchNorm layer4.1.bn1 is not complete"));
