@@ -74,7 +74,8 @@ Struct known_part(const Struct* given, const char* name) {
   known.size = sizeof known;
   if (!given) return known;
   constexpr size_t most = 4096;
-  if (given->size < sizeof given->size || given->size > most)
+  // Structs of an array lie one behind the other, so that each must be a whole number of words.
+  if (given->size < sizeof given->size || given->size > most || given->size % alignof(Struct) != 0)
     fail_usage(name, ".size is ", given->size, ", expected sizeof(", name, "), here ", sizeof known, ". Set it before anything else.");
   const char* bytes = reinterpret_cast<const char*>(given);
   if (std::any_of(bytes + std::min(given->size, sizeof known), bytes + given->size, [](char c) { return c != 0; }))

@@ -257,6 +257,7 @@ TEST_CASE("a wrong picture is an error of the C interface with code and message,
     return p;
   };
   refused(changed([](dura_picture& p) { p.size = 0; }), DURA_ERROR_USAGE, "dura_picture.size is 0");
+  refused(changed([](dura_picture& p) { p.size -= 4; }), DURA_ERROR_USAGE, "dura_picture.size is");  // the next would lie between words
   refused(changed([](dura_picture& p) { p.pixels = nullptr; }), DURA_ERROR_USAGE, "has 0 of file, encoded and pixels");
   refused(changed([](dura_picture& p) { p.file = "x"; }), DURA_ERROR_USAGE, "has 2 of file, encoded and pixels");
   refused(changed([](dura_picture& p) { p.reserved = 1; }), DURA_ERROR_USAGE, "reserved is 1");
