@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/keras/keras_weights.h"
 #include "apps/program/data_options.h"
 #include "apps/program/program.h"
 #include "engine/base/log.h"
@@ -10,7 +11,7 @@
 #include "engine/base/text.h"
 #include "models/network/import.h"
 #include "models/onnx/export.h"
-#include "weights/pth.h"
+#include "weights/safetensors.h"
 
 namespace {
 
@@ -80,7 +81,7 @@ int convert(ConvertOptions& o) {
   if (!o.makes_model() &&
       (o.preprocessing.metadata() != PreprocessingOptions{}.metadata() || o.depth != "auto" || !o.import.prefix.empty()))
     fail_usage("preprocessing, --depth and --prefix belong to a model: name its classes with --classes or --classes-file.");
-  StateDict state = read_weights(o.in);
+  StateDict state = read_weights_or_keras(o.in);
   const std::string sha256 = sha256_file_hex(o.in);
   const bool is_model = state.metadata().contains("dura.format");
   if (is_model && o.makes_model()) fail_usage(o.in, " is a model of dura: it has its classes and its preprocessing.");
@@ -98,10 +99,7 @@ int convert(ConvertOptions& o) {
   else
     log_warning("conventions ", conventions.source, ". ", o.makes_model() ? "The model says so, too" : "They are not written down",
                 "; state them with --input, --variant and --stem-pool.");
-  if (!o.makes_model()) {
-    convert_weights(o, state, conventions, sha256);
-    return 0;
-  }
+  if (!o.makes_model()) return convert_weights(o, state, conventions, sha256), 0;
   o.import.classes = o.classes.empty() ? read_class_names(o.classes_file) : o.classes;
   o.import.conventions = conventions;
   o.import.depth = o.depth == "auto" ? 0 : parse_number<int>(o.depth).value();
@@ -121,17 +119,18 @@ int main(int argc, char** argv) {
   ConvertOptions options;
   Program program(
       {.name = "dura-convert",
-       .summary = "Turns weights (.pth, .pt, .safetensors) into safetensors, into a model where its classes are named, or into ONNX.",
+       .summary = "Turns weights (.pth, .safetensors, Keras' .h5) into safetensors, a model where its classes are named, or ONNX.",
        .examples = {"dura-convert resnet50-0676ba61.pth resnet50.safetensors",
                     "dura-convert caffe_resnet50.pth resnet50.safetensors --input caffe --variant v1 --stem-pool ceil",
                     "dura-convert trained.pth model.safetensors --classes Menin Glioma --size 224 --input torch",
-                    "dura-convert resnet50-0676ba61.pth model.safetensors --classes-file imagenet_classes.txt",
+                    "dura-convert resnet50_keras.h5 model.safetensors --classes-file imagenet_classes.txt",
                     "dura-convert model.safetensors model.onnx --batch 1"},
        .computes = false});
   program.text("in", options.in, "Weight file or model to read", {.required = true});
   program.text("out", options.out, "File to write: safetensors, or ONNX where its name ends in .onnx", {.required = true});
   program.heading("Conventions (auto: from what is known of the file)");
-  program.text("--input", options.given.input, "torch: RGB, mean and deviation; caffe: BGR, mean", {.choices = {"auto", "torch", "caffe"}});
+  program.text("--input", options.given.input, "torch: RGB, mean, deviation; caffe, keras: BGR, a mean each",
+               {.choices = {"auto", "torch", "caffe", "keras"}});
   program.text("--variant", options.given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
   program.text("--stem-pool", options.given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
   program.flag("--allow-nonfinite", options.allow_nonfinite, "Convert weights that hold NaN or infinity, too");

@@ -78,9 +78,10 @@ const std::vector<Room>& rooms() {
         {"apps/evaluation", with(program, {"apps/metrics", "apps/training"})},
         {"apps/report", with(program, {"apps/metrics", "apps/evaluation"})},
         {"apps/study", with(evaluation, {"apps/report"})},
-        {"apps", with(evaluation, {"apps/report", "apps/study"})},
-        {"tests",
-         with(evaluation, {"models/c", "apps/report", "apps/study", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
+        {"apps/keras", with(core, {"weights"})},
+        {"apps", with(evaluation, {"apps/report", "apps/study", "apps/keras"})},
+        {"tests", with(evaluation, {"models/c", "apps/report", "apps/study", "apps/keras", "engine/cpu", "engine/cuda", "engine/cuda/sim",
+                                    "engine/cuda/card"})},
     };
   }();
   return all;
@@ -104,6 +105,7 @@ std::string forbidden_system_include(const std::string& file, const std::string&
                ? ""
                : "JSON belongs to .cpp files of weights and apps";
   if (starts_with(header, "toml++/")) return file == "apps/program/toml.cpp" ? "" : "TOML belongs to apps/program/toml.cpp";
+  if (header == "hdf5.h") return file == "apps/keras/hdf5_file.cpp" ? "" : "HDF5 belongs to apps/keras/hdf5_file.cpp";
   if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
     return starts_with(file, "tests/bench/libtorch/") ? "" : "LibTorch belongs to tests/bench/libtorch, a project of its own";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";
@@ -261,6 +263,8 @@ TEST_CASE("the include rules notice what they are there for", "[includes]") {
       {"engine/core/tape.cpp", "boost/format.hpp", false},
       {"tests/engine/op_harness.h", "torch/torch.h", false},
       {"apps/train.cpp", "tests/engine/reference.h", true},
+      {"apps/training/fit.h", "apps/keras/keras_weights.h", true},
+      {"apps/convert.cpp", "hdf5.h", false},
       {"tools/x.cpp", "engine/core/tape.h", true},
   };
   for (const Include& i : wrong) {

@@ -1,7 +1,7 @@
 #include "weights/conventions.h"
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "engine/base/text.h"
 #include "weights/state.h"
@@ -19,12 +19,12 @@ constexpr KnownFile known_files[] = {
     {"11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca", "resnet50-11ad3fa6.pth (IMAGENET1K_V2)"},
 };
 
-using Names = std::array<const char*, 2>;  // of a convention's values, in the order of its enumerators
+using Names = std::vector<std::string>;  // of a convention's values, in the order of its enumerators
 
 // visit(metadata key, value, names) for each of the three.
 template <class Conventions, class Visit>
 void for_each(Conventions& c, const Visit& visit) {
-  visit("dura.input", c.input, Names{"torch", "caffe"});
+  visit("dura.input", c.input, Names{"torch", "caffe", "keras"});
   visit("dura.variant", c.variant, Names{"v1", "v1_5"});
   visit("dura.stem_pool", c.stem_pool, Names{"padded", "ceil"});
 }
@@ -35,6 +35,9 @@ bool set_by_name(Value& value, const Names& names, const std::string& name) {
   if (found != names.end()) value = static_cast<Value>(found - names.begin());
   return found != names.end();
 }
+
+// "a or b", "a, b or c"
+std::string listed(const Names& names) { return joined({names.begin(), names.end() - 1}, ", ") + " or " + names.back(); }
 
 }  // namespace
 
@@ -54,10 +57,10 @@ WeightConventions stated_conventions(const std::map<std::string, std::string>& m
   WeightConventions c{.source = "stated in the file", .known = true};
   for_each(c, [&](const char* key, auto& value, const Names& names) {
     const auto found = metadata.find(key);
-    DURA_CHECK(found != metadata.end(), file, ": its metadata state some conventions but not ", key, " (", names[0], " or ", names[1],
+    DURA_CHECK(found != metadata.end(), file, ": its metadata state some conventions but not ", key, " (", listed(names),
                "). Convert the original weights again.");
     DURA_CHECK(set_by_name(value, names, found->second), file, ": its metadata say ", key, " = ", quote(found->second), ", expected ",
-               names[0], " or ", names[1], ". Was it written by a newer version?");
+               listed(names), ". Was it written by a newer version?");
   });
   return c;
 }
@@ -76,7 +79,7 @@ WeightConventions conventions_of(const StateDict& state, const std::string& file
     return {
         .source =
             "unknown: torchvision's conventions are assumed, but it has conv1.bias, which torchvision's networks lack; if it comes from "
-            "Caffe or Keras, say input caffe and variant v1"};
+            "Caffe or Keras, say input caffe or keras, and variant v1"};
   return {.source = "unknown: torchvision's conventions are assumed; where that is wrong, results are worse without any other sign"};
 }
 
@@ -84,8 +87,7 @@ WeightConventions GivenConventions::over(WeightConventions found) const {
   const std::map<std::string, std::string> given = {{"dura.input", input}, {"dura.variant", variant}, {"dura.stem_pool", stem_pool}};
   for_each(found, [&](const char* key, auto& value, const Names& names) {
     const std::string& name = given.at(key);
-    if (name != "auto" && !set_by_name(value, names, name))
-      fail_usage("there is no ", key, " '", name, "'. Use ", names[0], " or ", names[1], ".");
+    if (name != "auto" && !set_by_name(value, names, name)) fail_usage("there is no ", key, " '", name, "'. Use ", listed(names), ".");
   });
   return found;
 }

@@ -10,8 +10,9 @@ namespace dura {
 
 class StateDict;
 
-// What the weights were trained with. torch: RGB, (x/255 - mean)/deviation; caffe: BGR, x - mean, not scaled.
-enum class InputConvention : uint8_t { torch, caffe };
+// What the weights were trained with. torch: RGB, (x/255 - mean)/deviation; caffe: BGR, x - mean, not scaled; keras: the same with another
+// mean, that of Keras' preprocess_input for ResNet V1.
+enum class InputConvention : uint8_t { torch, caffe, keras };
 // Where a bottleneck block with stride 2 has it: in its first 1x1 convolution (V1, the original and Keras) or in its 3x3 (V1.5,
 // torchvision).
 enum class ResNetVariant : uint8_t { v1, v1_5 };

@@ -300,7 +300,7 @@ StateDict read_weights(const std::filesystem::path& path) {
   const auto bytes = std::make_shared<const std::vector<uint8_t>>(read_file(path, max_weight_file_bytes));
   const std::string file = path.string();
   DURA_CHECK(!begins_with(*bytes, hdf5_begin), file,
-             ": is an HDF5 file (Keras or MATLAB), which dura does not read. Convert it to safetensors with Python.");
+             ": is an HDF5 file (Keras or MATLAB). dura-convert alone reads those of Keras: make safetensors of it first.");
   const bool torch = begins_with(*bytes, zip_begin) || begins_with(*bytes, pickle_begin) || begins_with(*bytes, tar_mark, 257);
   return torch ? parse_pth(bytes, file) : parse_safetensors(bytes, file);
 }

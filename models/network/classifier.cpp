@@ -25,7 +25,8 @@ Classifier::Classifier(const ClassifierOptions& o, Initialise initialise)
 const Normalisation& normalisation_of(InputConvention input) {
   static constexpr Normalisation torch = {{0.485f * 255, 0.456f * 255, 0.406f * 255}, {0.229f * 255, 0.224f * 255, 0.225f * 255}, false};
   static constexpr Normalisation caffe = {{103.06f, 115.90f, 123.15f}, {1, 1, 1}, true};
-  return input == InputConvention::caffe ? caffe : torch;
+  static constexpr Normalisation keras = {{103.939f, 116.779f, 123.68f}, {1, 1, 1}, true};
+  return input == InputConvention::caffe ? caffe : input == InputConvention::keras ? keras : torch;
 }
 
 Tensor Classifier::normalize(const Tensor& images) {

@@ -163,9 +163,9 @@ TEST_CASE("conventions come from the file's metadata, its sum, or a description 
   CHECK(s.input == InputConvention::torch);
   CHECK(s.variant == ResNetVariant::v1);
   stated.metadata()["dura.input"] = "rgb";
-  CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("w.st: its metadata say dura.input = 'rgb', expected torch or caffe"));
+  CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("w.st: its metadata say dura.input = 'rgb', expected torch, caffe or keras"));
   stated.metadata().erase("dura.input");
-  CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("not dura.input (torch or caffe)"));
+  CHECK_THROWS_WITH(conventions_of(stated, none, "w.st"), Contains("not dura.input (torch, caffe or keras)"));
 
   const WeightConventions given = GivenConventions{.variant = "v1_5", .stem_pool = "padded"}.over(c);
   CHECK(given.input == InputConvention::caffe);

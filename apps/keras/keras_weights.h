@@ -1,0 +1,34 @@
+// Keras' ResNet V1 (keras.applications: ResNet50, ResNet101) under torchvision's names. Both kinds of file: a group for each layer (.h5 of
+// save_weights and of whole models, of Keras 2 and 3), and Keras 3's .weights.h5, whose variables are numbered.
+//
+//   conv1_conv, conv1_bn                       conv1, bn1
+//   conv{S}_block{B}_{I}_conv and _bn          layer{S-1}.{B-1}.conv{I} and .bn{I}; I = 0: .downsample.0 and .1
+//   any other layer with a matrix (the head)   its own name
+//   kernel, bias                               weight (H,W,C,K) -> (K,C,H,W), or (in,out) -> (out,in); bias
+//   gamma, beta, moving_mean, moving_variance  weight, bias, running_mean, running_var
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "weights/state.h"
+
+namespace dura {
+
+// A variable of a layer.
+struct KerasVariable {
+  std::string layer, name;  // "conv1_conv"; "kernel", or its number in the layer, "0"
+  Array array;              // f32
+};
+
+// Keras' epsilon in BatchNorm is 1.001e-5, dura's 1e-5: the difference is added to the variance. Biases of convolutions stay what they are
+// (conv_bias.h of models/network takes them into the BatchNorms). The metadata state the conventions: input keras, variant v1, padded.
+// Error: no ResNet V1 of Keras, or two variables of one name. `file` names the source.
+StateDict keras_weights(const std::vector<KerasVariable>& variables, const std::string& file);
+
+// Of an HDF5 file that Keras wrote; what belongs to the optimizer is passed over.
+StateDict read_keras(const std::filesystem::path& file);
+// Whichever it is by its first bytes: Keras', or what read_weights (pth.h) reads.
+StateDict read_weights_or_keras(const std::filesystem::path& file);
+
+}  // namespace dura
