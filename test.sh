@@ -45,6 +45,7 @@ while (($# > 0)); do
   shift
 done
 
+if [[ $slow == true ]]; then debian_packages+=("${slow_debian_packages[@]}"); fi
 ensure_packages
 build_dura "$root" "$preset" "$cuda" all
 selection=()

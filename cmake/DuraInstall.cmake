@@ -17,15 +17,17 @@ install(CODE "
       string(REGEX REPLACE \"(#[ ]*include \\\")(${any_room})/\" \"\\\\1dura/\\\\2/\" text \"\${text}\")
       file(WRITE \"${dura_header_copies}/dura/\${header}\" \"\${text}\")
     endforeach()
-  endforeach()")
-install(DIRECTORY ${dura_header_copies}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endforeach()" COMPONENT development)
+install(DIRECTORY ${dura_header_copies}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Packages have these in folders of their own (DuraPackages.cmake).
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT papers)
+install(DIRECTORY docs/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT papers)
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/dura)
 configure_package_config_file(cmake/dura-config.cmake.in ${PROJECT_BINARY_DIR}/dura-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/dura-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/dura-config.cmake ${PROJECT_BINARY_DIR}/dura-config-version.cmake DESTINATION ${package_dir})
-install(EXPORT dura_targets FILE dura-targets.cmake NAMESPACE dura:: DESTINATION ${package_dir})
+install(FILES ${PROJECT_BINARY_DIR}/dura-config.cmake ${PROJECT_BINARY_DIR}/dura-config-version.cmake DESTINATION ${package_dir}
+        COMPONENT development)
+install(EXPORT dura_targets FILE dura-targets.cmake NAMESPACE dura:: DESTINATION ${package_dir} COMPONENT development)

@@ -63,6 +63,7 @@ void OptionSet::text(const std::string& name, std::string& value, const std::str
                     value = given;
                   });
   o.required = rules.required;
+  o.choices = rules.choices;
   o.toml = [&value] { return toml_string(value); };
 }
 
@@ -85,6 +86,7 @@ void OptionSet::add_number(const std::string& name, T& value, const std::string&
                   [&value, rules](const std::vector<std::string>& values, const std::string& where) {
                     value = parse<T>(values.front(), where, rules);
                   });
+  o.is_number = true;
   o.toml = [&value] { return toml_number(value); };
 }
 
@@ -190,7 +192,7 @@ std::string OptionSet::help() const {
     for (const Option& o : all_) {
       if (o.heading != heading) continue;
       std::string line = "  " + o.name + (o.is_flag ? "" : " ") + o.type;
-      line += line.size() < help_column ? std::string(help_column - line.size(), ' ') : "\n" + std::string(help_column, ' ');
+      line += line.size() + 2 <= help_column ? std::string(help_column - line.size(), ' ') : "\n" + std::string(help_column, ' ');
       group += line + o.help + (o.required ? " (required)" : "") + "\n";
     }
     if (!group.empty()) text += "\n" + heading + ":\n" + group;

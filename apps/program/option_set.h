@@ -59,6 +59,8 @@ class OptionSet {
   // values that are not allowed, missing options, and whatever of the file is not understood, with its line.
   void read(const std::string& configuration_file);
   std::string help() const;
+  // A script that lets bash complete the program's options and their choices; file names where any text may stand.
+  std::string completion() const;
 
  private:
   // `where` names the value in errors: "--epochs", "run.toml, line 3: epochs".
@@ -69,6 +71,8 @@ class OptionSet {
     bool one_each = false;
     Read read;
     std::function<std::string()> toml;
+    std::vector<std::string> choices = {};  // empty: any text, or a number
+    bool is_number = false;
     std::vector<std::string> given = {};  // on the command line
   };
   // The option as most of them are, for its caller to change.

@@ -85,6 +85,8 @@ void Program::add_common_options() {
   }
   flag("--version", wants_version_, "Show the version");
   not_in_configuration();
+  flag("--completion", wants_completion_, "Show the script that lets bash complete these options");
+  not_in_configuration();
   flag("--help", wants_help_, "Show this text; -h does, too");
   not_in_configuration();
 }
@@ -107,8 +109,9 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
   };
   try {
     split({argv + 1, argv + argc});
-    if (wants_help_ || wants_version_) {
-      std::cout << (wants_help_ ? help_text() : program_name() + " " + dura_version() + "\nApache-2.0, the dura authors\n") << std::flush;
+    if (wants_help_ || wants_version_ || wants_completion_) {
+      const std::string version = program_name() + " " + dura_version() + "\nApache-2.0, the dura authors\n";
+      std::cout << (wants_help_ ? help_text() : wants_version_ ? version : completion()) << std::flush;
       return 0;
     }
     read(configuration_file_);

@@ -36,7 +36,8 @@ class Program : public OptionSet {
   explicit Program(const ProgramDescription& description) : OptionSet(description.name), description_(description) {}
 
   // Reads the command line, then calls `job` with log, threads and trace set up, and returns the exit code of the process: the job's own,
-  // or that of the exception it threw. Adds --config, --threads, --help and --version, and where it computes --device and --trace.
+  // or that of the exception it threw. Adds --config, --threads, --help, --version and --completion, and where it computes --device and
+  // --trace.
   int run(int argc, const char* const* argv, const std::function<int()>& job);
 
   // ---- for the job ----
@@ -53,7 +54,7 @@ class Program : public OptionSet {
   const ProgramDescription description_;
   std::string configuration_file_, trace_;
   int64_t threads_ = 0;
-  bool wants_help_ = false, wants_version_ = false;
+  bool wants_help_ = false, wants_version_ = false, wants_completion_ = false;
   // device() puts there what --device auto comes to: it is what is resolved and handed on.
   mutable std::string device_ = "auto";
   mutable std::optional<Device> chosen_device_;

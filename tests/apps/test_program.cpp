@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <iostream>
 #include <sstream>
 
@@ -115,6 +117,34 @@ TEST_CASE("help shows options, defaults and examples, and a missing required opt
   const Outcome version = run({"--version"}, s);
   CHECK(version.code == 0);
   CHECK(version.out == "dura-probe " + dura_version() + "\nApache-2.0, the dura authors\n");
+}
+
+TEST_CASE("bash completes options, and the values of those that have a choice", "[program]") {
+  Settings s;
+  const Outcome script = run({"--completion"}, s);
+  CHECK(script.code == 0);
+  CHECK(script.err.empty());
+  const TemporaryFolder folder;
+  const std::string file = folder.write("dura-probe", script.out);
+  // What bash would offer behind these words, the last of them begun.
+  const auto offered = [&](const std::string& words) {
+    const std::string command = "bash -c 'source " + file + "; COMP_WORDS=(dura-probe " + words +
+                                "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _dura_probe 2>&1; echo -n ${COMPREPLY[*]}'";
+    FILE* pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> text{};
+    const size_t size = fread(text.data(), 1, text.size(), pipe);
+    CHECK(pclose(pipe) == 0);
+    return std::string(text.data(), size);
+  };
+  CHECK(offered("--mode \"\"") == "fast exact");
+  CHECK(offered("--mode e") == "exact");
+  CHECK(offered("--mode = f") == "fast");
+  CHECK(offered("--mode =") == "fast exact");
+  CHECK(offered("--ca") == "--cache");
+  CHECK(offered("--data x --e") == "--epochs");
+  CHECK(contains(offered("--"), "--data --mode --class-weight --epochs"));
+  CHECK(offered("--data \"\"").empty());  // a file's name: bash's own completion
+  CHECK(offered("x").empty());
 }
 
 TEST_CASE("nonsense on the command line ends in exit code 2 and one message that names the option", "[program]") {
