@@ -5,6 +5,7 @@
 
 #include "apps/evaluation/ensemble.h"
 #include "apps/evaluation/error_analysis.h"
+#include "apps/evaluation/model_card.h"
 #include "apps/evaluation/split_evaluation.h"
 #include "apps/program/program.h"
 #include "apps/program/run_directory.h"
@@ -27,17 +28,10 @@ void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, con
                classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
 }
 
-// Pictures for which not all decide as the first does.
-int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions) {
-  int64_t count = 0;
-  for (size_t i = 0; i < decisions[0].size(); ++i)
-    count += std::any_of(decisions.begin(), decisions.end(), [&](const std::vector<int32_t>& d) { return d[i] != decisions[0][i]; });
-  return count;
-}
-
 int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const Split split = *parse_split(o.split);
   if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
+  check_card(o);
   const bool needs_validation =
       parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit" || o.coverage > 0;
   std::filesystem::create_directories(o.out);
@@ -130,6 +124,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
                                          .disagreement = models.size() > 1 ? together.spread : std::vector<double>(),
                                          .answered_from = s.abstention ? s.abstention->confidence : NAN}));
   write_file_atomically(json, split_evaluation_json(s));
+  write_scored_model(o, s, data);
   log_info("wrote ", json.string(), " and predictions_", o.split, ".csv beside it; dura-report --run makes a page of a run");
   return 0;
 }

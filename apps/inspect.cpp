@@ -1,7 +1,8 @@
-// dura-inspect: what is in a weight file, what a network is made of, and where two traces part.
+// dura-inspect: what is in a weight file, a model's card, what a network is made of, and where two traces part.
 #include <filesystem>
 #include <iostream>
 
+#include "apps/evaluation/model_card.h"
 #include "apps/program/text_table.h"
 #include "apps/program/program.h"
 #include "apps/report/trace_diff.h"
@@ -45,6 +46,13 @@ int inspect_weights(const std::string& file) {
   return 0;
 }
 
+int show_card(const std::string& file) {
+  const StateDict state = read_weights(file);
+  if (!state.metadata().contains("dura.format")) fail_usage(file, " is no model of dura-train or dura-convert, so it has no card.");
+  std::cout << model_card_text(state.metadata(), file, sha256_file_hex(file));
+  return 0;
+}
+
 int inspect_network(int depth, const InspectOptions& options) {
   ClassifierOptions classifier{.backbone = {.depth = depth}};
   for (int64_t i = 0; i < options.classes; ++i) classifier.classes.push_back(std::to_string(i));
@@ -67,7 +75,11 @@ int inspect(const InspectOptions& options) {
     if (what.size() != 3) fail_usage("diff compares two traces: dura-inspect diff FIRST SECOND");
     return compare_traces(what[1], what[2], options.tolerance);
   }
-  if (what.size() != 1) fail_usage("one file at a time, or: dura-inspect diff FIRST SECOND");
+  if (what[0] == "model") {
+    if (what.size() != 2) fail_usage("model shows the card of one model: dura-inspect model FILE");
+    return show_card(what[1]);
+  }
+  if (what.size() != 1) fail_usage("one file at a time, or: dura-inspect model FILE, dura-inspect diff FIRST SECOND");
   for (int depth : {18, 34, 50, 101})
     if (what[0] == concat("resnet", depth)) return inspect_network(depth, options);
   return inspect_weights(what[0]);
@@ -77,13 +89,15 @@ int inspect(const InspectOptions& options) {
 
 int main(int argc, char** argv) {
   InspectOptions options;
-  Program program({.name = "dura-inspect",
-                   .summary = "Shows what is in a weight file or a network, or where two traces part (exit code 1 if they do).",
-                   .examples = {"dura-inspect model.safetensors", "dura-inspect resnet50 --size 224",
-                                "dura-inspect diff cpu.trace cuda.trace --relative 1e-2"},
-                   .results_on_standard_output = true,
-                   .computes = false});
-  program.list("what", options.what, "A weight file; resnet18, 34, 50 or 101; or: diff FIRST SECOND", {.required = true});
+  Program program(
+      {.name = "dura-inspect",
+       .summary = "Shows what is in a weight file or a network, a model's card, or where two traces part (exit code 1 if they do).",
+       .examples = {"dura-inspect weights.safetensors", "dura-inspect model run/model.safetensors", "dura-inspect resnet50 --size 224",
+                    "dura-inspect diff cpu.trace cuda.trace --relative 1e-2"},
+       .results_on_standard_output = true,
+       .computes = false});
+  program.list("what", options.what, "A weight file; model FILE: its card; resnet18, 34, 50 or 101; or: diff FIRST SECOND",
+               {.required = true});
   program.integer("--size", options.size, "Height and width of the images of a network", {.min = 32, .max = 4096});
   program.integer("--classes", options.classes, "Classes of a network", {.min = 2, .max = 100000});
   program.number("--relative", options.tolerance.relative, "diff: relative tolerance of the mean", {.min = 0});

@@ -1,5 +1,6 @@
 // dura-train: transfer learning in two phases. Phase 1 trains the head on the frozen backbone (and whatever of the backbone had no
 // weights), phase 2 the last part of the backbone too, with a small learning rate and early stopping.
+#include "apps/evaluation/model_card.h"
 #include "apps/program/run_directory.h"
 #include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
@@ -41,17 +42,18 @@ int find_learning_rate(const TrainOptions& o, InitialModel& initial, const Datas
 }
 
 // model.safetensors says that the run is done; what an interrupted one has so far is interrupted.safetensors.
-int finish(const RunDirectory& run, const FitOutcome& outcome, Classifier& model, const TrainOptions& o, const StopRequest& stop) {
+int finish(const RunDirectory& run, const FitOutcome& outcome, Classifier& model, const TrainOptions& o, const DataSplits& data,
+           const StopRequest& stop) {
   const std::filesystem::path file = run.path() / "model.safetensors", so_far = run.path() / "interrupted.safetensors";
   if (outcome.interrupted) {
     if (outcome.best_restored) {
-      write_model(so_far, model, o.preprocessing);
+      write_model(so_far, model, o.preprocessing, training_card(o, data));
       log_info("wrote ", so_far.string(), ": the best weights so far");
     }
     log_warning("interrupted. Go on with the same command and --resume.");
     return stop.exit_code();
   }
-  write_model(file, model, o.preprocessing);
+  write_model(file, model, o.preprocessing, training_card(o, data));
   std::filesystem::remove(so_far);
   log_info("wrote ", file.string());
   return 0;
@@ -86,7 +88,7 @@ int train(const Program& program, const TrainOptions& o) {
                         {"kernels", cpu::kernels().name}},
                        data.allowed_leaks);
   const FitOutcome outcome = fit(*initial.model, initial.fresh, *training, *validation, fit_options, stop);
-  return finish(run, outcome, *initial.model, o, stop);
+  return finish(run, outcome, *initial.model, o, data, stop);
 }
 
 }  // namespace

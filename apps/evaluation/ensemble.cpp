@@ -50,4 +50,11 @@ std::vector<Predictions> Ensemble::views(const Dataset& dataset, int64_t views) 
   return answers;
 }
 
+int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions) {
+  int64_t count = 0;
+  for (size_t i = 0; i < decisions[0].size(); ++i)
+    count += std::any_of(decisions.begin(), decisions.end(), [&](const std::vector<int32_t>& d) { return d[i] != decisions[0][i]; });
+  return count;
+}
+
 }  // namespace dura

@@ -37,4 +37,7 @@ class Ensemble {
   std::vector<ModelFile> models_;
 };
 
+// `decisions`: by model, of the same pictures. The number of pictures for which not all decide as the first does.
+int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions);
+
 }  // namespace dura

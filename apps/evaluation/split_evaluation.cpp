@@ -178,6 +178,7 @@ void EvaluateOptions::declare(OptionSet& options) {
                {.required = true});
   options.text("--split", split, "train, val or test", {.choices = {"train", "val", "test"}});
   options.text("--out", out, "Folder for the report", {.required = true});
+  options.text("--card", card, "Also write the model to this file, with the scores in its card; the model that was given stays as it is");
   options.integer("--batch", batch, "Images at a time", {.min = 1, .max = 4096});
   options.text("--precision", precision, "Type that activations and weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
   options.flag("--balanced", balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");

@@ -139,7 +139,7 @@ std::string split_evaluation_json(const SplitEvaluation& s);
 struct EvaluateOptions {
   DataOptions data = {};
   std::vector<std::string> models = {};
-  std::string split = "test", out = {}, rare = {}, threshold = "argmax", temperature = "off", precision = "f32";
+  std::string split = "test", out = {}, card = {}, rare = {}, threshold = "argmax", temperature = "off", precision = "f32";
   double coverage = 0;
   int64_t batch = 16, seed = 0, views = 0;
   bool balanced = false, no_capture = false;
