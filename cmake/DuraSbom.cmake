@@ -36,7 +36,7 @@ dura_part("headers of Linux" headers "GPL-2.0-only WITH Linux-syscall-note" ${DU
 dura_part(libstdc++ linked "${gcc_licence}" "${libstdc++.so.6}")
 dura_part(libgcc linked "${gcc_licence}" "${libgcc_s.so.1}")
 dura_part("C library" linked LGPL-2.1-or-later "${libc.so.6}")
-if(DURA_HDF5_LIBRARY AND DURA_HDF5_INCLUDE)
+if(DURA_HDF5_LIBRARY AND DURA_HDF5_INCLUDE AND NOT DURA_HDF5 STREQUAL "OFF")
   dura_part("HDF5 headers" compiled BSD-3-Clause ${DURA_HDF5_INCLUDE}/hdf5.h)
   get_filename_component(file ${DURA_HDF5_LIBRARY} REALPATH)
   dura_part(HDF5 linked BSD-3-Clause ${file})
