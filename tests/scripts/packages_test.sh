@@ -55,6 +55,7 @@ cd "$root/root"
 programs_debs=(dura_*.deb libdura1_*.deb) development_debs=(libdura-dev_*.deb)
 
 echo "== installed with apt"
+quietly inside apt-get update -q
 quietly inside apt-get install -y --no-install-recommends "${programs_debs[@]/#//root/}"
 inside dura-predict --version | grep Apache-2.0 >/dev/null
 inside dura-predict --help | grep -- --model >/dev/null
@@ -79,7 +80,6 @@ inside dura-predict --model /root/run/model.safetensors /root/slices/images/0.pn
 echo "== a C program"
 quietly inside apt-get install -y --no-install-recommends "${development_debs[@]/#//root/}"
 cp "$source/docs/examples/predict.c" .
-inside apt-get update -q >/dev/null 2>&1 || true
 if inside apt-get install -y --no-install-recommends gcc libc6-dev pkgconf >"$work/log" 2>&1; then
   inside sh -c 'cc -std=c99 -Wall -Wextra -Werror /root/predict.c -o /root/predict $(pkg-config --cflags --libs dura)'
 else
