@@ -72,6 +72,7 @@ class Curves {
       if (c && row.fields[0] == phase) s.x.push_back(static_cast<double>(s.x.size() + 1)), s.y.push_back(parse(row.fields[*c]));
     return s;
   }
+  bool has(const std::string& column) const { return table_.find(column).has_value(); }
   // Of the last epoch.
   double last(const std::string& column) const { return parse(table_.rows.back().fields[table_.column(column, "Train again.")]); }
 
@@ -111,6 +112,14 @@ void add_training(HtmlPage& page, const std::filesystem::path& history) {
     plots.push_back(
         svg_line_plot(plot("loss", "mean cross-entropy",
                            {curves.series(phase, "training", "train_loss"), curves.series(phase, "validation", "val_loss", true)})));
+    if (curves.has("val_hit")) {
+      LinePlot looks = plot("where the network looks", "",
+                            {curves.series(phase, "validation: peak in the lesion", "val_hit", true),
+                             curves.series(phase, "validation: energy in the lesion", "val_energy"),
+                             curves.series(phase, "training: evidence outside of it", "guide_loss")});
+      looks.y_max = 1.0;
+      plots.push_back(svg_line_plot(looks));
+    }
     const LineSeries rate = curves.series(phase, "of the epoch's last step", "learning_rate");
     const bool constant = std::all_of(rate.y.begin(), rate.y.end(), [&](double r) { return r == rate.y.front(); });
     if (!constant) plots.push_back(svg_line_plot(plot("learning rate", "", {rate})));

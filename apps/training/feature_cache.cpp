@@ -2,7 +2,6 @@
 
 #include "engine/base/log.h"
 #include "engine/core/tensor.h"
-#include "engine/plan/meta_backend.h"
 #include "layers/module.h"
 
 namespace dura {
@@ -19,12 +18,7 @@ size_t default_feature_budget() { return device_memory_bytes(Device::cpu) / 4; }
 FeatureCache::FeatureCache(Classifier& model, size_t budget_bytes)
     : model_(model), budget_(budget_bytes), stage_(last_frozen_stage(model)) {}
 
-Shape FeatureCache::feature_shape(const Shape& images) {
-  const TensorOptions& t = model_.options().backbone.tensors;
-  const DryRun dry(t.device);
-  const NoGradScope no_grad(model_);
-  return model_.backbone().run(Tensor::empty(images, t.compute, t.device), 0, stage_).shape();
-}
+Shape FeatureCache::feature_shape(const Shape& images) { return model_.backbone().output_shape(images, stage_); }
 
 Tensor FeatureCache::features(const Tensor& images, const std::vector<int64_t>& samples) {
   DURA_CHECK(stage_ >= 0, "features: the stem is not frozen, so there is nothing to keep");

@@ -9,6 +9,20 @@
 #include "weights/safetensors.h"
 
 namespace dura {
+namespace {
+
+// What a guide needs is found out before the first epoch.
+void check_masks(const Dataset& train, const Dataset& val, const FitOptions& options) {
+  const int64_t lesions = count_lesions(train), to_score = count_lesions(val);
+  log_info("guide: ", lesions, " of ", train.size(), " training images and ", to_score, " of ", val.size(),
+           " validation images have a lesion's mask");
+  if (lesions == 0) fail_usage("--guide needs masks of lesions: no training image has one. The manifest's column `mask` names them.");
+  for (const PhasePlan& plan : options.phases)
+    if (to_score == 0 && watches_maps(plan.early_stopping.monitor))
+      fail_usage("--monitor ", plan.early_stopping.monitor, ": no validation image has a lesion's mask");
+}
+
+}  // namespace
 
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
                const FitOptions& options, const StopRequest& stop) {
@@ -19,8 +33,9 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     saved = read_training_state(last);
     log_info("resuming after ", saved->phase, " epoch ", saved->epoch + 1);
   }
+  if (options.guide.on()) check_masks(train, val, options);
   int64_t rows = saved ? saved->history_rows : 0, planned_before = 0;
-  History history(options.run / "history.csv", model.classes(), rows);
+  History history(options.run / "history.csv", model.classes(), options.guide.on(), rows);
   std::filesystem::path best;  // the weights to be left with where the next phase has none that are better
   const auto load_best = [&] { load_state(model, read_safetensors(best), Strict::yes, best.string()); };
 
@@ -48,6 +63,7 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
              resumed ? "restored" : "reset");
     for (; epoch < plan.epochs && !stopping.should_stop(); ++epoch) {
       EpochRecord record{.phase = plan.name, .epoch = epoch};
+      if (options.guide.on()) record.guide.emplace();
       if (!phase.train_epoch(planned_before + epoch, schedule, record, stop)) {
         if (stopping.best_epoch() >= 0) best = best_of_phase;
         outcome.interrupted = true;

@@ -1,14 +1,22 @@
 // history.csv: one row per epoch, written (beside, synced, renamed) after each, so that a killed run leaves whole rows. Numbers have all
 // their digits.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/metrics/metrics.h"
 
 namespace dura {
+
+// Of a guided training; NaN where no slice has a lesion.
+struct GuideRecord {
+  double loss = NAN;               // the mean of cam_energy's 1 - t/s over the training slices that counted
+  double hit = NAN, energy = NAN;  // of the maps of validation
+};
 
 struct EpochRecord {
   std::string phase;
@@ -22,15 +30,21 @@ struct EpochRecord {
   double peak_memory_mib = 0;    // so far: of the process, or, on a CUDA device, of its tensors
   double loss_scale = 1;
   int64_t skipped_steps = 0;
+  std::optional<GuideRecord> guide = {};
 
-  // The value of a monitor: val_loss, val_accuracy, val_auc, val_f1 (mean over classes), val_f1_<class> ... UsageError for any other name.
+  // The value of a monitor: val_loss, val_accuracy, val_auc, val_f1 (mean over classes), val_f1_<class> ..., with a guide
+  // val_hit and val_energy. UsageError for any other name.
   double value(const std::string& monitor, const std::vector<std::string>& classes) const;
 };
+
+// Whether a monitor is a score of heat maps, which only a guided training has.
+bool watches_maps(const std::string& monitor);
 
 class History {
  public:
   // Begins a new file, or, resuming, keeps the first `keep` rows of the one that is there.
-  History(std::filesystem::path file, std::vector<std::string> classes, int64_t keep = 0);
+  // `guided`: rows end with what GuideRecord holds.
+  History(std::filesystem::path file, std::vector<std::string> classes, bool guided = false, int64_t keep = 0);
   void add(const EpochRecord& record);
 
  private:

@@ -33,9 +33,9 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
   LrSweep sweep;
   {
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
-    TrainStep step(model, adam, fit_options.loss, {fit_options.rows_at_once(), train.height(), train.width(), 3},
-                   {.lanes = fit_options.lanes});
-    Loader loader(train, fit_options.training_loader());
+    const LossOptions minimised = fit_options.loss_on(model, plan, train);
+    TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3}, {.lanes = fit_options.lanes});
+    Loader loader(train, fit_options.training_loader(minimised.lesions));
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;
     loader.start_epoch(epoch);
@@ -52,7 +52,8 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
       step.reset_sums();
       step.run(loader.batch());
       const TrainSums sums = step.read_sums();
-      const double loss = sums.weighted_loss / static_cast<double>(sums.images);
+      const double loss =
+          sums.weighted_loss / static_cast<double>(sums.images) + (sums.guided > 0 ? minimised.guide * sums.guide_loss() : 0);
       mean += (1 - options.smoothing) * (loss - mean);
       sweep.rates.push_back(rate);
       sweep.losses.push_back(loss);

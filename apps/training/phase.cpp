@@ -43,30 +43,37 @@ void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<s
   }
 }
 
-LoaderOptions FitOptions::training_loader() const {
-  return {.batch_size = batch, .training = true, .seed = seed, .policies = augment, .items = items};
+LoaderOptions FitOptions::training_loader(const LesionGrid& lesions) const {
+  return {.batch_size = batch, .training = true, .seed = seed, .policies = augment, .items = items, .lesions = lesions};
+}
+
+LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const {
+  LossOptions guided = loss;
+  if (guide.on() && plan.guided) guided.guide = guide.strength, guided.lesions = guided_cells(model, train, guide);
+  return guided;
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
              const FitOptions& o)
-    : model_(model), plan_(plan), options_(o) {
+    : model_(model), val_(val), plan_(plan), options_(o) {
   set_trainable(model, plan, fresh);
   model.set_training(true);
   AdamOptions adam_options = o.adam;
   adam_options.lr = plan.learning_rate;
   adam_ = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
   const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
-  train_loader_ = std::make_unique<Loader>(train, o.training_loader());
+  const LossOptions loss = o.loss_on(model, plan, train);
+  train_loader_ = std::make_unique<Loader>(train, o.training_loader(loss.lesions));
   val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.rows_at_once(), .seed = o.seed, .policies = {}, .items = {}});
   if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
     val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
     if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
   }
   if (train_cache_) fill_cache(train);
-  make_step(train);
+  make_step(train, loss);
   if (!val_cache_) {
     // Before the first epoch: a validation for which there is no memory should not be found out after it.
-    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.capture);
+    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.capture, o.guide.on());
     validation_->prepare();
   }
 }
@@ -84,10 +91,10 @@ void Phase::fill_cache(const Dataset& train) {
            " MiB)");
 }
 
-void Phase::make_step(const Dataset& train) {
+void Phase::make_step(const Dataset& train, const LossOptions& loss) {
   const Shape images{options_.rows_at_once(), train.height(), train.width(), 3};
   step_ = std::make_unique<TrainStep>(
-      model_, *adam_, options_.loss, train_cache_ ? train_cache_->feature_shape(images) : images,
+      model_, *adam_, loss, train_cache_ ? train_cache_->feature_shape(images) : images,
       TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0, .lanes = options_.lanes, .capture = options_.capture});
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
@@ -115,13 +122,16 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
     done += batch.rows;
     progress.update(done, [&] {
       const TrainSums sums = step_->read_sums();
-      return concat("loss ", three_digits(sums.loss / static_cast<double>(sums.images)), class_scores(confusion(sums), model_.classes()));
+      return concat("loss ", three_digits(sums.loss / static_cast<double>(sums.images)),
+                    record.guide && plan_.guided ? concat("  guide ", three_digits(sums.guide_loss())) : "",
+                    class_scores(confusion(sums), model_.classes()));
     });
   }
   const TrainSums sums = step_->read_sums();
   record.train_loss = sums.loss / static_cast<double>(sums.images);
   record.train_loss_weighted = sums.weighted_loss / static_cast<double>(sums.images);
   record.train = confusion(sums);
+  if (record.guide) record.guide->loss = sums.guide_loss();
   record.images_per_second = static_cast<double>(done) / progress.seconds();
   record.seconds = progress.seconds();
   const std::vector<double> state = adam_->read_state();
@@ -132,7 +142,11 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
 
 void Phase::validate(EpochRecord& r) {
   const Progress clock("", 1);
-  const Predictions p = validation_ ? predict(*validation_, *val_loader_) : predict(model_, *val_loader_, *val_cache_);
+  MapWatch maps(model_, val_, options_.guide);
+  FeatureUse watch;
+  if (r.guide) watch = [&](const Batch& batch, const Tensor& features) { maps.add(batch, features); };
+  const Predictions p = validation_ ? predict(*validation_, *val_loader_, watch) : predict(model_, *val_loader_, *val_cache_, watch);
+  if (r.guide) r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
   r.val_loss = log_loss(p.labels, p.logits, p.classes);
   r.val_loss_weighted = log_loss(p.labels, p.logits, p.classes, options_.loss.class_weights);
   r.val = confusion_of(p.labels, argmax_rows(p.logits, p.classes), p.classes);
@@ -147,6 +161,8 @@ void Phase::validate(EpochRecord& r) {
 void Phase::log_epoch(const EpochRecord& r, bool improved) const {
   log_info(r.phase, " epoch ", r.epoch + 1, "/", plan_.epochs, "  train loss ", three_digits(r.train_loss), "  val loss ",
            three_digits(r.val_loss), "  val accuracy ", three_digits(r.val.accuracy()), class_scores(r.val, model_.classes()),
+           r.guide && plan_.guided ? concat("  guide ", three_digits(r.guide->loss)) : "",
+           r.guide ? concat("  val hit ", three_digits(r.guide->hit), " energy ", three_digits(r.guide->energy)) : "",
            r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "", "  (",
            Progress::duration(r.seconds), ", ", three_digits(r.images_per_second), " images/s)", improved ? "  best so far" : "");
 }

@@ -8,6 +8,7 @@
 
 #include "apps/program/process.h"
 #include "apps/training/feature_cache.h"
+#include "apps/training/guide.h"
 #include "apps/training/history.h"
 #include "apps/training/schedule.h"
 #include "apps/training/train_step.h"
@@ -24,6 +25,7 @@ struct PhasePlan {
   // Units of the backbone that had no weights in the file: trained in every phase, with batch statistics where this is set.
   bool fresh_batch_statistics = false;
   EarlyStoppingOptions early_stopping = {};
+  bool guided = true;        // by FitOptions::guide
   bool restore_best = true;  // the phase ends with the weights of its best epoch; otherwise with those of its last
 };
 
@@ -31,7 +33,8 @@ struct FitOptions {
   std::filesystem::path run;
   std::vector<PhasePlan> phases;
   int64_t batch = 16, lanes = 1;  // images of a step, and in how many parts they are computed
-  LossOptions loss;
+  LossOptions loss;               // without the guide
+  GuideOptions guide = {};
   AdamOptions adam;  // its learning rate is the phase's
   LossScalerOptions scaler;
   std::vector<AugmentPolicy> augment;  // one per class; empty: none, and the features of the frozen part are computed once
@@ -42,7 +45,9 @@ struct FitOptions {
   bool capture = true;  // CapturedStepOptions
 
   int64_t rows_at_once() const { return batch / lanes; }
-  LoaderOptions training_loader() const;
+  LoaderOptions training_loader(const LesionGrid& lesions) const;
+  // With the guide, and where the loader has to say that lesions lie.
+  LossOptions loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const;
 };
 
 // Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
@@ -64,9 +69,10 @@ class Phase {
 
  private:
   void fill_cache(const Dataset& train);
-  void make_step(const Dataset& train);
+  void make_step(const Dataset& train, const LossOptions& loss);
 
   Classifier& model_;
+  const Dataset& val_;
   const PhasePlan& plan_;
   const FitOptions& options_;
   std::unique_ptr<Adam> adam_;

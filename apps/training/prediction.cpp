@@ -1,6 +1,5 @@
 #include "apps/training/prediction.h"
 
-#include <functional>
 #include <optional>
 
 #include "layers/module.h"
@@ -28,8 +27,12 @@ int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model
 
 }  // namespace
 
-Predictions predict(InferenceStep& step, Loader& loader) {
-  return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) { return step.run(batch.images); });
+Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use) {
+  return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) {
+    const Tensor logits = step.run(batch.images);
+    if (use) use(batch, step.features());
+    return logits;
+  });
 }
 
 Predictions predict(Classifier& model, Loader& loader, bool capture) {
@@ -40,11 +43,13 @@ Predictions predict(Classifier& model, Loader& loader, bool capture) {
   });
 }
 
-Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache) {
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use) {
   const NoGradScope no_grad(model);
   return predict_batches(class_count(model), loader, [&](const Batch& batch) {
     const Tensor features = cache.features(batch.images, batch.samples);
-    return model.classify(model.backbone().run(features, cache.stage() + 1)).value();
+    const Var behind = model.backbone().run(features, cache.stage() + 1);
+    if (use) use(batch, behind.value());
+    return model.classify(behind).value();
   });
 }
 

@@ -1,6 +1,7 @@
 // The model's answers for a whole split, in the fixed order of the data set.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "apps/training/feature_cache.h"
@@ -19,12 +20,16 @@ struct Predictions {
   std::vector<double> probabilities = {};  // likewise, softmax in double
 };
 
+// What else is to be done with a batch: it is given what the backbone gave for it, (N,h,w,channels) on the model's device.
+using FeatureUse = std::function<void(const Batch&, const Tensor& features)>;
+
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
 // model's training mode is as before afterwards.
-Predictions predict(InferenceStep& step, Loader& loader);
+// `use` needs a step that keeps features.
+Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use = {});
 // With a step of its own.
 Predictions predict(Classifier& model, Loader& loader, bool capture = true);
 // The frozen part is computed once for each image; the cache must have a stage.
-Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache);
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use = {});
 
 }  // namespace dura

@@ -14,11 +14,12 @@ namespace {
 
 bool maximised(const std::string& monitor) {
   if (monitor.find("loss") != std::string::npos) return false;
-  for (const char* metric : {"f1", "precision", "recall", "accuracy", "auc"})
+  for (const char* metric : {"f1", "precision", "recall", "accuracy", "auc", "hit", "energy"})
     if (monitor.find(metric) != std::string::npos) return true;
   fail_usage(
       "early stopping: is '", monitor,
-      "' to be minimised or maximised? Watch val_loss, val_accuracy, val_auc, or val_f1_, val_precision_, val_recall_ with a class.");
+      "' to be minimised or maximised? Watch val_loss, val_accuracy, val_auc, or val_f1_, val_precision_, val_recall_ with a class; with "
+      "--guide val_hit or val_energy.");
 }
 
 template <class T>

@@ -17,8 +17,8 @@ struct EarlyStoppingOptions {
 
 class EarlyStopping {
  public:
-  // Losses are minimised; f1, precision, recall, accuracy and auc are maximised. UsageError for any other monitor, a negative patience or
-  // min_delta.
+  // Losses are minimised; f1, precision, recall, accuracy, auc, hit and energy are maximised. UsageError for any other monitor, a negative
+  // patience or min_delta.
   explicit EarlyStopping(const EarlyStoppingOptions& options);
 
   // After each epoch: true where the value is the best so far, by more than min_delta. NaN never is.

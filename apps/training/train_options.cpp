@@ -111,7 +111,9 @@ void TrainOptions::declare(OptionSet& options) {
   options.text("--unfreeze", unfreeze,
                "What phase 2 frees: keras50 (the last half of Keras' layers), layer3+, layer3.3+, layer4, 50%convs, all, none");
   options.integer("--patience", patience, "Phase 2 stops after so many epochs without improvement; 0: never", {.min = 0, .max = 100000});
-  options.text("--monitor", monitor, "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...");
+  options.text("--monitor", monitor,
+               "What early stopping watches: val_loss, val_auc, val_f1 (mean over classes), val_f1_CLASS, ...; with "
+               "--guide also val_hit and val_energy");
   options.text("--restore", restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last",
                {.choices = {"best", "last"}});
   options.list("--class-weight", class_weights,
@@ -120,6 +122,16 @@ void TrainOptions::declare(OptionSet& options) {
                "Type that activations, gradients and working copies of weights are stored in; arithmetic and master weights are f32. f16 "
                "scales the loss; tf32: f32, but a card may round factors to TF32",
                {.choices = {"f32", "tf32", "f16", "bf16"}});
+  options.number("--guide", guide.strength,
+                 "Where masks of lesions are known, the loss also has this much times the share of layer4's evidence that lies outside of "
+                 "the lesion (Rao et al. 2023); 2 is a good start, with --phase2-lr 2e-4; 0: none",
+                 {.min = 0, .max = 1000});
+  options.text("--guide-phases", guide_phases, "Where --guide acts; on a frozen backbone it has the dense layer alone to move",
+               {.choices = {"phase2", "both"}});
+  options.number("--guide-share", guide.share, "A cell of the map counts as lesion where more than this share of it is",
+                 {.min = 0, .max = 0.99});
+  options.text("--guide-cells", guide_cells, "Where the map's cells lie in the picture: as dura-gradcam's --cells",
+               {.choices = {"shares", "receptive-fields"}});
   optimizer.declare(options);
   options.integer("--seed", seed, "Of everything random", {.min = 0});
   options.integer("--feature-budget", feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory",
@@ -154,6 +166,8 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
   log_info("augmentation: ", describe(fit.augment, classes));
   fit.loss = {.class_weights = weights_of_classes(class_weights, classes, training.class_counts()),
               .cross_entropy = optimizer.cross_entropy()};
+  fit.guide = guide;
+  fit.guide.by_receptive_field = guide_cells == "receptive-fields";
   fit.phases = {{.name = "phase1",
                  .epochs = phase1_epochs,
                  .learning_rate = phase1_lr,
@@ -161,6 +175,7 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .unfreeze = "none",
                  .fresh_batch_statistics = true,
                  .early_stopping = {.monitor = monitor},
+                 .guided = guide_phases == "both",
                  .restore_best = restore == "best"},
                 {.name = "phase2",
                  .epochs = phase2_epochs,
@@ -171,6 +186,9 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .restore_best = restore == "best"}};
   EpochRecord probe;
   probe.val = Confusion(classes.size());
+  if (guide.on()) probe.guide.emplace();
+  if (!guide.on() && watches_maps(monitor))
+    fail_usage("--monitor ", monitor, " needs --guide: only then are heat maps scored in validation");
   probe.value(monitor, classes.names());
   for (const PhasePlan& plan : fit.phases)
     if (plan.epochs > 0) Schedule(plan.schedule, plan.learning_rate, plan.epochs);

@@ -29,6 +29,8 @@ struct TrainOptions {
   AugmentOptions augment = {};
   OptimizerOptions optimizer = {};
   GivenConventions given = {};  // of the weight file
+  GuideOptions guide = {};
+  std::string guide_cells = "shares", guide_phases = "phase2";
   std::string out = {}, weights = {}, unfreeze = "keras50", monitor = "val_loss";
   std::string sheet = {}, find_lr = "off", precision = "f32", restore = "best";
   std::string weights_licence = {};      // for the model's card

@@ -1,5 +1,7 @@
 #include "apps/training/train_step.h"
 
+#include <algorithm>
+
 #include "engine/core/tensor.h"
 
 namespace dura {
@@ -17,47 +19,57 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
   in_.row_keys = Tensor::zeros({rows, 2}, DType::i32, t.device, "row keys");
   if (!loss.class_weights.empty())
     class_weights_ = upload_from_double({K}, loss.class_weights, stat_dtype(t.compute), t.device, "class weights");
-  sums_ = Tensor::zeros({2 + K * K}, DType::f64, t.device, "metric sums");
+  const bool guided = loss.guide > 0;
+  if (guided) in_.lesion = Tensor::zeros({rows, loss.lesions.rows, loss.lesions.columns}, DType::u8, t.device, "lesions");
+  sums_ = Tensor::zeros({2 + K * K + (guided ? 2 : 0)}, DType::f64, t.device, "metric sums");  // the guide's behind the others
   if (options.lanes > 1) {
     tree_ = std::make_unique<GradientTree>(adam.arena(), options.lanes);
-    share_ = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
-    write_share(1.0 / static_cast<double>(options.lanes));
+    for (Share* s : {&share_, &guided_share_}) {
+      s->state = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
+      s->write(1.0 / static_cast<double>(options.lanes));
+    }
     for (int64_t i = 0; i < options.lanes; ++i) lane_sums_.push_back(Tensor::zeros(sums_.shape(), DType::f64, t.device, "metric sums"));
     for (ConvBn* u : model.backbone().units())
       for (const Tensor& statistic : {u->bn.running_mean, u->bn.running_variance})
         if (u->bn.keeps_batch_statistics()) running_.push_back({&u->bn, statistic, Tensor::like(statistic, "statistics of lane 0")});
   }
-  const auto body_of_batch = [this](int64_t n) { body({of_batch(in_.input, n), of_batch(in_.labels, n), of_batch(in_.row_keys, n)}); };
+  const auto body_of_batch = [this](int64_t n) {
+    body({of_batch(in_.input, n), of_batch(in_.labels, n), of_batch(in_.row_keys, n),
+          in_.lesion.defined() ? of_batch(in_.lesion, n) : Tensor()});
+  };
   step_ = std::make_unique<CapturedStep>(
       t.device, [this] { body(in_); },
       CapturedStepOptions{
           .name = options.lanes > 1 ? "a lane" : "a step", .capture = options.capture, .batch = rows, .body_of_batch = body_of_batch});
 }
 
-Var TrainStep::loss_of(const Inputs& in, CrossEntropy& result) {
+// With lanes, each part times the lane's share of it.
+Var TrainStep::loss_of(const Inputs& in, Outcome& outcome) {
   const Tensor x = options_.first_stage == 0 ? model_.normalize(in.input) : in.input;
-  const Var logits = model_.classify(model_.backbone().run(x, options_.first_stage), in.row_keys);
-  result = cross_entropy(logits, in.labels, class_weights_, loss_options_.cross_entropy);
-  return result.loss;
+  const Var features = model_.backbone().run(x, options_.first_stage);
+  const Var logits = model_.classify(features, in.row_keys);
+  const CrossEntropy ce = cross_entropy(logits, in.labels, class_weights_, loss_options_.cross_entropy);
+  const Var loss = tree_ ? scale_loss(ce.loss, share_.state) : ce.loss;
+  outcome = {ce.probabilities, loss.value(), {}};
+  if (loss_options_.guide == 0) return loss;
+  const CamEnergy energy = cam_energy(features, model_.head().weight.var(), logits.value(), in.labels, in.lesion, loss_options_.guide);
+  outcome.map_sums = energy.sums;
+  return add(loss, tree_ ? scale_loss(energy.loss, guided_share_.state) : energy.loss);
 }
 
 void TrainStep::body(const Inputs& in) {
-  CrossEntropy result;
-  Tensor loss;
+  Outcome outcome;
   if (!tree_) {
-    adam_.minimise([&] { return loss_of(in, result); });
-    loss = result.loss.value();
+    adam_.minimise([&] { return loss_of(in, outcome); });
   } else {
     // Of one lane. Its filters are new ones to the device, as in a step without lanes: it keeps no packed copies of what Adam will change.
     for (const ParameterArena::Group& g : adam_.arena().groups())
       for (Parameter* p : g.parameters) p->values_changed();
-    adam_.gather([&] {
-      const Var share = scale_loss(loss_of(in, result), share_);
-      loss = share.value();
-      return share;
-    });
+    adam_.gather([&] { return loss_of(in, outcome); });
   }
-  backend(in.input.device()).add_metrics(result.probabilities, in.labels, loss, sums_);
+  Backend& b = backend(in.input.device());
+  b.add_metrics(outcome.probabilities, in.labels, outcome.loss, sums_);
+  if (outcome.map_sums.defined()) b.add_cam_energy(outcome.map_sums, sums_.slice(sums_.numel() - 2, {2}));
 }
 
 void TrainStep::run(const Batch& batch, const FeatureSource& features) {
@@ -87,6 +99,12 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
   if (options_.first_stage == 0) b.upload(input.raw(), in_.input);
   b.upload(part(batch.labels).raw(), in_.labels);
   b.upload(part(batch.row_keys).raw(), in_.row_keys);
+  if (in_.lesion.defined()) {
+    const Tensor lesion = batch.lesion.defined() ? part(batch.lesion) : Tensor();
+    DURA_CHECK(lesion.defined() && lesion.shape() == in_.lesion.shape(), "train step: lesions are ", describe(lesion), ", planned for ",
+               describe(in_.lesion));
+    b.upload(lesion.raw(), in_.lesion);
+  }
   if (options_.first_stage > 0) b.copy(input, in_.input);
   step_->run();
 }
@@ -95,7 +113,8 @@ void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
   Backend& b = backend(in_.input.device());
   for (int64_t lane = 0; lane < options_.lanes; ++lane) {
     const Tensor& sums = lane_sums_[static_cast<size_t>(lane)];
-    write_share(share_of_lane(batch, lane));
+    share_.write(share_of_lane(batch, lane));
+    if (in_.lesion.defined()) guided_share_.write(guided_share_of_lane(batch, lane));
     b.copy(sums, sums_);
     run_lane(batch, lane * in_.labels.numel(), features);
     b.copy(sums_, sums);
@@ -110,11 +129,11 @@ void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
   adam_.step(tree_->sum_of_groups());
 }
 
-void TrainStep::write_share(double share) {
-  if (share == written_share_) return;
+void TrainStep::Share::write(double share) {
+  if (share == written) return;
   std::vector<double> values(StepState::slots, 0.0);
-  values[StepState::loss_scale] = written_share_ = share;
-  backend(share_.device()).upload(values.data(), share_);
+  values[StepState::loss_scale] = written = share;
+  backend(state.device()).upload(values.data(), state);
 }
 
 // The loss of the batch is the sum over lanes of share * loss of the lane. A lane's loss is divided by its rows, or by the weights of its
@@ -134,6 +153,20 @@ double TrainStep::share_of_lane(const Batch& batch, int64_t lane) const {
   return own / all;
 }
 
+// The guide's loss is a mean over rows with a lesion: the batch's is that of lanes by how many they have. (A row whose map shows nothing
+// does not count and cannot be known beforehand; it is a rounding of this share.)
+double TrainStep::guided_share_of_lane(const Batch& batch, int64_t lane) const {
+  const int64_t rows = in_.labels.numel(), cells = batch.lesion.numel() / batch.labels.numel();
+  const uint8_t* lesion = batch.lesion.data<uint8_t>();
+  double own = 0, all = 0;
+  for (int64_t n = 0; n < rows * options_.lanes; ++n) {
+    if (std::all_of(lesion + n * cells, lesion + (n + 1) * cells, [](uint8_t v) { return v == 0; })) continue;
+    ++all;
+    if (n / rows == lane) ++own;
+  }
+  return all > 0 ? own / all : 0;
+}
+
 TrainSums TrainStep::read_sums() const {
   // Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.
   std::vector<std::vector<double>> of_lanes;
@@ -146,7 +179,9 @@ TrainSums TrainStep::read_sums() const {
       for (size_t k = 0; k < of_lanes[i].size(); ++k) of_lanes[i][k] += of_lanes[i + step][k];
   const std::vector<double>& host = of_lanes.front();
   TrainSums s{.images = images_, .weighted_loss = host[0] * static_cast<double>(options_.lanes), .loss = host[1], .confusion = {}};
-  for (size_t i = 2; i < host.size(); ++i) s.confusion.push_back(static_cast<int64_t>(host[i]));
+  const size_t guided = in_.lesion.defined() ? 2 : 0;
+  for (size_t i = 2; i < host.size() - guided; ++i) s.confusion.push_back(static_cast<int64_t>(host[i]));
+  if (guided > 0) s.outside = host[host.size() - 2], s.guided = host.back();
   return s;
 }
 

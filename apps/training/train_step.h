@@ -19,6 +19,8 @@ namespace dura {
 struct LossOptions {
   std::vector<double> class_weights;  // in class order; empty: all 1
   CrossEntropyOptions cross_entropy;
+  double guide = 0;         // strength of cam_energy on what the backbone gives; 0: none
+  LesionGrid lesions = {};  // of the batches, where there is a guide
 };
 
 // Sums over the batches since the last reset, for the averages of an epoch.
@@ -26,6 +28,9 @@ struct TrainSums {
   int64_t images = 0;
   double weighted_loss = 0, loss = 0;  // sums over images
   std::vector<int64_t> confusion;      // K*K, [label*K + predicted]
+  double outside = 0, guided = 0;      // cam_energy's 1 - t/s, summed over rows, and how many rows counted
+
+  double guide_loss() const { return outside / guided; }  // NaN where no row counted
 };
 
 struct TrainStepOptions {
@@ -56,14 +61,24 @@ class TrainStep {
 
  private:
   struct Inputs {
-    Tensor input, labels, row_keys;  // of one batch
+    Tensor input, labels, row_keys, lesion;  // of one batch; the last one with a guide
+  };
+  // What a pass leaves for the metric sums.
+  struct Outcome {
+    Tensor probabilities, loss, map_sums;
+  };
+  // A lane's share of the batch's loss: a step state whose loss scale it is.
+  struct Share {
+    Tensor state;
+    double written = 0;
+    void write(double share);
   };
   void body(const Inputs& in);
-  Var loss_of(const Inputs& in, CrossEntropy& result);
+  Var loss_of(const Inputs& in, Outcome& outcome);
   void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features);
   void run_lanes(const Batch& batch, const FeatureSource& features);
-  void write_share(double share);
   double share_of_lane(const Batch& batch, int64_t lane) const;
+  double guided_share_of_lane(const Batch& batch, int64_t lane) const;
 
   Classifier& model_;
   Adam& adam_;
@@ -76,8 +91,7 @@ class TrainStep {
 
   // With lanes.
   std::unique_ptr<GradientTree> tree_;
-  Tensor share_;                   // a step state whose loss scale is the lane's share of the batch's loss
-  double written_share_ = 0;       // what it says
+  Share share_, guided_share_;     // of the cross-entropy, of the guide's loss
   std::vector<Tensor> lane_sums_;  // of each lane; sums_ is that of the lane at work
   struct RunningStatistics {
     BatchNorm2d* owner;

@@ -76,6 +76,8 @@ class BatchMaker {
     Batch batch;
     batch.labels = Tensor::zeros(Shape({size}), DType::i32, Device::cpu, "batch of labels");
     batch.row_keys = Tensor::zeros(Shape({size, 2}), DType::i32, Device::cpu, "batch of row keys");
+    const LesionGrid& lesions = options_.lesions;
+    if (lesions.rows > 0) batch.lesion = Tensor::zeros({size, lesions.rows, lesions.columns}, DType::u8, Device::cpu, "batch of lesions");
     batch.rows = std::min(size, items() - first);
     batch.samples.assign(static_cast<size_t>(size), -1);
     batch.variants.assign(static_cast<size_t>(size), 0);
@@ -103,6 +105,10 @@ class BatchMaker {
     batch.samples[row] = item.sample;
     batch.variants[row] = item.variant;
     batch.augmentations[row] = a;
+    if (batch.lesion.defined() && !sample.mask.empty()) {
+      const std::vector<uint8_t> cells = lesion_cells(warp_mask(dataset_.mask(item.sample), a), options_.lesions);
+      std::copy(cells.begin(), cells.end(), batch.lesion.data<uint8_t>() + k * std::ssize(cells));
+    }
     return augmented(dataset_.image(item.sample), a);
   }
 

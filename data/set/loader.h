@@ -10,6 +10,7 @@
 
 #include "data/set/augment.h"
 #include "data/set/dataset.h"
+#include "data/set/lesion_cells.h"
 #include "engine/core/tensor.h"
 
 namespace dura {
@@ -18,6 +19,7 @@ struct Batch {
   Tensor images;                            // u8 (N,H,W,3)
   Tensor labels;                            // i32 (N)
   Tensor row_keys;                          // i32 (N,2): low and high word of make_row_key(sample's key, epoch, variant)
+  Tensor lesion;                            // u8 (N,rows,columns) of LoaderOptions::lesions; 0 in rows without a mask
   int64_t rows = 0;                         // rows that count; the rest pads a last batch: black, label 0
   std::vector<int64_t> samples;             // N: index into the data set, -1 where padded
   std::vector<uint32_t> variants;           // N
@@ -50,6 +52,7 @@ struct LoaderOptions {
   int prefetch = 4;                          // batches ready or in preparation at most
   std::vector<AugmentPolicy> policies = {};  // one per class; empty: none
   std::vector<LoaderItem> items = {};        // empty: every sample once
+  LesionGrid lesions = {};                   // where batches are to say where lesions lie
 };
 
 class Loader {

@@ -15,24 +15,29 @@ CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t size) {
 }
 }  // namespace
 
-std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& o) {
-  std::vector<int32_t> classes;
-  if (o.explained >= 0) classes.assign(static_cast<size_t>(images.shape()[0]), o.explained);
-  const GradCam cam = grad_cam(model, model.normalize(images), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
-  CellMiddles rows, columns;
-  if (o.by_receptive_field) {
-    const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
-    rows = middles_of(cells, images.shape()[1]), columns = middles_of(cells, images.shape()[2]);
-  }
+MapMiddles map_middles(const Classifier& model, const ExplainOptions& o, int64_t height, int64_t width) {
+  if (!o.by_receptive_field) return {};
+  const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
+  return {middles_of(cells, height), middles_of(cells, width)};
+}
+
+std::vector<Explanation> explanations_of(const GradCam& cam, const MapMiddles& middles) {
   const std::vector<double> values = download_as_double(cam.maps);
   const int64_t h = cam.maps.shape()[1], w = cam.maps.shape()[2];
   std::vector<Explanation> result;
   for (Answer& answer : answers_of(cam.logits)) {
     const auto first = values.begin() + std::ssize(result) * h * w;
     const int32_t explained = cam.classes[result.size()];
-    result.push_back({std::move(answer), explained, {h, w, {first, first + h * w}, rows, columns}});
+    result.push_back({std::move(answer), explained, {h, w, {first, first + h * w}, middles.rows, middles.columns}});
   }
   return result;
+}
+
+std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& o) {
+  std::vector<int32_t> classes;
+  if (o.explained >= 0) classes.assign(static_cast<size_t>(images.shape()[0]), o.explained);
+  const GradCam cam = grad_cam(model, model.normalize(images), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
+  return explanations_of(cam, map_middles(model, o, images.shape()[1], images.shape()[2]));
 }
 
 std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, const std::vector<int64_t>& samples, int64_t batch,

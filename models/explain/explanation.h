@@ -23,6 +23,15 @@ struct ExplainOptions {
   bool by_receptive_field = false;
 };
 
+// Where the cells of a stage's maps lie along sides of these lengths, in pixels of the network's input.
+struct MapMiddles {
+  CellMiddles rows = {}, columns = {};
+};
+MapMiddles map_middles(const Classifier& model, const ExplainOptions& options, int64_t height, int64_t width);
+
+// What grad_cam found, on the host.
+std::vector<Explanation> explanations_of(const GradCam& cam, const MapMiddles& middles);
+
 // images: u8 (N,H,W,3) on the CPU. The model is on its own device and not in training mode.
 std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& options);
 

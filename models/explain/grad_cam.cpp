@@ -69,6 +69,11 @@ Tensor place_by_place(CamMethod method, const Tensor& activations, const Tensor&
   return upload_from_double({s[0], s[1], s[2]}, maps, stat_dtype(activations.dtype()), Device::cpu);
 }
 
+void check_call(const Classifier& model, const GradCamOptions& o) {
+  DURA_CHECK(!model.training(), "grad_cam: the model is in training mode, where dropout is random. Call set_training(false) first.");
+  DURA_CHECK(o.stage >= 0 && o.stage < ResNet::stages, "grad_cam: stage ", o.stage, " of 0 (stem) to 4 (layer4)");
+}
+
 }  // namespace
 
 const std::vector<std::string>& cam_method_names() {
@@ -84,12 +89,16 @@ CamMethod cam_method_by_name(const std::string& name) {
 }
 
 GradCam grad_cam(Classifier& model, const Tensor& x, const GradCamOptions& o) {
-  DURA_CHECK(!model.training(), "grad_cam: the model is in training mode, where dropout is random. Call set_training(false) first.");
-  DURA_CHECK(o.stage >= 0 && o.stage < ResNet::stages, "grad_cam: stage ", o.stage, " of 0 (stem) to 4 (layer4)");
+  check_call(model, o);
   const Tensor activations = [&] {
     const NoGradScope no_grad(model);
     return model.backbone().run(x, 0, o.stage).value();
   }();
+  return grad_cam_of(model, activations, o);
+}
+
+GradCam grad_cam_of(Classifier& model, const Tensor& activations, const GradCamOptions& o) {
+  check_call(model, o);
   Tape tape(Tape::Wants::leaves);
   const Var a = Var::leaf(activations);
   const Var logits = model.classify(model.backbone().run(a, o.stage + 1));

@@ -34,5 +34,7 @@ struct GradCam {
 
 // x: normalised images (N,H,W,3). The model must not be in training mode.
 GradCam grad_cam(Classifier& model, const Tensor& x, const GradCamOptions& options = {});
+// The same from the activations (N,h,w,C) that the stage gives.
+GradCam grad_cam_of(Classifier& model, const Tensor& activations, const GradCamOptions& options = {});
 
 }  // namespace dura

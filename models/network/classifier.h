@@ -32,6 +32,7 @@ class Classifier : public Module {
   explicit Classifier(const ClassifierOptions& options, Initialise initialise = Initialise::yes);
 
   ResNet& backbone() { return backbone_; }
+  const ResNet& backbone() const { return backbone_; }
   Linear& head() { return head_; }
   const ClassifierOptions& options() const { return options_; }
   const std::vector<std::string>& classes() const { return options_.classes; }

@@ -4,17 +4,22 @@
 
 namespace dura {
 
-InferenceStep::InferenceStep(Classifier& model, const Shape& images, bool capture) : model_(model) {
+InferenceStep::InferenceStep(Classifier& model, const Shape& images, bool capture, bool keep_features) : model_(model) {
   const TensorOptions& t = model.options().backbone.tensors;
   images_ = Tensor::zeros(images, DType::u8, t.device, "images");
   logits_ = Tensor::zeros({images[0], static_cast<int64_t>(model.classes().size())}, t.compute, t.device, "logits");
-  const auto body = [&model](const Tensor& input, const Tensor& output) {
+  if (keep_features) features_ = Tensor::zeros(model.backbone().output_shape(images), t.compute, t.device, "features");
+  const auto body = [&model](const Tensor& input, const Tensor& output, const Tensor& features) {
     const NoGradScope no_grad(model);
-    backend(output.device()).copy(model(model.normalize(input)).value(), output);
+    const Var behind = model.backbone().run(model.normalize(input));
+    if (features.defined()) backend(output.device()).copy(behind.value(), features);
+    backend(output.device()).copy(model.classify(behind).value(), output);
   };
-  const auto body_of_batch = [this, body](int64_t n) { body(of_batch(images_, n), of_batch(logits_, n)); };
+  const auto body_of_batch = [this, body](int64_t n) {
+    body(of_batch(images_, n), of_batch(logits_, n), features_.defined() ? of_batch(features_, n) : Tensor());
+  };
   step_ = std::make_unique<CapturedStep>(
-      t.device, [this, body] { body(images_, logits_); },
+      t.device, [this, body] { body(images_, logits_, features_); },
       CapturedStepOptions{.name = "inference", .capture = capture, .batch = images[0], .body_of_batch = body_of_batch});
 }
 

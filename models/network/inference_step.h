@@ -12,7 +12,8 @@ class InferenceStep {
  public:
   // For u8 images of shape `images` (N,H,W,3). `model` must outlive the step, and its parameters and buffers stay where they are.
   // `capture`: as in CapturedStepOptions.
-  InferenceStep(Classifier& model, const Shape& images, bool capture = true);
+  // With `keep_features` each run leaves what the backbone gave, too.
+  InferenceStep(Classifier& model, const Shape& images, bool capture = true, bool keep_features = false);
 
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
@@ -21,12 +22,15 @@ class InferenceStep {
   // statistics); the model's training mode is as before afterwards.
   const Tensor& run(const Tensor& images);
 
+  // (N,h,w,channels) of the last run; undefined where they are not kept. The next run overwrites them.
+  const Tensor& features() const { return features_; }
+
   Classifier& model() const { return model_; }
   const CapturedStep& captured() const { return *step_; }
 
  private:
   Classifier& model_;
-  Tensor images_, logits_;
+  Tensor images_, logits_, features_;
   std::unique_ptr<CapturedStep> step_;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/core/trace.h"
+#include "engine/plan/meta_backend.h"
 
 namespace dura {
 namespace {
@@ -111,6 +112,13 @@ int ResNet::stage_by_name(const std::string& name) {
 int ResNet::stage_of(const ConvBn& unit) {
   const std::string& name = unit.conv.name();
   return name.starts_with("layer") ? name[5] - '0' : 0;
+}
+
+Shape ResNet::output_shape(const Shape& x, int stage) {
+  const TensorOptions& t = options_.tensors;
+  const DryRun dry(t.device);
+  const NoGradScope no_grad(*this);
+  return run(Tensor::empty(x, t.compute, t.device), 0, stage).shape();
 }
 
 int64_t ResNet::channels() const { return blocks_.back()->out_channels(); }

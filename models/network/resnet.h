@@ -52,6 +52,8 @@ class ResNet : public Module {
   CellPixels cell_pixels(int stage) const;
 
   int64_t channels() const;
+  // Of run(x, 0, stage) for x of shape (N,H,W,3), without computing anything.
+  Shape output_shape(const Shape& x, int stage = 4);
   const ResNetOptions& options() const { return options_; }
   // Every convolution with its BatchNorm, in order of execution as Keras counts it.
   std::vector<ConvBn*> units();

@@ -24,17 +24,17 @@ namespace {
 constexpr int64_t phase1_epochs = 2, phase2_epochs = 3;
 
 std::vector<std::string> training(const std::string& data, const std::string& run, const std::vector<std::string>& more) {
-  return joined({"--data",          data,
-                 "--out",           run,
-                 "--depth",         "18",
-                 "--size",          "32",
-                 "--batch",         "4",
-                 "--phase1-epochs", std::to_string(phase1_epochs),
-                 "--phase2-epochs", std::to_string(phase2_epochs),
-                 "--phase2-lr",     "1e-4",
-                 "--seed",          "5",
-                 "--class-weight",  "rare=2"},
-                more);
+  std::vector<std::string> all = {"--data",          data,
+                                  "--out",           run,
+                                  "--depth",         "18",
+                                  "--batch",         "4",
+                                  "--phase1-epochs", std::to_string(phase1_epochs),
+                                  "--phase2-epochs", std::to_string(phase2_epochs),
+                                  "--phase2-lr",     "1e-4",
+                                  "--seed",          "5",
+                                  "--class-weight",  "rare=2"};
+  if (std::find(more.begin(), more.end(), "--size") == more.end()) all = joined(all, {"--size", "32"});
+  return joined(all, more);
 }
 
 // Lines of history.csv that are complete, the header left out.
@@ -73,8 +73,9 @@ bool says(const std::string& run, const std::string& text) { return log_of(run).
 const std::vector<std::string> halved = {"--phase2-decay", "0.5"};
 
 // `rates`: the learning rates of the five epochs, their last steps; empty: not known beforehand.
-void check_resume(const std::vector<std::string>& options, const std::vector<double>& rates = {1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5}) {
-  const TextureData data;
+void check_resume(const std::vector<std::string>& options, const std::vector<double>& rates = {1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5},
+                  int64_t masked_every = 0) {
+  const TextureData data({}, masked_every);
   const TemporaryFolder out;
   const std::string whole = out / "whole", pieces = out / "pieces";
   const ProgramRun left_alone = run_program("dura-train", training(data.path(), whole, joined(options, {"--threads", "1"})));
@@ -125,6 +126,13 @@ TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached featu
   const TemporaryFolder folder;
   check_resume(
       joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample", "0.5"}));
+}
+
+TEST_CASE("a resumed run is bit-equal: guided, augmented, masks for a third", "[apps][train][guide]") {
+  const TemporaryFolder folder;
+  check_resume(joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--size", "64",
+                               "--guide", "2", "--guide-phases", "both", "--monitor", "val_energy", "--augment-class", "rare=hflip=0.5"}),
+               {1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5}, 3);
 }
 
 TEST_CASE("a resumed run is bit-equal: plateau, AdamW, clipping, smoothed labels", "[apps][train]") {

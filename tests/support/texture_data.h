@@ -23,6 +23,14 @@ inline Image texture(int64_t number, bool rising, int64_t height, int64_t width)
   return image;
 }
 
+// A mask: inside in the upper left quarter.
+inline Image quarter(int64_t height, int64_t width) {
+  Image mask(height, width, 1);
+  for (int64_t r = 0; r < height / 2; ++r)
+    for (int64_t c = 0; c < width / 2; ++c) mask.at(r, c) = 255;
+  return mask;
+}
+
 inline void write_picture(const TemporaryFolder& folder, const std::string& name, const Image& image) {
   const std::vector<uint8_t> png = encode_png(image);
   folder.write(name, {png.begin(), png.end()});
@@ -36,13 +44,18 @@ struct TextureCounts {
 struct TextureData {
   TemporaryFolder folder;
 
-  explicit TextureData(const TextureCounts& counts = {}) {
-    std::string manifest = "file,label,split,patient\n";
+  // `masked_every`: so many pictures share one that has a mask, m0.png, ...: its upper left quarter; 0: there is no column of masks.
+  explicit TextureData(const TextureCounts& counts = {}, int64_t masked_every = 0) {
+    std::string manifest = concat("file,label,split,patient", masked_every > 0 ? ",mask\n" : "\n");
     int64_t i = 0;
     const auto add = [&](const char* split, int64_t count) {
       for (const int64_t end = i + count; i < end; ++i) {
         write_picture(folder, concat("p", i, ".png"), texture(i, i % 3 == 0, 32 + i % 9, 32 + i % 7));
-        manifest += concat("p", i, ".png,", i % 3 == 0 ? "rare" : "usual", ",", split, ",P", i, "\n");
+        manifest += concat("p", i, ".png,", i % 3 == 0 ? "rare" : "usual", ",", split, ",P", i, masked_every > 0 ? "," : "\n");
+        if (masked_every == 0) continue;
+        const bool masked = i % masked_every == 0;
+        if (masked) write_picture(folder, concat("m", i, ".png"), quarter(32 + i % 9, 32 + i % 7));
+        manifest += masked ? concat("m", i, ".png\n") : "\n";
       }
     };
     add("train", counts.train);

@@ -69,12 +69,12 @@ TEST_CASE("a resumed history keeps the rows of the checkpoint and no others", "[
     History history(cut, classes);
     for (int64_t e = 0; e < 3; ++e) history.add(record("phase1", e));
   }
-  History resumed(cut, classes, 2);
+  History resumed(cut, classes, false, 2);
   for (int64_t e = 2; e < 4; ++e) resumed.add(record("phase1", e));
   CHECK(read_text_file(cut, 1 << 20) == read_text_file(whole, 1 << 20));
-  CHECK_THROWS_AS(History(cut, classes, 5), Error);
-  CHECK_THROWS_AS(History(cut, {"Menin", "Other"}, 2), Error);
-  CHECK_THROWS_AS(History(folder / "none.csv", classes, 1), Error);
+  CHECK_THROWS_AS(History(cut, classes, false, 5), Error);
+  CHECK_THROWS_AS(History(cut, {"Menin", "Other"}, false, 2), Error);
+  CHECK_THROWS_AS(History(folder / "none.csv", classes, false, 1), Error);
 }
 
 TEST_CASE("what early stopping may watch is the history's own values", "[training]") {
