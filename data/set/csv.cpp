@@ -105,8 +105,10 @@ std::string format_csv_row(const std::vector<std::string>& fields) {
   std::string line;
   for (size_t i = 0; i < fields.size(); ++i) {
     if (i) line += ',';
-    // A row that is one empty field would be an empty line, which readers pass over.
-    const bool quoted = fields[i].find_first_of(",\"\r\n") != std::string::npos || (fields.size() == 1 && fields[i].empty());
+    // A row that is one empty field would be an empty line, and a mark in front of a file's first field that of the file: readers pass over
+    // both.
+    const bool quoted = fields[i].find_first_of(",\"\r\n") != std::string::npos || (fields.size() == 1 && fields[i].empty()) ||
+                        fields[i].starts_with("\xEF\xBB\xBF");
     if (!quoted) {
       line += fields[i];
       continue;

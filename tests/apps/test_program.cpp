@@ -251,6 +251,15 @@ TEST_CASE("a configuration file that is not understood is refused with its line"
 TEST_CASE("TOML lists that never close end in an error, and escapes are read", "[program]") {
   CHECK_THROWS_AS(parse_toml("a = [1, 2", "x"), UsageError);
   CHECK_THROWS_AS(parse_toml("= 3", "x"), UsageError);
+  // What toml++ asserts, and what it holds unreachable.
+  CHECK_THROWS_AS(parse_toml("[#t", "x"), UsageError);
+  for (const char* beyond : {"a = 1\nb = \xcf\xbe", "# \xcf\xbe\n\xcf\xbe = 1", "a = \"\\\"\xcf\xbe\"\nb = \xcf\xbe"})
+    CHECK_THROWS_WITH(parse_toml(beyond, "x"), Catch::Contains("x, line 2: a character beyond ASCII outside of a text"));
+  CHECK(parse_toml("\xEF\xBB\xBF"
+                   "a = \"\"\"\xcf\xbe\n\"\"\"\"\nb = '\xcf\xbe' # \xcf\xbe",
+                   "x")
+            .at(1)
+            .values.at(0) == "\xcf\xbe");
   CHECK(parse_toml("a = \"\\u00e9\\n\"\r\n", "x").at(0).values.at(0) == "\xc3\xa9\n");
   CHECK(parse_toml("a = []", "x").at(0).values.empty());
   CHECK(parse_toml("", "x").empty());

@@ -38,6 +38,12 @@ TEST_CASE("CSV fields survive quotes, commas, line breaks and Windows line ends"
     REQUIRE(back.rows.size() == 1);
     CHECK(back.rows[0].fields == fields);
   }
+  // Not the mark of a file: it stands in the second line.
+  const CsvTable marked = parse_csv(
+      "\n\xEF\xBB\xBF"
+      "a,b",
+      "t.csv");
+  CHECK(parse_csv(format_csv_row(marked.header), "t.csv").header == marked.header);
 }
 
 TEST_CASE("malformed CSV is refused with its line", "[data][csv]") {
