@@ -5,10 +5,11 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 usage: ./test.sh [--slow] [--asan] [-- ARGUMENTS OF CTEST]
-       ./test.sh --clang
+       ./test.sh --clang | --fuzz
   --slow   also the tests labelled slow (always run where CI=true)
   --asan   a build with AddressSanitizer and UndefinedBehaviorSanitizer
   --clang  only compiles everything with Debian's clang, warnings as errors
+  --fuzz   only builds the fuzz targets (tests/fuzz), with clang, and runs each for 20 seconds
 example: ./test.sh -- -R golden
 TEXT
 }
@@ -27,6 +28,14 @@ while (($# > 0)); do
       debian_packages+=(clang)
       ensure_packages
       build_dura "$root" clang OFF all
+      exit 0
+      ;;
+    --fuzz)
+      debian_packages+=(clang libclang-rt-dev)
+      ensure_packages
+      build_dura "$root" fuzz OFF fuzz
+      say "fuzzing"
+      "$root/tests/fuzz/run.sh" "$root/build-fuzz" -max_total_time=20
       exit 0
       ;;
     --help | -h)

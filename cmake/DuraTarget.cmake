@@ -14,6 +14,10 @@ function(dura_options target)
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   endif()
+  if(DURA_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  endif()
 endfunction()
 
 # dura_library(NAME [INSTALL] DEPENDS... SUBFOLDERS... EXCLUDE...): a static library of every .cpp file in this folder and in the subfolders

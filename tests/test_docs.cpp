@@ -14,7 +14,8 @@ namespace {
 
 std::vector<fs::path> pages() {
   const fs::path root(source_folder());
-  std::vector<fs::path> all = {root / "README.md", root / "CONTRIBUTING.md", root / "SECURITY.md", root / "weights/README.md"};
+  std::vector<fs::path> all = {root / "README.md", root / "CONTRIBUTING.md", root / "SECURITY.md", root / "weights/README.md",
+                               root / "tests/fuzz/README.md"};
   for (const auto& entry : fs::directory_iterator(root / "docs"))
     if (entry.path().extension() == ".md") all.push_back(entry.path());
   return all;
