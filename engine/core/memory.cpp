@@ -95,6 +95,9 @@ void LifetimeRecorder::release(const Block& block) {
   statistics_.in_use -= block.bytes;
 }
 
+// Where blocks of an arena begin. NVIDIA's libraries want it of their workspaces, and a card's own allocations begin so.
+constexpr size_t planned_alignment = 256;
+
 MemoryPlan plan_memory(std::vector<Lifetime> lifetimes) {
   MemoryPlan plan;
   plan.lifetimes = std::move(lifetimes);
@@ -111,7 +114,7 @@ MemoryPlan plan_memory(std::vector<Lifetime> lifetimes) {
     for (size_t j : placed) {
       if (all[j].end < all[i].begin || all[i].end < all[j].begin) continue;
       if (plan.offsets[j] >= offset + all[i].bytes) break;
-      offset = std::max(offset, plan.offsets[j] + all[j].bytes);
+      offset = std::max(offset, round_up(plan.offsets[j] + all[j].bytes, planned_alignment));
     }
     plan.offsets[i] = offset;
     plan.bytes = std::max(plan.bytes, offset + all[i].bytes);

@@ -59,9 +59,12 @@ __global__ void merge_moments_kernel(const float* tile_mean, const float* tile_m
   variance[k] = static_cast<float>(all.m2 / all.count);
 }
 
-__global__ void update_running_kernel(const float* batch, double momentum, double correction, float* running, int64_t K) {
+__global__ void update_running_kernel(const float* batch, double momentum, double correction, float* running, int32_t* overflow,
+                                      int64_t K) {
   const int64_t k = thread_index();
-  if (k < K) running[k] = formula::moving(running[k], static_cast<double>(batch[k]), momentum, correction);
+  if (k >= K) return;
+  if (!is_finite(static_cast<double>(batch[k]))) *overflow = 1;
+  running[k] = formula::moving(running[k], static_cast<double>(batch[k]), momentum, correction);
 }
 
 __global__ void fold_batch_norm_kernel(const float* gamma, const float* beta, const float* mean, const float* variance, double eps,
@@ -200,8 +203,9 @@ void CudaBackend::channel_statistics(const Tensor& x, const Tensor& mean, const 
 void CudaBackend::update_running_statistics(const BatchNormStatistics& batch, int64_t count, const BatchNormParameters& p) {
   const double correction = p.unbiased_running ? formula::unbiased_correction(count) : 1.0;
   const int64_t K = batch.mean.numel();
-  start("update_running", update_running_kernel, grid_over(K), batch.mean, p.momentum, 1.0, p.running_mean, K);
-  start("update_running", update_running_kernel, grid_over(K), batch.variance, p.momentum, correction, p.running_variance, K);
+  start("update_running", update_running_kernel, grid_over(K), batch.mean, p.momentum, 1.0, p.running_mean, overflow_flag(), K);
+  start("update_running", update_running_kernel, grid_over(K), batch.variance, p.momentum, correction, p.running_variance, overflow_flag(),
+        K);
 }
 
 void CudaBackend::fold_batch_norm(const Tensor& gamma, const Tensor& beta, double eps, const BatchNormStatistics& s) {

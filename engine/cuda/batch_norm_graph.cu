@@ -9,10 +9,11 @@ namespace {
 
 __global__ void finish_kernel(const float* gamma, const float* beta, const float* mean, const float* invstd, double eps, double momentum,
                               double correction, float* variance, float* scale, float* shift, float* running_mean, float* running_variance,
-                              int64_t K) {
+                              int32_t* overflow, int64_t K) {
   const int64_t k = thread_index();
   if (k >= K) return;
   const double m = static_cast<double>(mean[k]), inverse = static_cast<double>(invstd[k]);
+  if (!is_finite(m) || !is_finite(inverse)) *overflow = 1;
   const double v = 1 / (inverse * inverse) - eps, batch = v > 0 ? v : 0;  // rounding may end below 0
   variance[k] = static_cast<float>(batch);
   formula::fold(gamma[k], beta[k], m, inverse, scale + k, shift + k);
@@ -20,11 +21,12 @@ __global__ void finish_kernel(const float* gamma, const float* beta, const float
   running_variance[k] = formula::moving(running_variance[k], batch, momentum, correction);
 }
 
-bool fuses(Driver& driver, const Shape& x, DType dtype, const BatchNormOptions& options) {
-  return driver.supports(batch_norm_training_graph(x, dtype, options)) && driver.supports(batch_norm_backward_graph(x, dtype, options));
-}
-
 }  // namespace
+
+bool CudaBackend::fuses(const Shape& x, DType dtype, const BatchNormOptions& options) {
+  return trusts(dtype, options) && driver_.supports(batch_norm_training_graph(x, dtype, options)) &&
+         driver_.supports(batch_norm_backward_graph(x, dtype, options));
+}
 
 // A bit for each element, where each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
 size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormOptions& options) {
@@ -32,7 +34,7 @@ size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormOptio
 }
 
 BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) {
-  if (!fuses(driver_, x, dtype, options)) return {};
+  if (!fuses(x, dtype, options)) return {};
   return {.mask = largest_batch_norm_mask(x, options),
           .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, options)),
           .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, options))};
@@ -41,8 +43,7 @@ BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const 
 void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormOptions& options, const BatchNormParameters& p,
                                               const Tensor& residual, const Tensor& workspace, const BatchNormStatistics& batch,
                                               const Tensor& y) {
-  if (!fuses(driver_, x.shape(), x.dtype(), options))
-    return Backend::batch_norm_training_forward(x, options, p, residual, workspace, batch, y);
+  if (!fuses(x.shape(), x.dtype(), options)) return Backend::batch_norm_training_forward(x, options, p, residual, workspace, batch, y);
   std::vector<void*> tensors = {x.raw(), p.gamma.raw(), p.beta.raw()};
   if (options.residual) tensors.push_back(residual.raw());
   tensors.push_back(y.raw());
@@ -54,13 +55,13 @@ void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormOp
   const double correction = p.unbiased_running ? formula::unbiased_correction(M) : 1.0;
   start("batch_norm_finish", finish_kernel, grid_over(K), address<float>(p.gamma), address<float>(p.beta), address<float>(batch.mean),
         address<float>(batch.invstd), options.eps, p.momentum, correction, address<float>(batch.variance), address<float>(batch.scale),
-        address<float>(batch.shift), address<float>(p.running_mean), address<float>(p.running_variance), K);
+        address<float>(batch.shift), address<float>(p.running_mean), address<float>(p.running_variance), overflow_flag(), K);
 }
 
 void CudaBackend::batch_norm_training_backward(const BatchNormBackward& in, const BatchNormOptions& options, const Tensor& gamma,
                                                const Tensor& workspace, const BatchNormGradients& out) {
   // Without a ReLU there is no mask that only the graph could read, and the sums alone are cheaper where nobody wants dx.
-  if (!fuses(driver_, in.x.shape(), in.x.dtype(), options) || !out.dx.wanted())
+  if (!fuses(in.x.shape(), in.x.dtype(), options) || !out.dx.wanted())
     return Backend::batch_norm_training_backward(in, options, gamma, workspace, out);
   std::vector<void*> tensors = {in.dy.raw()};
   if (options.relu) tensors.push_back(in.statistics.mask.raw());

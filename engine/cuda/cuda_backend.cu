@@ -39,6 +39,15 @@ void* CudaBackend::scratch_bytes(size_t bytes) {
   return scratch_->data();
 }
 
+int32_t* CudaBackend::overflow_flag() {
+  if (!overflow_) {
+    overflow_ = std::make_unique<Buffer>(device_pool(device()), sizeof(int32_t), "overflow flag");
+    const int32_t clear = 0;
+    staging_.upload(overflow_->data(), &clear, sizeof clear);
+  }
+  return static_cast<int32_t*>(overflow_->data());
+}
+
 std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& body) {
   return std::make_unique<CapturedReplay>(driver_, stream_, body);
 }

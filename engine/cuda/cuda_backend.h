@@ -5,7 +5,9 @@
 // Partial sums of two-stage reductions lie in one scratch buffer that lives as long as the backend: the stream's order keeps its users
 // apart.
 #pragma once
+#include <map>
 #include <memory>
+#include <string>
 
 #include "engine/core/backend.h"
 #include "engine/cuda/kernel.h"
@@ -32,8 +34,7 @@ P argument(const A& a) {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory)
-      : driver_(driver), stream_(stream), memory_(std::move(memory)), staging_(driver, stream) {}
+  CudaBackend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
 
   Device device() const override { return driver_.device(); }
   std::shared_ptr<MemorySource> memory() override { return memory_; }
@@ -63,6 +64,18 @@ class CudaBackend final : public Backend {
     return static_cast<T*>(scratch_bytes(static_cast<size_t>(count) * sizeof(T)));
   }
   void* scratch_bytes(size_t bytes);
+  // One i32 that a kernel sets where statistics of a batch are not finite, and check_gradients enters into the step state and clears: a
+  // ReLU of cuDNN may make 0 of what is not a number, and then nothing of it is left in the gradients.
+  int32_t* overflow_flag();
+  void multiply(const Product& p);
+  // Whether BatchNorm is one graph of cuDNN in each direction.
+  bool fuses(const Shape& x, DType dtype, const BatchNormOptions& options);
+  // Whether cuDNN's graphs of this pattern compute what their parts do. Where a driver does not know, the first question compares them on
+  // small tensors; a pattern that differs is computed in parts from then on, and that is said once. DURA_CUDA_FUSION=0: none is trusted.
+  bool trusts(DType dtype, const BatchNormOptions& options);
+  bool trusts(DType dtype, const ConvKey& forward);
+  bool trusts(const std::string& pattern, const std::function<std::string()>& difference);
+  class Comparison;
   // Rows of `channels` elements copied to rows of `wide` ones, with zeros behind, at `to`, which is returned; times
   // scale[row/rows_of_scale] where there is a scale.
   void* padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to);
@@ -73,7 +86,9 @@ class CudaBackend final : public Backend {
   Stream stream_;
   std::shared_ptr<MemorySource> memory_;
   Staging staging_;
-  std::unique_ptr<Buffer> scratch_;
+  std::unique_ptr<Buffer> scratch_, overflow_;
+  const bool fusion_;                    // DURA_CUDA_FUSION
+  std::map<std::string, bool> trusted_;  // by pattern
 };
 
 // Calls f with a value of the storage type.

@@ -68,6 +68,10 @@ struct KernelLaunch {
   std::vector<const void*> pointers = {};  // simulated: the arguments that are addresses, for checks
 };
 
+// Defined by a test's stand-in for CUDA's runtime alone, which learns here what nvcc's code tells the real one: how a kernel gets its
+// arguments from their addresses.
+void know_kernel(const void* function, const std::function<KernelLaunch(void** arguments)>& unpack);
+
 // c (m,n) = a (m,k) b (k,n) [+ bias (n)] [+ c], row after row, all of one dtype; sums in f32. A transposed factor is stored as (k,m) or
 // (n,k).
 struct Product {
@@ -121,7 +125,11 @@ class Driver : public BlockWatcher {
   virtual size_t workspace_bytes(const Graph& graph) = 0;  // of a graph that is supported
   // `addresses` of the graph's tensors that are not virtual, in their order.
   virtual void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream stream) = 0;
-  virtual void product(const Product& product, Stream stream) = 0;
+  // False, and nothing is queued, where the device's library has no way to compute it.
+  virtual bool product(const Product& product, Stream stream) = 0;
+  // Whether graphs of several operations are known to compute what their description says. Where not, the backend compares each pattern
+  // with its own kernels once.
+  virtual bool fusion_is_proven() const { return true; }
   // Whether factors of f32 products and convolutions may be rounded to TF32; at first not.
   virtual void allow_tf32(bool allowed) = 0;
 };

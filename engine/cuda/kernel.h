@@ -10,12 +10,16 @@
 #include "engine/cuda/driver.h"
 #include "engine/core/formula.h"
 
+// DURA_CARD_STAND_IN: the card's side compiled by the C++ compiler, for a test whose CUDA runtime is a stand-in on the simulated device.
 #if defined(__CUDACC__)
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#define DURA_CUDA_BUILD card
 #else
 #include "engine/cuda/device_code.h"
+#endif
+#if defined(__CUDACC__) || defined(DURA_CARD_STAND_IN)
+#define DURA_CUDA_BUILD card
+#else
 #define DURA_CUDA_BUILD simulated
 #endif
 
@@ -39,6 +43,8 @@ inline float load(bf16 v) { return formula::from_bf16(v); }
 inline void store(f16* to, float v) { *to = formula::to_f16(v); }
 inline void store(bf16* to, float v) { *to = formula::to_bf16(v); }
 #endif
+
+__device__ inline bool is_finite(double v) { return v - v == 0; }
 
 // Writes or adds, as a GradTarget says.
 template <class T>
@@ -124,13 +130,32 @@ void note_pointer(std::vector<const void*>& pointers, const T& argument) {
   if constexpr (std::is_pointer_v<T>) pointers.push_back(argument);
 }
 
+#if !defined(__CUDACC__)
+// What the simulated device is given: what one thread does, and the arguments that are addresses.
+template <class... P>
+void simulate(KernelLaunch& k, void (*kernel)(P...), const std::tuple<P...>& values) {
+  std::apply([&](auto&... v) { (note_pointer(k.pointers, v), ...); }, values);
+  k.thread = [kernel, values] { std::apply(kernel, values); };
+}
+#endif
+
 // Nothing to do for an empty grid. `name` must be a literal.
 template <class... P, class... A>
 void launch(Driver& driver, Stream stream, const char* name, void (*kernel)(P...), Grid grid, const A&... arguments) {
   if (grid.blocks == 0) return;
   std::tuple<P...> values(static_cast<P>(arguments)...);
   KernelLaunch k{.name = name, .blocks = grid.blocks, .threads = grid.threads, .barriers = grid.barriers};
-#if defined(__CUDACC__)
+#if defined(__CUDACC__) || defined(DURA_CARD_STAND_IN)
+#if defined(DURA_CARD_STAND_IN)
+  know_kernel(reinterpret_cast<const void*>(kernel), [kernel, k](void** given) {
+    KernelLaunch simulated = k;
+    simulate(
+        simulated, kernel, [&]<size_t... I>(std::index_sequence<I...>) {
+          return std::tuple<P...>(*static_cast<P*>(given[I])...);
+        }(std::index_sequence_for<P...>()));
+    return simulated;
+  });
+#endif
   std::apply(
       [&](auto&... v) {
         void* addresses[] = {&v...};
@@ -140,8 +165,7 @@ void launch(Driver& driver, Stream stream, const char* name, void (*kernel)(P...
       },
       values);
 #else
-  std::apply([&](auto&... v) { (note_pointer(k.pointers, v), ...); }, values);
-  k.thread = [kernel, values] { std::apply(kernel, values); };
+  simulate(k, kernel, values);
   driver.launch(k, stream);
 #endif
 }

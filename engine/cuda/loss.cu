@@ -97,18 +97,30 @@ __global__ void cross_entropy_backward_kernel(const float* probabilities, const 
   }
 }
 
-// One thread: sums in the order of the rows.
+// One block: a thread for each of the next rows, then the first thread adds in the order of the rows.
 __global__ void add_metrics_kernel(const float* p, const int32_t* labels, int64_t N, int64_t K, const float* loss, double* sums) {
-  if (thread_index() > 0) return;
-  sums[0] += static_cast<double>(*loss) * static_cast<double>(N);
-  for (int64_t n = 0; n < N; ++n) {
-    if (!is_class(labels[n], K)) continue;
-    int64_t best = 0;
-    for (int64_t k = 1; k < K; ++k)
-      if (p[n * K + k] > p[n * K + best]) best = k;
-    const double of_label = static_cast<double>(p[n * K + labels[n]]);
-    sums[1] -= log(of_label > 1e-45 ? of_label : 1e-45);
-    sums[2 + labels[n] * K + best] += 1;
+  __shared__ double of_row[block_threads];
+  __shared__ int64_t place[block_threads];  // in the confusion matrix; -1: no class
+  if (threadIdx.x == 0) sums[0] += static_cast<double>(*loss) * static_cast<double>(N);
+  for (int64_t first = 0; first < N; first += block_threads) {
+    const int64_t n = first + threadIdx.x;
+    if (n < N && is_class(labels[n], K)) {
+      int64_t best = 0;
+      for (int64_t k = 1; k < K; ++k)
+        if (p[n * K + k] > p[n * K + best]) best = k;
+      const double of_label = static_cast<double>(p[n * K + labels[n]]);
+      of_row[threadIdx.x] = log(of_label > 1e-45 ? of_label : 1e-45);
+      place[threadIdx.x] = labels[n] * K + best;
+    } else {
+      place[threadIdx.x] = -1;
+    }
+    __syncthreads();
+    for (int64_t i = 0; threadIdx.x == 0 && i < block_threads; ++i) {
+      if (place[i] < 0) continue;
+      sums[1] -= of_row[i];
+      sums[2 + place[i]] += 1;
+    }
+    __syncthreads();
   }
 }
 
@@ -147,8 +159,8 @@ void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tens
 }
 
 void CudaBackend::add_metrics(const Tensor& probabilities, const Tensor& labels, const Tensor& loss, const Tensor& sums) {
-  start("add_metrics", add_metrics_kernel, {.blocks = 1, .threads = 1}, probabilities, labels, probabilities.shape()[0],
-        probabilities.shape()[1], loss, sums);
+  start("add_metrics", add_metrics_kernel, one_block, probabilities, labels, probabilities.shape()[0], probabilities.shape()[1], loss,
+        sums);
 }
 
 }  // namespace DURA_CUDA_BUILD

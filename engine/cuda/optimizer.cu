@@ -6,10 +6,13 @@ namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
 
+// What is scaled is a loss: one that is not finite skips its step, whatever became of it in the gradients.
 template <class T>
-__global__ void scale_by_loss_scale_kernel(const T* x, const double* state, T* y, int64_t count) {
+__global__ void scale_by_loss_scale_kernel(const T* x, double* state, T* y, int64_t count) {
   const int64_t i = thread_index();
-  if (i < count) store(y + i, load(x[i]) * static_cast<float>(state[StepState::loss_scale]));
+  if (i >= count) return;
+  if (!is_finite(static_cast<double>(load(x[i])))) state[StepState::overflow] = 1;
+  store(y + i, load(x[i]) * static_cast<float>(state[StepState::loss_scale]));
 }
 
 constexpr int64_t elements_per_block = block_threads * 64;
@@ -26,12 +29,15 @@ __global__ void square_sum_kernel(const T* g, double* partial, int64_t count) {
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// One block.
-__global__ void check_sum_kernel(const double* partial, int64_t count, double* state) {
+// One block. `overflow` is CudaBackend::overflow_flag().
+__global__ void check_sum_kernel(const double* partial, int64_t count, int32_t* overflow, double* state) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
   sum = block_sum(sum);
-  if (threadIdx.x == 0) formula::enter_square_sum(sum, state);
+  if (threadIdx.x > 0) return;
+  formula::enter_square_sum(sum, state);
+  if (*overflow != 0) state[StepState::overflow] = 1;
+  *overflow = 0;
 }
 
 // One thread: what every element of the step needs.
@@ -65,7 +71,7 @@ void CudaBackend::check_gradients(const Tensor& grad, const Tensor& state) {
   dispatch("check_gradients", grad.dtype(), [&]<class T>(T) {
     start("square_sum", square_sum_kernel<T>, {.blocks = blocks, .threads = block_threads, .barriers = true}, grad, partial, grad.numel());
   });
-  start("check_sum", check_sum_kernel, {.blocks = 1, .threads = block_threads, .barriers = true}, partial, blocks, state);
+  start("check_sum", check_sum_kernel, {.blocks = 1, .threads = block_threads, .barriers = true}, partial, blocks, overflow_flag(), state);
 }
 
 void CudaBackend::adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute,

@@ -43,18 +43,32 @@ __global__ void max_pool_forward_kernel(ConvGeometry g, const T* x, T* y, uint8_
   write_pack(index + i, where);
 }
 
+// The sizes of a pooling as a card divides them at once: a division of 64-bit numbers is a subroutine there, and each thread has seven.
+struct PoolSizes {
+  uint32_t H, W, C, R, S, P, Q, stride, padding;
+};
+
+// formula::windows_over in 32 bits.
+struct Windows {
+  uint32_t first, end;
+};
+__device__ inline Windows windows_over(uint32_t at, uint32_t kernel, uint32_t stride, uint32_t padding, uint32_t windows) {
+  const uint32_t reach = at + padding + stride, end = (at + padding) / stride + 1;
+  return {reach > kernel ? (reach - kernel) / stride : 0, end < windows ? end : windows};
+}
+
+// `count` of elements fits into 32 bits.
 template <class T, int W>
-__global__ void max_pool_backward_kernel(ConvGeometry g, const T* dy, const uint8_t* index, T* dx, bool accumulate, int64_t count) {
-  const int64_t i = thread_index() * W;
+__global__ void max_pool_backward_kernel(PoolSizes g, const T* dy, const uint8_t* index, T* dx, bool accumulate, uint32_t count) {
+  const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) * W;
   if (i >= count) return;
-  const Pixel in = pixel_of(i, g.H, g.W, g.C);
-  const formula::WindowRange down = formula::windows_over(in.h, g.R, g.stride, g.padding, g.P),
-                             across = formula::windows_over(in.w, g.S, g.stride, g.padding, g.Q);
+  const uint32_t pixel = i / g.C, c = i - pixel * g.C, row = pixel / g.W, w = pixel - row * g.W, n = row / g.H, h = row - n * g.H;
+  const Windows down = windows_over(h, g.R, g.stride, g.padding, g.P), across = windows_over(w, g.S, g.stride, g.padding, g.Q);
   float sum[W] = {};
-  for (int64_t p = down.first; p < down.end; ++p)
-    for (int64_t q = across.first; q < across.end; ++q) {
-      const int64_t at = ((in.n * g.P + p) * g.Q + q) * g.C + in.c;
-      const int64_t here = (in.h + g.padding - p * g.stride) * g.S + in.w + g.padding - q * g.stride;
+  for (uint32_t p = down.first; p < down.end; ++p)
+    for (uint32_t q = across.first; q < across.end; ++q) {
+      const uint32_t at = ((n * g.P + p) * g.Q + q) * g.C + c;
+      const uint32_t here = (h + g.padding - p * g.stride) * g.S + w + g.padding - q * g.stride;
       const auto winners = read_pack<W>(index + at);
       const auto gradients = read_pack<W>(dy + at);
       for (int j = 0; j < W; ++j)
@@ -94,10 +108,19 @@ void CudaBackend::max_pool_forward(const ConvGeometry& g, const Tensor& x, const
 }
 
 void CudaBackend::max_pool_backward(const ConvGeometry& g, const Tensor& dy, const Tensor& index, GradTarget dx) {
+  const auto narrow = [](int64_t v) { return static_cast<uint32_t>(v); };
+  const PoolSizes sizes{narrow(g.H), narrow(g.W), narrow(g.C),      narrow(g.R),      narrow(g.S),
+                        narrow(g.P), narrow(g.Q), narrow(g.stride), narrow(g.padding)};
+  // Images come one after the other, so as many as 32 bits count are done at a time.
+  const int64_t of_image = g.H * g.W * g.C, of_result = g.P * g.Q * g.C, images = std::min(g.N, (int64_t{1} << 31) / of_image);
+  DURA_CHECK(images > 0, "max_pool_backward: an image of ", of_image, " elements; a CUDA device takes 2^31 at most");
   dispatch("max_pool_backward", dy.dtype(), [&]<class T>(T) {
     dispatch_pack<T>(g.C, {dy.raw(), index.raw(), dx.tensor.raw()}, [&](auto w) {
-      start("max_pool_backward", max_pool_backward_kernel<T, w.value>, grid_over(dx.tensor.numel() / w.value), g, dy, index, dx.tensor,
-            dx.accumulate, dx.tensor.numel());
+      for (int64_t n = 0; n < g.N; n += images) {
+        const int64_t count = std::min(images, g.N - n) * of_image;
+        start("max_pool_backward", max_pool_backward_kernel<T, w.value>, grid_over(count / w.value), sizes, address<T>(dy) + n * of_result,
+              address<uint8_t>(index) + n * of_result, address<T>(dx.tensor) + n * of_image, dx.accumulate, count);
+      }
     });
   });
 }

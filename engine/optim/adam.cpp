@@ -69,9 +69,8 @@ std::vector<double> Adam::read_state() const {
 }
 
 void Adam::set_learning_rate(double lr) {
-  std::vector<double> values = read_state();
-  values[StepState::learning_rate] = lr;
-  write_state(values);
+  // The rest of the state stays on the device: reading it would wait for all steps before.
+  backend(state_.device()).upload(&lr, state_.slice(StepState::learning_rate, {1}));
 }
 
 void Adam::write_state(const std::vector<double>& values) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/base/log.h"
 #include "engine/core/trace.h"
 
 namespace dura {
@@ -36,11 +37,12 @@ void CapturedStep::prepare() {
   MemoryPlan planned = plan();
   held_besides_ = device_pool(device_)->statistics().in_use;
   const size_t memory = device_memory_bytes(device_);
-  if (memory > 0 && held_besides_ + planned.bytes > memory) fail_for_lack_of_memory(planned, memory);
+  if (memory > 0 && held_besides_ + planned.bytes > memory)
+    fail_for_lack_of_memory(planned, memory, concat(device_name(device_), " has ", mebibytes(memory), " MiB"));
   arena_ = std::make_shared<Arena>(device_, std::move(planned));
 }
 
-void CapturedStep::fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory) const {
+void CapturedStep::fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory, const std::string& found) const {
   std::string advice = "Use a smaller batch or image.";
   if (options_.body_of_batch) {
     size_t workspace = 0;
@@ -56,8 +58,7 @@ void CapturedStep::fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory
   }
   throw OutOfMemory(concat("out of memory: ", options_.name, options_.batch > 0 ? concat(" of batch ", options_.batch) : "", " would need ",
                            mebibytes(plan.bytes), " MiB at its peak beside ", mebibytes(held_besides_),
-                           " MiB that are in use (weights, optimizer, inputs); ", device_name(device_), " has ", mebibytes(memory),
-                           " MiB. ", advice));
+                           " MiB that are in use (weights, optimizer, inputs); ", found, ". ", advice));
 }
 
 void CapturedStep::run_body() {
@@ -68,15 +69,33 @@ void CapturedStep::run_body() {
 }
 
 void CapturedStep::run() {
-  constexpr int runs_before_capture = 2;
   prepare();
+  try {
+    run_or_replay();
+  } catch (const OutOfMemory& e) {
+    // A card's libraries took more than was kept back for them, by how much nobody knows: a step with an eighth less is looked for.
+    fail_for_lack_of_memory(arena_->plan(), held_besides_ + arena_->plan().bytes / 8 * 7,
+                            concat(device_name(device_), " has less than it seemed to have (", e.what(), ")"));
+  }
+}
+
+void CapturedStep::run_or_replay() {
+  constexpr int runs_before_capture = 2;
   Backend& device = device_backend(device_);
   if (!device.captures() || !options_.capture || tracing() || runs_ < runs_before_capture) {
     run_body();
     ++runs_;
     return;
   }
-  if (!captured_) captured_ = device.capture([this] { run_body(); });
+  if (!captured_) {
+    try {
+      captured_ = device.capture([this] { run_body(); });
+    } catch (const Error& e) {
+      log_warning(options_.name, " cannot be captured and goes on without: ", e.what());
+      options_.capture = false;
+      return run_body();
+    }
+  }
   captured_->run();
 }
 

@@ -31,8 +31,9 @@ class CapturedStep {
   // Plans the step and takes its arena, unless that is done. Throws OutOfMemory with the predicted peak where the device has less.
   void prepare();
   // Prepares itself. On CUDA the first two runs are as they are, so that everything that is made at its first use exists; the third is
-  // captured, and from then on the captured work is replayed without calling the body. While operations are traced the body is always
-  // called.
+  // captured, and from then on the captured work is replayed without calling the body. Where the capture fails, that is said once and the
+  // body is called from then on. While operations are traced the body is always called.
+  // Memory that a device turns out not to have is an OutOfMemory like prepare()'s.
   void run();
   bool replays() const { return captured_ != nullptr; }
   // Plans without running and without memory.
@@ -46,7 +47,9 @@ class CapturedStep {
 
  private:
   void run_body();
-  [[noreturn]] void fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory) const;
+  // `found`: how it came to light; `memory`: what the largest batch is looked for within.
+  [[noreturn]] void fail_for_lack_of_memory(const MemoryPlan& plan, size_t memory, const std::string& found) const;
+  void run_or_replay();
 
   Device device_;
   std::function<void()> body_;

@@ -15,10 +15,33 @@
 namespace dura::cuda {
 namespace {
 
+// After these every later call fails too, whatever it asks for: a kernel has broken the process' hold of the card.
+bool is_sticky(cudaError_t error) {
+  for (const cudaError_t e : {cudaErrorIllegalAddress, cudaErrorLaunchFailure, cudaErrorMisalignedAddress, cudaErrorIllegalInstruction,
+                              cudaErrorInvalidAddressSpace, cudaErrorInvalidPc, cudaErrorHardwareStackError, cudaErrorAssert,
+                              cudaErrorLaunchTimeout, cudaErrorECCUncorrectable})
+    if (error == e) return true;
+  return false;
+}
+
+// What was put into a stream last; kernels' errors come late.
+const char* queued_last = "nothing";
+
 void check(cudaError_t error, const std::string& what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // errors that are not sticky are over with this report
-  throw DriverError(static_cast<Status>(error), concat(what, ": ", cudaGetErrorString(error)));
+  std::string message = concat(what, ": ", cudaGetErrorString(error));
+  if (is_sticky(error))
+    message += concat(". Earlier work failed, perhaps what was queued last: ", queued_last, ". Run it again with CUDA_LAUNCH_BLOCKING=1");
+  if (error == cudaErrorMemoryAllocation) throw OutOfMemory("out of memory: " + message);
+  throw DriverError(static_cast<Status>(error), message);
+}
+
+// Work that broke the card makes cuDNN fail next, which would read as "no engine can do that": asked before and after each plan is made.
+void check_alive(const std::string& before) {
+  cudaError_t error = cudaPeekAtLastError();
+  if (!is_sticky(error)) error = cudaStreamQuery(nullptr);
+  if (is_sticky(error)) check(error, "CUDA, " + before);
 }
 
 struct CudnnHandle {
@@ -34,6 +57,7 @@ class CardDriver final : public Driver {
     check(cudaSetDevice(0), "CUDA, choosing the first card");
     size_t total = 0;
     check(cudaMemGetInfo(&memory_bytes_, &total), "CUDA, asking for free memory");
+    memory_bytes_ -= std::min(memory_bytes_ / 2, kept_back);
     product_workspace_ = allocate(product_workspace_bytes);
     DURA_CHECK(product_workspace_, "the card has no ", product_workspace_bytes, " bytes free for products; another program fills it");
   }
@@ -107,7 +131,10 @@ class CardDriver final : public Driver {
     captured_.push_back(executable);
     return {static_cast<int>(captured_.size()) - 1};
   }
-  void replay(CapturedWork w, Stream s) override { check(cudaGraphLaunch(work(w), stream(s)), "CUDA, replaying captured work"); }
+  void replay(CapturedWork w, Stream s) override {
+    check(cudaGraphLaunch(work(w), stream(s)), "CUDA, replaying captured work");
+    queued_last = "captured work";
+  }
   void release(CapturedWork w) override {
     cudaGraphExecDestroy(work(w));
     captured_[static_cast<size_t>(w.id)] = nullptr;
@@ -119,15 +146,27 @@ class CardDriver final : public Driver {
     check(cudaLaunchKernel(k.function, dim3(static_cast<unsigned>(k.blocks)), dim3(static_cast<unsigned>(k.threads)), k.arguments, 0,
                            stream(s)),
           concat("CUDA, kernel ", k.name));
+    queued_last = k.name;
   }
   bool supports(const Graph& graph) override { return plan_or_null(graph) != nullptr; }
   size_t workspace_bytes(const Graph& graph) override { return plan(graph).workspace_bytes(); }
   void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream s) override {
     const CudnnPlan& p = plan(graph);
-    check_cudnn(cudnn().set_stream(handle_.raw, stream(s)), "cuDNN, choosing a stream");
-    p.run(handle_.raw, addresses, workspace);
+    try {
+      check_cudnn(cudnn().set_stream(handle_.raw, stream(s)), "cuDNN, choosing a stream");
+      p.run(handle_.raw, addresses, workspace);
+    } catch (const CudnnError&) {
+      check_alive("at " + graph.name);
+      throw;
+    }
+    queued_last = p.name().c_str();
   }
-  void product(const Product& p, Stream s) override { products_.run(p, tf32_, product_workspace_, stream(s)); }
+  bool product(const Product& p, Stream s) override {
+    if (!products_.run(p, tf32_, product_workspace_, stream(s))) return false;
+    queued_last = "a matrix product";
+    return true;
+  }
+  bool fusion_is_proven() const override { return false; }
   void allow_tf32(bool allowed) override { tf32_ = allowed; }
 
  private:
@@ -154,10 +193,12 @@ class CardDriver final : public Driver {
     graph.tf32 = tf32_ && multiplies_f32(graph);
     const auto found = plans_.find(graph);
     if (found != plans_.end()) return found->second.get();
+    check_alive("before cuDNN is asked for " + graph.name);
     std::unique_ptr<CudnnPlan> made;
     try {
       made = std::make_unique<CudnnPlan>(CudnnPlan::best(graph, PlanTarget::of_handle(handle_.raw), plan_workspace_cap));
     } catch (const NoEngine& e) {
+      check_alive("while cuDNN was asked for " + graph.name);
       log_warning(e.what());
     }
     return plans_.emplace(std::move(graph), std::move(made)).first->second.get();
@@ -168,7 +209,9 @@ class CardDriver final : public Driver {
     return *p;
   }
 
-  size_t memory_bytes_ = 0;  // free when the driver was made
+  // For the modules that CUDA, cuDNN and cublasLt load when something first needs them.
+  static constexpr size_t kept_back = size_t{1} << 30;
+  size_t memory_bytes_ = 0;  // free when the driver was made, without that
   bool tf32_ = false;
   CudnnHandle handle_;
   CublasProducts products_;

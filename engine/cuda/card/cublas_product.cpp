@@ -7,13 +7,14 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/base/log.h"
 #include "engine/cuda/card/shared_library.h"
 
 namespace dura::cuda {
 
 struct CublasProducts::Library {
   // Its version is the toolkit's: libcublasLt.so.13 belongs to CUDA 13.
-  SharedLibrary file{concat("libcublasLt.so.", CUBLAS_VER_MAJOR), split_folders(DURA_CUBLAS_FOLDERS)};
+  SharedLibrary file{concat("libcublasLt.so.", CUBLAS_VER_MAJOR), folders()};
   DURA_LIBRARY_FUNCTION(status_string, cublasLtGetStatusString);
   DURA_LIBRARY_FUNCTION(create, cublasLtCreate);
   DURA_LIBRARY_FUNCTION(destroy, cublasLtDestroy);
@@ -28,6 +29,14 @@ struct CublasProducts::Library {
   DURA_LIBRARY_FUNCTION(heuristics, cublasLtMatmulAlgoGetHeuristic);
   DURA_LIBRARY_FUNCTION(multiply, cublasLtMatmul);
 
+  // Where it lay while building, and where Python's packages have it beside cuDNN.
+  static std::vector<std::string> folders() {
+    std::vector<std::string> all = split_folders(DURA_CUBLAS_FOLDERS);
+    for (const std::string& cudnn : split_folders(DURA_CUDNN_FOLDERS))
+      for (const std::string& package : {concat("cu", CUBLAS_VER_MAJOR), std::string("cublas")})
+        all.push_back(concat(cudnn, "/../../", package, "/lib"));
+    return all;
+  }
   static const Library& opened() {
     static const Library library;
     return library;
@@ -70,6 +79,7 @@ struct CublasProducts::Plan {
   const Library& lib;
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
+  bool has_algorithm = false;
   cublasLtMatmulAlgo_t algorithm{};
 };
 
@@ -82,6 +92,7 @@ struct CublasProducts::Plans {
 namespace {
 
 void check(cublasStatus_t status, const char* (*words)(cublasStatus_t), const Product& p) {
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) throw OutOfMemory("out of memory: cublasLt, " + text(p));
   DURA_CHECK(status == CUBLAS_STATUS_SUCCESS, "cublasLt, ", text(p), ": ", words(status), " (", static_cast<int>(status), ")");
 }
 
@@ -140,16 +151,20 @@ const CublasProducts::Plan& CublasProducts::plan(const Product& p, bool tf32) {
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, align_c);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
-  ok(lib.heuristics(plans_->handle, made->operation, made->first, made->second, made->result, made->result, preference, 1, &best, &found));
-  DURA_CHECK(found == 1 && best.state == CUBLAS_STATUS_SUCCESS, "cublasLt has no algorithm for the ", text(p));
+  const cublasStatus_t answer =
+      lib.heuristics(plans_->handle, made->operation, made->first, made->second, made->result, made->result, preference, 1, &best, &found);
+  if (answer != CUBLAS_STATUS_NOT_SUPPORTED) ok(answer);
+  made->has_algorithm = answer == CUBLAS_STATUS_SUCCESS && found == 1 && best.state == CUBLAS_STATUS_SUCCESS;
+  if (!made->has_algorithm) log_warning("cublasLt has no algorithm for the ", text(p), "; a kernel of dura's computes it");
   made->algorithm = best.algo;
   slot = std::move(made);
   return *slot;
 }
 
-void CublasProducts::run(const Product& p, bool tf32, void* workspace, void* stream) {
+bool CublasProducts::run(const Product& p, bool tf32, void* workspace, void* stream) {
   const Library& lib = Library::opened();
   const Plan& plan_for_it = plan(p, tf32);
+  if (!plan_for_it.has_algorithm) return false;
   if (p.bias)
     check(lib.set_operation(plan_for_it.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof(p.bias)), lib.status_string, p);
   const float one = 1, beta = p.accumulate ? 1.0f : 0.0f;
@@ -157,6 +172,7 @@ void CublasProducts::run(const Product& p, bool tf32, void* workspace, void* str
                      plan_for_it.result, p.c, plan_for_it.result, &plan_for_it.algorithm, workspace, product_workspace_bytes,
                      static_cast<cudaStream_t>(stream)),
         lib.status_string, p);
+  return true;
 }
 
 std::string cublas_missing() { return why_not(CublasProducts::open); }

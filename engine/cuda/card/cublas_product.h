@@ -18,14 +18,15 @@ class CublasProducts {
   CublasProducts();    // needs a card
   ~CublasProducts();
 
-  // Queues the product into the stream (a cudaStream_t). `workspace`: product_workspace_bytes on the card.
-  void run(const Product& product, bool tf32, void* workspace, void* stream);
+  // Queues the product into the stream (a cudaStream_t). `workspace`: product_workspace_bytes on the card. False where cublasLt has no
+  // algorithm for it, which is said once.
+  bool run(const Product& product, bool tf32, void* workspace, void* stream);
 
  private:
   struct Library;
   struct Plan;
   struct Plans;
-  const Plan& plan(const Product& product, bool tf32);
+  const Plan& plan(const Product& product, bool tf32);  // without an algorithm where cublasLt has none
 
   std::unique_ptr<Plans> plans_;
 };

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "engine/core/memory.h"
+
 namespace dura::cuda {
 namespace {
 
@@ -43,7 +45,10 @@ void check_cudnn(cudnnStatus_t status, const std::string& what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char detail[1024] = "";
   cudnn().get_last_error_string(detail, sizeof(detail));
-  throw CudnnError(status, concat(what, ": ", cudnn().get_error_string(status), " (", static_cast<int>(status), ") ", detail));
+  const std::string message = concat(what, ": ", cudnn().get_error_string(status), " (", static_cast<int>(status), ") ", detail);
+  if (status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+    throw OutOfMemory("out of memory: " + message);
+  throw CudnnError(status, message);
 }
 
 }  // namespace dura::cuda

@@ -42,7 +42,7 @@ class CudnnError : public Error {
   cudnnStatus_t status_;
 };
 
-// Throws CudnnError with cuDNN's own words unless the status is success.
+// Throws CudnnError with cuDNN's own words unless the status is success, OutOfMemory where memory was full.
 void check_cudnn(cudnnStatus_t status, const std::string& what);
 
 // Binding to a handle is marked as deprecated in favour of device properties, but it is what every cuDNN 9 knows; so the names are not

@@ -60,10 +60,8 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
 }
 
 // cuDNN's way to say "not this engine": an unsupported combination, or code that could not be compiled or, for a card, loaded. Anything
-// else is a real failure that another engine would meet too: full memory above all.
+// else is a real failure that another engine would meet too. (Full memory is no CudnnError.)
 bool is_refusal(cudnnStatus_t status, const PlanTarget& target) {
-  if (status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
-    return false;
   const int category = CUDNN_STATUS_CATEGORY(static_cast<int>(status));
   return category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM || category == CUDNN_STATUS_INTERNAL_ERROR ||
          (category == CUDNN_STATUS_EXECUTION_FAILED && target.handle());
@@ -157,7 +155,7 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
 }
 
 CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice)
-    : graph_(std::make_unique<CudnnGraph>(graph, as_handle(target.handle()))), choice_(choice) {
+    : graph_(std::make_unique<CudnnGraph>(graph, as_handle(target.handle()))), name_(graph.name), choice_(choice) {
   CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "engine");
   engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph_->descriptor());
   engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, choice.engine);

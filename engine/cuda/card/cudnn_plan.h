@@ -76,6 +76,7 @@ class CudnnPlan {
   ~CudnnPlan();
   CudnnPlan(CudnnPlan&&) noexcept;
 
+  const std::string& name() const { return name_; }  // the graph's
   const PlanChoice& choice() const { return choice_; }
   size_t workspace_bytes() const { return workspace_; }
 
@@ -86,6 +87,7 @@ class CudnnPlan {
  private:
   std::unique_ptr<CudnnGraph> graph_;
   std::unique_ptr<CudnnDescriptor> plan_;
+  std::string name_;
   PlanChoice choice_;
   size_t workspace_ = 0;
 };

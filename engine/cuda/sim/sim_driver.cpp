@@ -130,6 +130,7 @@ void SimDriver::run(const Graph& asked, const std::vector<void*>& addresses, voi
   if (graph_watcher_) graph_watcher_(asked);
   Graph graph = asked;
   graph.tf32 = tf32_ && multiplies_f32(asked);
+  if (misreading_) misreading_(graph);
   std::vector<Given> given;
   std::vector<void*> of_tensor(graph.tensors.size(), nullptr);
   for (size_t i = 0; i < graph.tensors.size(); ++i) {
@@ -143,6 +144,9 @@ void SimDriver::run(const Graph& asked, const std::vector<void*>& addresses, voi
   DURA_CHECK(given.size() == addresses.size(), "graph ", graph.name, ": ", addresses.size(), " addresses for ", given.size(), " tensors");
   const size_t space = workspace_bytes(graph);
   DURA_CHECK(workspace, "graph ", graph.name, ": no workspace was given, ", space, " bytes are needed");
+  constexpr uintptr_t alignment = 256;  // NVIDIA's libraries want it
+  DURA_CHECK(reinterpret_cast<uintptr_t>(workspace) % alignment == 0, "graph ", graph.name, ": the workspace begins at ", workspace,
+             ", which is not a multiple of ", alignment, " bytes");
   given.push_back({workspace, space});
   push(graph.name, given, stream, [graph, of_tensor, workspace, space] {
     interpret(graph, of_tensor);
@@ -150,11 +154,13 @@ void SimDriver::run(const Graph& asked, const std::vector<void*>& addresses, voi
   });
 }
 
-void SimDriver::product(const Product& p, Stream stream) {
+bool SimDriver::product(const Product& p, Stream stream) {
+  if (unsupported_products_ && unsupported_products_(p)) return false;
   const size_t size = dtype_size(p.dtype);
   const auto bytes = [size](int64_t rows, int64_t columns) { return static_cast<size_t>(rows * columns) * size; };
   push("matrix product", {{p.a, bytes(p.m, p.k)}, {p.b, bytes(p.k, p.n)}, {p.bias, p.bias ? bytes(1, p.n) : 0}, {p.c, bytes(p.m, p.n)}},
        stream, [p, tf32 = tf32_ && p.dtype == DType::f32] { multiply(p, tf32); });
+  return true;
 }
 
 SimDriver& sim_driver() {

@@ -19,6 +19,10 @@ class SimDriver final : public Driver {
 
   // Graphs that this device pretends to have no engine for; at first none.
   void set_unsupported(std::function<bool(const Graph&)> unsupported) { unsupported_ = std::move(unsupported); }
+  // Products that it pretends to have no algorithm for; at first none.
+  void set_unsupported_products(std::function<bool(const Product&)> unsupported) { unsupported_products_ = std::move(unsupported); }
+  // What it does to graphs before it computes them, as a library with an error would: fusion is not proven then. At first nothing.
+  void set_misreading(std::function<void(Graph&)> misreading) { misreading_ = std::move(misreading); }
   // Called with each graph that is put into a stream.
   void watch_graphs(std::function<void(const Graph&)> watcher) { graph_watcher_ = std::move(watcher); }
   // The device is full when so many bytes are allocated. DURA_SIM_MEMORY sets the first value, in MiB.
@@ -53,22 +57,27 @@ class SimDriver final : public Driver {
   // Cards want some, so each graph does here, and overwrites it.
   size_t workspace_bytes(const Graph&) override { return 320; }
   void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream stream) override;
-  void product(const Product& product, Stream stream) override;
-  void allow_tf32(bool allowed) override { tf32_ = allowed; }
+  bool product(const Product& product, Stream stream) override;
+  bool fusion_is_proven() const override { return !misreading_; }
 
- private:
   // Device addresses that a piece of work was given: each must lie in a living tensor, with `bytes` bytes from there where that is known.
   struct Given {
     const void* address;
     size_t bytes = 0;
   };
+  // Puts work into a stream; `run` may touch device memory.
   void push(const std::string& name, const std::vector<Given>& given, Stream stream, std::function<void()> run);
+  void allow_tf32(bool allowed) override { tf32_ = allowed; }
+
+ private:
   bool pinned(const void* host, size_t bytes) const;
 
   DeviceMemory memory_;
   WorkQueue work_;
   std::map<const char*, size_t> pinned_;
   std::function<bool(const Graph&)> unsupported_;
+  std::function<bool(const Product&)> unsupported_products_;
+  std::function<void(Graph&)> misreading_;
   std::function<void(const Graph&)> graph_watcher_;
   bool tf32_ = false;
   int first_stream_ = -1;  // where new memory is poisoned: memory is handed out in the order of the first stream that was made

@@ -10,8 +10,10 @@
 
 #include "apps/training/progress.h"
 #include "engine/base/check.h"
+#include "tests/support/log_lines.h"
 
 using namespace dura;
+using test::LogLines;
 
 namespace {
 
@@ -48,18 +50,6 @@ class Terminal {
  private:
   int reader_ = -1, earlier_ = -1;
   std::string text_;
-};
-
-class LogLines {
- public:
-  LogLines() : earlier_(log_sink()) {
-    log_sink() = [this](LogLevel, const std::string& line) { lines.push_back(line); };
-  }
-  ~LogLines() { log_sink() = earlier_; }
-  std::vector<std::string> lines;
-
- private:
-  LogSink earlier_;
 };
 
 }  // namespace

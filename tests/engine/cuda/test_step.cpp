@@ -9,6 +9,7 @@
 #include "engine/optim/adam.h"
 #include "engine/plan/captured_step.h"
 #include "tests/support/cuda_under_test.h"
+#include "tests/support/log_lines.h"
 #include "tests/engine/op_harness.h"
 
 using namespace dura;
@@ -84,6 +85,7 @@ class SmallNet {
   }
   const Tensor& images() const { return images_; }
   const Adam& adam() const { return *adam_; }
+  void set_learning_rate(double rate) { adam_->set_learning_rate(rate); }
   Array weights() const { return to_array(w1_.master()); }
 
  private:
@@ -112,7 +114,7 @@ class SmallNet {
 }  // namespace
 
 TEST_CASE("a captured and replayed step equals the step without capture, bit for bit, in any order the device may take",
-          "[cuda-sim][step]") {
+          "[cuda-sim][step][small-step]") {
   for (const DType dtype : {DType::f32, DType::f16}) {
     SmallNet captured(cuda_under_test(), dtype, true), eager(cuda_under_test(), dtype, true);
     CapturedStep step(cuda_under_test(), [&] { captured.step(); });
@@ -141,23 +143,94 @@ TEST_CASE("memory is flat while a captured step is replayed", "[cuda-sim][step][
   CHECK(later.allocations == first.allocations);
 }
 
-TEST_CASE("a step that reads device memory on the host or takes memory beside its arena is refused", "[cuda-sim][step]") {
+TEST_CASE("a step that reads device memory on the host is refused, and one that cannot be captured goes on without", "[cuda-sim][step]") {
   const Tensor metric = Tensor::zeros({1}, DType::f64, cuda_under_test());
   CapturedStep reads(cuda_under_test(), [&] {
     double host = 0;
     backend(cuda_under_test()).download(metric, &host);
   });
   CHECK_THROWS_WITH(reads.run(), Catch::Contains("planning"));
-  // What the plan cannot see, capture finds.
-  CapturedStep allocates(cuda_under_test(), [&] {
-    backend(cuda_under_test()).fill(metric, 1);
-    cuda::driver_of(cuda_under_test()).release(cuda::driver_of(cuda_under_test()).allocate(64));
-  });
-  allocates.run();
-  allocates.run();
-  CHECK_THROWS_WITH(allocates.run(), Catch::Contains("900") && Catch::Contains("alloc"));
-  backend(cuda_under_test()).fill(metric, 2);  // the stream is usable again
-  CHECK(to_array(metric)[0] == 2);
+  // What the plan cannot see, capture finds. Each run adds one.
+  const Tensor one = Tensor::zeros({1}, DType::f64, cuda_under_test());
+  backend(cuda_under_test()).fill(one, 1);
+  CapturedStep allocates(cuda_under_test(),
+                         [&] {
+                           backend(cuda_under_test()).add(metric, one, metric);
+                           cuda::driver_of(cuda_under_test()).release(cuda::driver_of(cuda_under_test()).allocate(64));
+                         },
+                         {.name = "this step"});
+  const test::LogLines said;
+  for (int i = 0; i < 5; ++i) allocates.run();
+  CHECK_FALSE(allocates.replays());
+  CHECK(to_array(metric)[0] == 5);
+  REQUIRE(said.lines.size() == 1);
+  CHECK_THAT(said.lines[0], Catch::Contains("this step cannot be captured and goes on without") && Catch::Contains("900"));
+}
+
+TEST_CASE("a loss or statistics of a batch that are not finite skip their step, whatever the gradients say", "[cuda-sim][step][scaler]") {
+  // A card's ReLU may make 0 of what is not a number: here the gradients are fine from the beginning.
+  Parameter p("p", {4}, DType::f16, cuda_under_test());
+  Adam adam({&p}, {.lr = 0.01}, {.enabled = true, .initial_scale = 1024});
+  Backend& b = backend(cuda_under_test());
+  const auto stat = [&](double value) {
+    const Tensor t = Tensor::empty({8}, DType::f32, cuda_under_test());
+    b.fill(t, value);
+    return t;
+  };
+  const auto skipped_by = [&](double loss, double mean) {
+    const double before = adam.read_state()[StepState::skipped_steps];
+    adam.begin_step();
+    b.fill(p.gradient()->target().tensor, 1);
+    scale_loss(Var(stat(loss)), adam.state());
+    b.update_running_statistics({.mean = stat(mean), .variance = stat(1), .invstd = stat(1), .scale = stat(1)}, 10,
+                                {.gamma = stat(1), .beta = stat(0), .running_mean = stat(0), .running_variance = stat(1)});
+    adam.step();
+    return adam.read_state()[StepState::skipped_steps] > before;
+  };
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  CHECK_FALSE(skipped_by(1, 1));
+  CHECK(skipped_by(infinity, 1));
+  CHECK(skipped_by(1, infinity));
+  CHECK(skipped_by(1, std::numeric_limits<double>::quiet_NaN()));
+  CHECK_FALSE(skipped_by(1, 1));
+  // As one graph with its finish kernel: an infinite image of a layer that hands out zeros.
+  const auto fused_with = [&](double pixel) {
+    const double before = adam.read_state()[StepState::skipped_steps];
+    adam.begin_step();
+    b.fill(p.gradient()->target().tensor, 1);
+    const Tensor images = Tensor::zeros({2, 4, 4, 8}, DType::f16, cuda_under_test());
+    b.fill(images, pixel);
+    const Tensor filter = Tensor::zeros({8, 1, 1, 8}, DType::f16, cuda_under_test());
+    b.fill(filter, 1);
+    conv_bn_act(Var(images), Var(filter), {},
+                {.gamma = Var(stat(1)),
+                 .beta = Var(stat(0)),
+                 .running_mean = stat(0),
+                 .running_variance = stat(1),
+                 .mode = BatchNormMode::batch_statistics});
+    adam.step();
+    return adam.read_state()[StepState::skipped_steps] > before;
+  };
+  CHECK_FALSE(fused_with(1));
+  CHECK(fused_with(infinity));
+}
+
+TEST_CASE("a new learning rate does not wait for the device", "[cuda-sim][step]") {
+  SmallNet net(cuda_under_test(), DType::f32);
+  net.step();
+  const std::vector<double> before = net.adam().read_state();
+  {
+    const DryRun dry(cuda_under_test());  // refuses to read a tensor
+    net.set_learning_rate(0.5);
+    REQUIRE(dry.calls().size() == 1);
+    CHECK(dry.calls()[0].kernel == "upload");
+    CHECK(dry.calls()[0].output == Shape{1});
+  }
+  net.set_learning_rate(0.25);
+  std::vector<double> after = net.adam().read_state();
+  CHECK(after[StepState::learning_rate] == 0.25);
+  after[StepState::learning_rate] = before[StepState::learning_rate];
+  CHECK(after == before);
 }
 
 TEST_CASE("twenty steps of training on the simulated CUDA device follow the CPU's in f32", "[cuda-sim][step]") {

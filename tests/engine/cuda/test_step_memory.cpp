@@ -59,6 +59,27 @@ TEST_CASE("out of memory names the predicted peak, the device's memory and the l
   CHECK(fits.predicted_peak() == of_eleven);
 }
 
+TEST_CASE("memory that a device turns out not to have is an error with the largest batch, too", "[cuda-sim][step][memory]") {
+  bool full = false;
+  const auto body = [&](int64_t batch) {
+    pass(batch);
+    // As a card does when a library loads its modules late.
+    if (full) throw OutOfMemory("out of memory: 64 bytes");
+  };
+  CapturedStep step(device, [&] { body(16); }, {.batch = 16, .body_of_batch = pass});
+  step.run();
+  full = true;
+  std::string message;
+  try {
+    step.run();
+  } catch (const OutOfMemory& e) {
+    message = e.what();
+  }
+  CHECK_THAT(message, Catch::Contains("a step of batch 16 would need") &&
+                          Catch::Contains("less than it seemed to have (out of memory: 64 bytes)") &&
+                          Catch::Contains("The largest batch that fits is 1"));
+}
+
 TEST_CASE("out of memory says where not even one image fits", "[cuda-sim][step][memory]") {
   device_pool(device)->reset_peak();
   const SmallMemory memory(device_pool(device)->statistics().in_use + 1000);

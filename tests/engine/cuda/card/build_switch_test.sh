@@ -61,3 +61,29 @@ found named
 VIRTUAL_ENV=$work/environment configure activated -DDURA_CUDA=ON || { cat "$work/activated.log"; exit 1; }
 found activated
 echo "found in the layout of Python's packages: ok"
+
+# A toolkit without cublasLt: it is found beside cuDNN, in the package of all of CUDA and in its own.
+toolkit=$work/toolkit
+mkdir -p "$toolkit"/{lib,include} "$packages/cublas"
+ln -s "$bin" "$toolkit/bin"
+[[ ! -e $packages/cu13/nvvm ]] || ln -s "$(realpath "$packages/cu13/nvvm")" "$toolkit/nvvm"
+for file in "$packages"/cu13/include/*; do
+  [[ $(basename "$file") == cublas* ]] || ln -s "$(realpath "$file")" "$toolkit/include/"
+done
+ln -s "$lib"/libcudart_static.a "$lib"/libcudadevrt.a "$toolkit/lib/"
+for file in "$lib"/libcudart.so.*; do ln -s "$file" "$toolkit/lib/"; done
+# beside NAME PACKAGE: header and library of cublasLt come out of the package.
+beside() {
+  configure "$1" -DDURA_CUDA=ON -DCUDAToolkit_ROOT="$toolkit" -DDURA_CUDNN_ROOT="$packages/cudnn" || { cat "$work/$1.log"; exit 1; }
+  local name
+  for name in DURA_CUBLAS_INCLUDE DURA_CUBLAS_LIBRARY; do
+    grep "^$name:" "$work/$1/CMakeCache.txt" | grep -q "nvidia/$2/" || { grep "^$name:" "$work/$1/CMakeCache.txt"; echo "$1: $name is not in $2"; exit 1; }
+  done
+}
+if [[ $(basename "$(echo "$lib"/libcublasLt.so.*[0-9])") == *.13* ]]; then beside beside_all cu13; fi
+mv "$packages/cu13" "$packages/elsewhere"
+mkdir "$packages"/cublas/{lib,include}
+ln -s "$include"/cublas*.h "$packages/cublas/include/"
+for file in "$lib"/libcublasLt.so.*; do ln -s "$file" "$packages/cublas/lib/"; done
+beside beside_alone cublas
+echo "cublasLt beside cuDNN where the toolkit lacks it: ok"
