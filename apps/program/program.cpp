@@ -115,7 +115,8 @@ int Program::run(int argc, const char* const* argv, const std::function<int()>& 
       return 0;
     }
     read(configuration_file_);
-    if (device_ != "auto") chosen_device_ = named_device(device_);
+    // A device that was named and is missing ends a long job before it begins. What only prints a result may have one without it.
+    if (device_ != "auto" && !description_.results_on_standard_output) chosen_device_ = named_device(device_);
     if (threads_ > 0) set_num_threads(static_cast<int>(threads_));
     int code = 0;
     {
@@ -150,7 +151,7 @@ std::string Program::help_text() const {
 Device Program::device() const {
   // Not asked of a card before a job needs it. Programs whose output is their result are silent about it.
   if (!chosen_device_) {
-    chosen_device_ = automatic_device(!description_.results_on_standard_output);
+    chosen_device_ = device_ == "auto" ? automatic_device(!description_.results_on_standard_output) : named_device(device_);
     device_ = device_name(*chosen_device_);
   }
   return *chosen_device_;

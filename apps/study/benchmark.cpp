@@ -36,20 +36,50 @@ void set_mode(Classifier& model, const std::string& mode) {
   for (ConvBn* u : model.backbone().units()) u->bn.set_batch_statistics(u->conv.weight.trainable());
 }
 
-}  // namespace
-
-BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
+std::unique_ptr<Classifier> model_of(const BenchmarkOptions& o) {
   if (o.mode != "inf" && o.mode != "train" && o.mode != "half" && o.mode != "head")
     fail_usage("there is no benchmark '", o.mode, "'. Use inf, train, half or head.");
   if (o.batch < 1 || o.size < 32 || o.repetitions < 1 || o.classes < 2)
     fail_usage("benchmark: batch ", o.batch, ", size ", o.size, ", repetitions ", o.repetitions, ", classes ", o.classes, " make no sense");
-  const Device device = o.tensors.device;
-  device_pool(device)->reset_peak();
   std::vector<std::string> classes;
   for (int64_t i = 0; i < o.classes; ++i) classes.push_back(std::to_string(i));
-  Classifier model({.backbone = {.depth = o.depth, .tensors = o.tensors}, .classes = classes, .dropout = 0, .seed = 1});
-  set_mode(model, o.mode);
+  auto model = std::make_unique<Classifier>(
+      ClassifierOptions{.backbone = {.depth = o.depth, .tensors = o.tensors}, .classes = classes, .dropout = 0, .seed = 1});
+  set_mode(*model, o.mode);
+  return model;
+}
 
+// Null for inference.
+std::unique_ptr<Adam> optimizer_of(Classifier& model, const BenchmarkOptions& o) {
+  if (o.mode == "inf") return nullptr;
+  return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = o.tensors.compute == DType::f16});
+}
+
+void run_step(Classifier& model, Adam* adam, const Tensor& images, const Tensor& labels) {
+  if (adam)
+    adam->minimise([&] { return cross_entropy(model(images), labels).loss; });
+  else
+    model(images);
+}
+
+}  // namespace
+
+std::vector<KernelCall> benchmark_kernels(const BenchmarkOptions& o) {
+  const std::unique_ptr<Classifier> owner = model_of(o);
+  Classifier& model = *owner;
+  const std::unique_ptr<Adam> adam = optimizer_of(model, o);
+  const Device device = o.tensors.device;
+  const DryRun dry(device);
+  run_step(model, adam.get(), Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device),
+           Tensor::empty({o.batch}, DType::i32, device));
+  return dry.calls();
+}
+
+BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
+  const Device device = o.tensors.device;
+  device_pool(device)->reset_peak();
+  const std::unique_ptr<Classifier> owner = model_of(o);
+  Classifier& model = *owner;
   Tensor x = Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device), labels = Tensor::empty({o.batch}, DType::i32, device);
   {
     const Tensor wide = Tensor::empty(x.shape(), DType::f32, Device::cpu), host = Tensor::empty(x.shape(), x.dtype(), Device::cpu);
@@ -64,16 +94,8 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
 
   BenchmarkResult result;
   result.base_bytes = static_cast<size_t>(peak_resident_bytes());
-  std::unique_ptr<Adam> adam;
-  if (o.mode != "inf")
-    adam =
-        std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = o.tensors.compute == DType::f16});
-  const auto body = [&](const Tensor& images, const Tensor& targets) {
-    if (adam)
-      adam->minimise([&] { return cross_entropy(model(images), targets).loss; });
-    else
-      model(images);
-  };
+  const std::unique_ptr<Adam> adam = optimizer_of(model, o);
+  const auto body = [&](const Tensor& images, const Tensor& targets) { run_step(model, adam.get(), images, targets); };
   const auto body_of_batch = [&](int64_t batch) { body(of_batch(x, batch), of_batch(labels, batch)); };
   CapturedStep step(device, [&] { body(x, labels); },
                     {.name = adam ? "a step" : "inference", .capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});
@@ -84,7 +106,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     backend(device).download(first, &label);
   };
   const int unmeasured = device != Device::cpu ? 3 : adam ? 1 : 2;
-  for (int i = 0; i < unmeasured; ++i) run_to_the_end();
+  for (double start = wall_seconds(), i = 0; i < unmeasured || wall_seconds() - start < o.warm_up; ++i) run_to_the_end();
   LayerTimes layers(model.backbone().units());
   if (o.layers) set_trace_sink([&](const OpRecord& record) { layers.add(record); });
   std::vector<double> utilisation;

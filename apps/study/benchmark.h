@@ -3,6 +3,7 @@
 #include <string>
 
 #include "apps/program/text_table.h"
+#include "engine/plan/meta_backend.h"
 #include "models/network/classifier.h"
 
 namespace dura {
@@ -13,6 +14,7 @@ struct BenchmarkOptions {
   int64_t batch = 16, size = 224, repetitions = 10, classes = 1000;
   TensorOptions tensors = {};
   std::string precision = "f32";  // what `tensors` were made from, for the report
+  double warm_up = 0;             // seconds before the measurement, at least: a card's clocks rise under load
   bool capture = true;            // CapturedStepOptions
   bool layers = false;            // fill BenchmarkResult::layers, which makes every op wait for the device
 };
@@ -30,6 +32,9 @@ struct BenchmarkResult {
   double peak = 0;               // with layers, on the CPU: FLOP/s of the kernels on numbers in the cache (engine/cpu/peak.h)
   double median() const { return seconds[seconds.size() / 2]; }
 };
+
+// What a step would run, by its dry run.
+std::vector<KernelCall> benchmark_kernels(const BenchmarkOptions& options);
 
 // Unmeasured steps come first: packing, page faults, on CUDA the capture.
 BenchmarkResult run_benchmark(const BenchmarkOptions& options);
