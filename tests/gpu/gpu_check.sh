@@ -6,28 +6,37 @@ export LC_ALL=C  # a point in every number, whatever the locale
 
 usage() {
   cat <<'TEXT'
-usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--stages "NAME ..."] [--data DIR --weights FILE] [--manifest FILE] [--python PYTHON] [--limit SECONDS] [--pack FILE]
+usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--part N | --stages "NAME ..."] [--data DIR --weights FILE] [--manifest FILE] [--python PYTHON]
+                              [--limit SECONDS] [--budget SECONDS] [--pack FILE]
+       tests/gpu/gpu_check.sh --clock      the stages with their estimated times; an error where they do not fit
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
-  --stages   only these: machine build tests plans sanitizer steps bench ops torch libtorch mission (default: all, in this order)
+  --part     the stages of one command of ten minutes at most; 1 to 4 one after the other are everything
+               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops types libtorch compiled mission sanitizer, as far as time goes
+  --stages   only these (default: all, in this order)
   --data, --weights   real slices and ImageNet weights, for the stage `mission` (default: those in .gpu)
   --manifest their table with a split (default: manifest.csv in --data)
   --python   a Python with torch and torchvision, for the stages `torch` and `libtorch` (default: python3)
-  --limit    a stage that takes longer is ended, with what it has left (default 540)
+  --limit    seconds that this command has; a stage that takes longer is ended, with what it has left (default 580)
+  --budget   seconds that all commands with the same --out have together (default 1500); a stage that is estimated to need more than is left is skipped
   --pack     an archive of the results (.tar.gz), made anew after each stage
-Where Debian's packages are missing, tests/gpu/gpu_carry.sh fills .gpu beforehand. Where commands may take ten minutes: "machine build tests plans",
-"steps ops sanitizer", "bench", "torch libtorch" and "mission" one after the other; the report holds the stages of all calls with the same --out.
+Where Debian's packages are missing, tests/gpu/gpu_carry.sh fills .gpu beforehand. The report holds the stages of all calls with the same --out.
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 arguments=("$@")
-device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=540 pack='' only=''
-stages="machine build tests plans sanitizer steps bench ops torch libtorch mission"
+device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=580 budget=1500 pack='' only='' part='' clock=''
+parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops types libtorch compiled mission sanitizer")
+stages="${parts[*]}"
+# Seconds that a stage is estimated to take on a machine with a card and 16 cores; never measured.
+declare -A estimate=([machine]=5 [build]=300 [smoke]=120 [steps]=180 [bench]=120 [tests]=240 [torch]=60
+  [plans]=60 [ops]=20 [types]=120 [libtorch]=120 [compiled]=120 [mission]=300 [sanitizer]=180)
 while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
-    --out | --stages | --data | --weights | --manifest | --python | --limit | --pack | --only)
+    --clock) clock=yes ;;
+    --out | --part | --stages | --data | --weights | --manifest | --python | --limit | --budget | --pack | --only)
       (($# > 1)) || { usage >&2; exit 2; }
       printf -v "${1#--}" '%s' "$2"  # --only: how this script calls itself for one stage
       shift
@@ -37,6 +46,32 @@ while (($# > 0)); do
   esac
   shift
 done
+if [[ -n $part ]]; then
+  [[ $part =~ ^[1-4]$ ]] || { usage >&2; exit 2; }
+  stages=${parts[part]}
+fi
+
+# The stages on the clock, as they come. Fails where a part takes longer than a command may, or parts 1 to 3 more than there is.
+if [[ -n $clock ]]; then
+  now=0 bad=0
+  for part in 1 2 3 4; do
+    of_part=0
+    for stage in ${parts[part]}; do
+      of_part=$((of_part + estimate[$stage]))
+      if ((now + of_part > budget)); then note='  only where others were faster'; else note=''; fi
+      printf 'part %d  %-10s %4d s  done after %4d s%s\n' "$part" "$stage" "${estimate[$stage]}" "$((now + of_part))" "$note"
+    done
+    now=$((now + of_part))
+    # The last part is as long as time goes; each of its stages is skipped that does not fit any more.
+    if ((part < 4 && of_part > limit)); then echo "part $part takes $of_part s, a command may take $limit s"; bad=1; fi
+    if ((part == 3)); then
+      echo "parts 1 to 3: $now s of $budget s"
+      if ((now > budget)); then bad=1; fi
+    fi
+  done
+  exit "$bad"
+fi
+
 if [[ -z $out ]]; then
   out=$root/docs/gpu
   [[ $device == cuda ]] || out=$(mktemp -d /tmp/dura-gpu-check-XXXXXX)
@@ -52,12 +87,14 @@ manifest=${manifest:-$data/manifest.csv}
 # On the simulated device everything is done at a size that the CPU gets through in minutes; 34 is the shallowest depth that has layer3.3, from which on
 # the half is free.
 if [[ $device == cuda ]]; then
-  depth=50 train_depth=50 size=224 batch=16 patients=300 batches="16 32 64 256" repetitions=20
-  peer=cuda peer_options=() peer_types="f16 tf32" peer_modes="inf train half head" peer_batches="16 256"
-  study=(--seeds 1 --full)
+  depth=50 train_depth=50 size=224 batch=16 patients=150 batches="16 256" repetitions=200
+  peer=cuda peer_options=(--compiled-batches) peer_types="f16 tf32" peer_modes="inf train" peer_batches="16 256"
+  study=(--seeds 1 --full) warm_up=2
 else
-  depth=34 train_depth=18 size=32 batch=4 patients=24 batches="2" repetitions=1
-  peer=cpu peer_options=(--compiled-batches --modes inf half --types bf16) peer_types="bf16" peer_modes="inf half" peer_batches=$batches
+  depth=34 train_depth=18 size=32 batch=4 patients=24 batches="2" repetitions=1 warm_up=0
+  # The simulated device has no clock to keep.
+  limit=$((limit * 100)) budget=$((budget * 100))
+  peer=cpu peer_options=(--compiled-batches) peer_types="bf16" peer_modes="inf half" peer_batches=$batches
   study=(--seeds 1 --size 32 --phase1-epochs 1 --phase2-epochs 1)
 fi
 
@@ -93,17 +130,48 @@ build() {
     cudnn=$("$python" -c 'import importlib.util as u; print(list(u.find_spec("nvidia.cudnn").submodule_search_locations)[0])' 2>/dev/null) &&
       options+=(-DDURA_CUDNN_ROOT="$cudnn")
   fi
-  (cd "$root" && cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)")
+  # Only what the stages run.
+  local targets=(dura_tests dura-bench dura-train dura-phantom dura-study)
+  if [[ $device == cuda ]]; then targets+=(cuda_card_check cudnn_plan_check); fi
+  (cd "$root" && cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)" --target "${targets[@]}")
 }
 
+# $1: a name for logs; the rest: a command with tests. Once more, waiting for each kernel, where it fails: then the message names the kernel.
+tested() {
+  local name=$1
+  shift
+  DURA_TEST_DEVICE=$device timeout 120 "$@" && return 0
+  echo "$name FAILED; again with CUDA_LAUNCH_BLOCKING=1:"
+  CUDA_LAUNCH_BLOCKING=1 DURA_TEST_DEVICE=$device timeout 120 "$@"
+  return 1
+}
+
+# Two minutes that tell whether the rest is worth its time: each test by itself, with cuDNN's fused graphs and without.
+smoke() {
+  local fusion failed=0
+  for fusion in 1 0; do
+    echo "-- DURA_CUDA_FUSION=$fusion"
+    DURA_CUDA_FUSION=$fusion tested smoke "$build/tests/dura_tests" '[smoke]' --durations yes || failed=1
+  done
+  return "$failed"
+}
+
+# All tests of the CUDA backend, on the card; those of the simulated device itself stay on it. A process for each: an error of a kernel takes the
+# card from its process for good.
 tests() {
-  if [[ $device == cuda ]]; then
-    # All tests of the CUDA backend, on the card; those of the simulated device itself stay on it.
-    "$build/tests/engine/cuda/card/cuda_card_check" --properties "$out/device_properties.json" &&
-      DURA_TEST_DEVICE=cuda "$build/tests/dura_tests" '[cuda],[cuda-sim],[ops]'
-  else
-    "$build/tests/dura_tests" '[cuda]~[slow],[cuda-sim]~[slow]'
-  fi
+  local name failed=0 all
+  if [[ $device == cuda ]]; then "$build/tests/engine/cuda/card/cuda_card_check" --properties "$out/device_properties.json" || return 1; fi
+  # Catch2 2 and 3.
+  local list=(--list-test-names-only)
+  "$build/tests/dura_tests" --help | grep -q -e "${list[0]}" || list=(--list-tests --verbosity quiet)
+  all=$("$build/tests/dura_tests" "${list[@]}" '[cuda]~[slow],[cuda-sim]~[slow]' | grep . | sed 's/^  *//')
+  while read -r name; do
+    # Commas and brackets are Catch2's own signs.
+    name=${name//,/\\,} name=${name//\[/\\[}
+    tested "$name" "$build/tests/dura_tests" "$name" >"$work/one" 2>&1 || { cat "$work/one"; failed=$((failed + 1)); }
+  done <<<"$all"
+  echo "$(wc -l <<<"$all") tests, $failed failed"
+  return "$((failed > 0))"
 }
 
 # With the properties that this card really has, where they are known.
@@ -117,11 +185,15 @@ plans() {
 sanitizer() {
   [[ $device == cuda ]] || skip "the simulated device checks every access itself" || return
   command -v compute-sanitizer >/dev/null || skip "compute-sanitizer is not installed" || return
-  compute-sanitizer --tool memcheck "$build/tests/dura_tests" '[ops]' >"$work/memcheck" 2>&1
-  local status=$?
-  cat "$work/memcheck"
-  if grep -qiE 'not supported|permission|unable to' "$work/memcheck"; then skip "the machine refuses compute-sanitizer" || return; fi
-  return "$status"
+  # A small captured step has all kinds of work in it.
+  local tool failed=0
+  for tool in memcheck racecheck initcheck; do
+    DURA_TEST_DEVICE=cuda timeout 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$build/tests/dura_tests" '[small-step]' >"$work/$tool" 2>&1 || failed=1
+    tail -3 "$work/$tool"
+    cp "$work/$tool" "$out/sanitizer-$tool.txt"
+    if grep -qiE 'not supported|permission|unable to' "$work/$tool"; then skip "the machine refuses compute-sanitizer" || return; fi
+  done
+  return "$failed"
 }
 
 # A training on synthetic slices; $1: folder of the run, the rest: options.
@@ -158,20 +230,27 @@ steps() {
   return "$failed"
 }
 
-# One process for each type and batch: making plans takes longer than measuring.
-bench() {
-  : >"$out/bench.jsonl"
+# $1: precisions, $2: modes. One process for each type and batch: making plans takes longer than measuring. Clocks rise in the first two seconds.
+measure() {
   local type n failed=0
-  # Of f32 without TF32 nobody asks how fast it is.
-  for type in ${precisions/ f32/}; do
+  for type in $1; do
     for n in $batches; do
       # One size too large must not hide the others.
-      "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" --mode inf train half head --batch "$n" --precision "$type" \
-        --compare-capture | tee -a "$out/bench.jsonl" || failed=1
+      # shellcheck disable=SC2086
+      "$apps/dura-bench" --device "$device" --depth "$depth" --size "$size" --repetitions "$repetitions" --warm-up "$warm_up" --mode $2 --batch "$n" \
+        --precision "$type" --compare-capture | tee -a "$out/bench.jsonl" || failed=1
     done
   done
   return "$failed"
 }
+
+bench() {
+  : >"$out/bench.jsonl"
+  measure f16 "train inf"
+}
+
+# Of f32 without TF32 nobody asks how fast it is.
+types() { measure "tf32 bf16" "train inf"; }
 
 # The ten slowest operations of a training step, run one by one: the shortest time of each. Normalisation, Adam and the metrics are not traced.
 ops() {
@@ -189,7 +268,16 @@ torch() {
     "$python" -c 'import torch, torchvision' 2>/dev/null || skip "$python has no torch and torchvision" || return
   fi
   # shellcheck disable=SC2086
-  "$python" "$root/tests/gpu/bench_torch_gpu.py" --device "$peer" --size "$size" --repetitions "$repetitions" --batches $batches "${peer_options[@]}" | tee "$out/torch.jsonl"
+  "$python" "$root/tests/gpu/bench_torch_gpu.py" --device "$peer" --size "$size" --repetitions "$repetitions" --batches $batches --modes $peer_modes \
+    --types "${peer_types%% *}" "${peer_options[@]}" | tee "$out/torch.jsonl"
+}
+
+# torch.compile takes about a minute for each measurement.
+compiled() {
+  [[ $peer == cuda ]] || skip "nothing is compiled for the CPU here" || return
+  "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null || skip "$python has no torch that sees the card" || return
+  "$python" "$root/tests/gpu/bench_torch_gpu.py" --device "$peer" --size "$size" --repetitions "$repetitions" --batches --compiled-batches 256 --compiled-modes train \
+    --compiled-types f16 | tee -a "$out/torch.jsonl"
 }
 
 # The same in C++, built against that Python's torch.
@@ -260,19 +348,29 @@ if [[ -n $only ]]; then
   exit
 fi
 
+# What all commands with this --out have taken so far.
+used() { cat "$out"/*.status 2>/dev/null | awk -F'\t' '{ all += $3 } END { print all + 0 }'; }
+
 failures=0
 for stage in $stages; do
   declare -F "$stage" >/dev/null || { usage >&2; exit 2; }
   echo "== $stage"
-  begin=$SECONDS
-  timeout --kill-after=10 "$limit" "$0" "${arguments[@]}" --out "$out" --only "$stage" >"$out/$stage.log" 2>&1
-  code=$? detail=''
+  begin=$SECONDS detail=''
+  left=$((limit - SECONDS)) of_budget=$((budget - $(used)))
+  if ((of_budget < left)); then left=$of_budget; fi
+  if [[ $device == cuda ]] && ((estimate[$stage] > left)); then
+    echo "skipped: no time is left: about ${estimate[$stage]} s are needed, $left s are there" >"$out/$stage.log"
+    code=77
+  else
+    timeout --kill-after=10 "$((left > 0 ? left : 1))" "$0" "${arguments[@]}" --out "$out" --only "$stage" >"$out/$stage.log" 2>&1
+    code=$?
+  fi
   case $code in
     0) status=passed ;;
     77) status=skipped detail=$(sed -n 's/^skipped: //p' "$out/$stage.log" | tail -1) ;;
     *)
       status=FAILED detail="exit code $code, see $stage.log"
-      ((code != 124)) || detail="ended after $limit s, see $stage.log"
+      ((code != 124)) || detail="ended after $((SECONDS - begin)) s, see $stage.log"
       failures=$((failures + 1))
       tail -5 "$out/$stage.log"
       ;;
