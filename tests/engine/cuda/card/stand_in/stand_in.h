@@ -1,0 +1,46 @@
+// What stands in for CUDA's runtime, cuDNN and cublasLt in the program of these tests, so that engine/cuda/card runs where there is no
+// card. cuda_runtime.cpp defines the runtime's functions; cudnn.cpp and cublas_lt.cpp are shared libraries under NVIDIA's names, opened as
+// programs open those. All of it works on a simulated device of its own: memory, streams, capture and its order are checked there, and
+// graphs and products are computed by its interpreter. A call that NVIDIA's documentation forbids is refused with the documented status and
+// kept as a complaint.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/cuda/sim/sim_driver.h"
+
+namespace dura::cuda::stand_in {
+
+// The simulated card. Never destroyed.
+sim::SimDriver& device();
+
+// What was wrong with calls so far, oldest first.
+std::vector<std::string>& complaints();
+// Keeps a complaint; returns false, so that `good || complain(...)` reads as a condition.
+bool complain(const std::string& what);
+
+// Counts a call that may fail; true where this one is to fail without a reason (fail_at).
+bool injected(const char* call);
+// The n-th call from now on fails, the first is 1; 0: none.
+void fail_at(int64_t n);
+int64_t calls();              // since the last fail_at
+const std::string& failed();  // the call that was made to fail; empty: none
+
+// How many objects of each kind are alive: "stream", "event", "allocation", "cuDNN descriptor", ...
+std::map<std::string, int64_t>& alive();
+
+// The device's stream behind a cudaStream_t; throws DriverError where there is none (any more).
+Stream stream_of(const void* handle);
+// From an error that kernels make: the card is lost until this is called.
+void repair();
+
+// Products that cublasLt has no algorithm for, and graphs that cuDNN has no engine for; at first none.
+std::function<bool(const Product&)>& unsupported_product();
+std::function<bool(const Graph&)>& unsupported_graph();
+// The engine that each graph ran on, by the graph's description.
+std::map<std::string, int64_t>& engines();
+
+}  // namespace dura::cuda::stand_in
