@@ -1,7 +1,9 @@
 // dura-train: transfer learning in two phases. Phase 1 trains the head on the frozen backbone (and whatever of the backbone had no
 // weights), phase 2 the last part of the backbone too, with a small learning rate and early stopping.
 #include "apps/evaluation/model_card.h"
+#include "apps/program/processes.h"
 #include "apps/program/run_directory.h"
+#include "apps/program/toml.h"
 #include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
 #include "apps/study/lr_finder_report.h"
@@ -29,22 +31,35 @@ int draw_sheet(const TrainOptions& o) {
   return 0;
 }
 
+// What all processes that share a run must have alike.
+std::map<std::string, std::string> facts_to_agree_on(const Program& program, std::map<std::string, std::string> facts,
+                                                     const Dataset& training, const Dataset& validation) {
+  facts["version"] = dura_version();
+  for (const TomlEntry& e : parse_toml(program.resolved_configuration(), "the configuration"))
+    if (e.key != "threads") facts["--" + e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  for (const Dataset* d : {&training, &validation})
+    facts[d == &training ? "training images" : "validation images"] = concat(d->size(), ", ", d->bad_images().size(), " bad");
+  return facts;
+}
+
 // --find-lr
 int find_learning_rate(const TrainOptions& o, InitialModel& initial, const Dataset& training, const FitOptions& fit_options,
                        const StopRequest& stop) {
   const PhasePlan& phase = fit_options.phases[o.find_lr == "phase1" ? 0 : 1];
   const LrSweep sweep = sweep_learning_rates(*initial.model, phase, initial.fresh, training, fit_options, {}, stop);
   if (sweep.interrupted) return stop.exit_code();
+  if (!fit_options.ranks->is_first()) return 0;
   write_lr_finder(o.out, o.find_lr, sweep);
   log_info(lr_finder_text(sweep));
   log_info("wrote ", (fit_options.run / "lr_finder.html").string(), ", lr_finder.csv and lr_finder.json beside it; nothing was trained");
   return 0;
 }
 
-// model.safetensors says that the run is done; what an interrupted one has so far is interrupted.safetensors.
-int finish(const RunDirectory& run, const FitOutcome& outcome, Classifier& model, const TrainOptions& o, const DataSplits& data,
-           const StopRequest& stop) {
-  const std::filesystem::path file = run.path() / "model.safetensors", so_far = run.path() / "interrupted.safetensors";
+// model.safetensors says that the run is done; what an interrupted one has so far is interrupted.safetensors. `run`: of rank 0.
+int finish(const std::optional<RunDirectory>& run, const FitOutcome& outcome, Classifier& model, const TrainOptions& o,
+           const DataSplits& data, const StopRequest& stop) {
+  if (!run) return outcome.interrupted ? stop.exit_code() : 0;
+  const std::filesystem::path file = run->path() / "model.safetensors", so_far = run->path() / "interrupted.safetensors";
   if (outcome.interrupted) {
     if (outcome.best_restored) {
       write_model(so_far, model, o.preprocessing, training_card(o, data));
@@ -59,12 +74,13 @@ int finish(const RunDirectory& run, const FitOutcome& outcome, Classifier& model
   return 0;
 }
 
-int train(const Program& program, const TrainOptions& o) {
+int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   cpu::set_exact_conv(o.exact);
   if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
   const StopRequest stop;
-  const RunDirectory run(o.out, o.resume);
-  if (o.resume) require_same_settings(run.path(), program);
+  std::optional<RunDirectory> run;
+  if (ranks.is_first()) run.emplace(o.out, o.resume);
+  if (o.resume && run) require_same_settings(run->path(), program);
   const DataSplits data = open_splits(o.data);
   const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true),
                                  validation = data.open(Split::val, o.data, o.preprocessing, true);
@@ -73,20 +89,29 @@ int train(const Program& program, const TrainOptions& o) {
              validation->class_counts()[static_cast<size_t>(c)], " validation images");
 
   InitialModel initial = initial_model(o, data.classes.names(), program.device());
-  const FitOptions fit_options = o.fit_options(*training, data.classes);
+  FitOptions fit_options = o.fit_options(*training, data.classes);
+  fit_options.ranks = &ranks;
+  if (ranks.size() > 1 && o.lanes % ranks.size() != 0)
+    fail_usage("--lanes ", o.lanes, " cannot be shared by ", ranks.size(), " processes: their number must divide it");
+  if (ranks.size() > 1 && fit_options.guide.on())
+    fail_usage("--guide scores the maps of all validation images in one process: start it alone");
   initial.model->unfreeze(o.unfreeze);  // a name that it does not know is found out now, not when phase 2 begins
+
+  const std::map<std::string, std::string> facts = {{"manifest", data.manifest.name},
+                                                    {"manifest_sha256", data.manifest_sha256},
+                                                    {"weights", o.weights},
+                                                    {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
+                                                    {"augmentation", describe(fit_options.augment, data.classes)},
+                                                    {"epoch_images", std::to_string(fit_options.items.size())},
+                                                    {"device", device_name(program.device())},
+                                                    {"kernels", cpu::kernels().name}};
+  require_agreement(ranks, facts_to_agree_on(program, facts, *training, *validation));
   if (o.find_lr != "off") return find_learning_rate(o, initial, *training, fit_options, stop);
 
-  run.write("config.toml", program.resolved_configuration());
-  run.write_provenance({{"manifest", data.manifest.name},
-                        {"manifest_sha256", data.manifest_sha256},
-                        {"weights", o.weights},
-                        {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
-                        {"augmentation", describe(fit_options.augment, data.classes)},
-                        {"epoch_images", std::to_string(fit_options.items.size())},
-                        {"device", device_name(program.device())},
-                        {"kernels", cpu::kernels().name}},
-                       data.allowed_leaks);
+  if (run) {
+    run->write("config.toml", program.resolved_configuration());
+    run->write_provenance(facts, data.allowed_leaks);
+  }
   const FitOutcome outcome = fit(*initial.model, initial.fresh, *training, *validation, fit_options, stop);
   return finish(run, outcome, *initial.model, o, data, stop);
 }
@@ -107,6 +132,7 @@ int main(int argc, char** argv) {
   return program.run(argc, argv, [&] {
     if (!options.sheet.empty()) return draw_sheet(options);
     if (options.out.empty()) fail_usage("--out is required.");
-    return options.folds > 0 ? cross_validate(program, options) : train(program, options);
+    if (options.folds > 0) return cross_validate(program, options);
+    return run_on_all("dura-train", options.comm_timeout, [&](Communicator& ranks) { return train(program, options, ranks); });
   });
 }

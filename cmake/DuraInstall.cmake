@@ -11,7 +11,7 @@ install(CODE "
   foreach(room ${dura_header_rooms})
     file(GLOB_RECURSE headers RELATIVE \"${PROJECT_SOURCE_DIR}\" \"${PROJECT_SOURCE_DIR}/\${room}/*.h\" \"${PROJECT_SOURCE_DIR}/\${room}/*.inc\")
     # The insides of the devices are private, and so are those of the C interface.
-    list(FILTER headers EXCLUDE REGEX \"^(engine/(cpu|cuda)|models/c)/\")
+    list(FILTER headers EXCLUDE REGEX \"^(engine/(cpu|cuda|comm/mpi)|models/c)/\")
     foreach(header IN LISTS headers)
       file(READ \"${PROJECT_SOURCE_DIR}/\${header}\" text)
       string(REGEX REPLACE \"(#[ ]*include \\\")(${any_room})/\" \"\\\\1dura/\\\\2/\" text \"\${text}\")

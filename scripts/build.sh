@@ -1,7 +1,8 @@
 # Sourced by run.sh and test.sh: what they need from the system, and how dura is built. Works from any directory.
 # shellcheck shell=bash
 
-debian_packages=(cmake g++ ninja-build libeigen3-dev libstb-dev catch2 libtomlplusplus-dev nlohmann-json3-dev libhdf5-dev pkgconf)
+debian_packages=(cmake g++ ninja-build libeigen3-dev libstb-dev catch2 libtomlplusplus-dev nlohmann-json3-dev libhdf5-dev pkgconf
+                 libopenmpi-dev openmpi-bin)
 # What the slow tests need as well: packages are built, and installed in a Debian of their own.
 slow_debian_packages=(debootstrap dpkg-dev file gzip help2man wget)
 

@@ -49,13 +49,15 @@ const std::vector<Room>& rooms() {
     const std::vector<std::string> library =
         with(network, with(data, {"weights", "models/network", "models/explain", "models/onnx", "models"}));
     const std::vector<std::string> program =
-        with(library, {"engine/devices", "engine/cpu/cpu_features.h", "engine/cpu/peak.h", "apps/program"});
+        with(library, {"engine/devices", "engine/comm", "engine/cpu/cpu_features.h", "engine/cpu/peak.h", "apps/program"});
     const std::vector<std::string> evaluation = with(program, {"apps/metrics", "apps/training", "apps/evaluation"});
     return std::vector<Room>{
         {"engine/base", {}},
         {"engine/core", {"engine/base"}},
         {"engine/plan", core},
         {"engine/optim", core},
+        {"engine/comm/mpi", {}},
+        {"engine/comm", {"engine/base", "engine/comm/mpi"}},
         {"engine/cpu", core},
         {"engine/cuda", with(core, {"engine/plan"})},
         {"engine/cuda/sim", with(core, {"engine/cuda"})},
@@ -108,6 +110,7 @@ std::string forbidden_system_include(const std::string& file, const std::string&
   if (header == "hdf5.h") return file == "apps/keras/hdf5_file.cpp" ? "" : "HDF5 belongs to apps/keras/hdf5_file.cpp";
   if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
     return starts_with(file, "tests/bench/libtorch/") ? "" : "LibTorch belongs to tests/bench/libtorch, a project of its own";
+  if (header == "mpi.h") return file == "engine/comm/mpi/mpi_table.cpp" ? "" : "MPI belongs to engine/comm/mpi";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";
   if (starts_with(header, "cuda") || starts_with(header, "cudnn") || starts_with(header, "cublas"))
     return cuda || starts_with(file, "tests/engine/cuda/card/") ? ""
@@ -264,6 +267,8 @@ TEST_CASE("the include rules notice what they are there for", "[includes]") {
       {"weights/pth.cpp", "iostream", false},
       {"engine/core/tape.cpp", "boost/format.hpp", false},
       {"tests/engine/op_harness.h", "torch/torch.h", false},
+      {"engine/comm/mpi.cpp", "mpi.h", false},
+      {"layers/layers.cpp", "engine/comm/communicator.h", true},
       {"apps/train.cpp", "tests/engine/reference.h", true},
       {"apps/training/fit.h", "apps/keras/keras_weights.h", true},
       {"apps/convert.cpp", "hdf5.h", false},

@@ -27,6 +27,7 @@ int64_t peak_resident_bytes() {
 namespace {
 
 volatile sig_atomic_t received_signal = 0;
+int signal_of_another = 0;
 bool installed = false;
 struct sigaction earlier_interrupt, earlier_terminate;
 
@@ -40,7 +41,7 @@ void note_signal(int number) {
 StopRequest::StopRequest() {
   DURA_CHECK(!installed, "two StopRequest objects are alive; a program has one");
   installed = true;
-  received_signal = 0;
+  received_signal = signal_of_another = 0;
   struct sigaction action = {};
   action.sa_handler = note_signal;
   action.sa_flags = SA_RESTART;  // reads and writes under way go on: the job stops at a step's end, not in a system call
@@ -55,7 +56,9 @@ StopRequest::~StopRequest() {
   installed = false;
 }
 
-int StopRequest::signal() const { return received_signal; }
+int StopRequest::signal() const { return received_signal != 0 ? received_signal : signal_of_another; }
+
+void StopRequest::came_to_another(int signal) const { signal_of_another = signal; }
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 

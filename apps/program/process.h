@@ -25,6 +25,8 @@ class StopRequest {
 
   bool received() const { return signal() != 0; }
   int signal() const;  // its number, 0 while none came
+  // Another process of the job was asked to stop, so that this one stops, too.
+  void came_to_another(int signal) const;
   // What a program that stopped for it returns: 128 + the signal's number, as shells do.
   int exit_code() const { return 128 + signal(); }
 };

@@ -9,6 +9,8 @@
 
 namespace dura {
 
+class Communicator;
+
 // The last stage (0 to 4) such that everything up to it is frozen and uses stored statistics; -1 where the stem is free.
 int last_frozen_stage(Classifier& model);
 
@@ -23,11 +25,17 @@ class FeatureCache {
   // Features (N,h,w,C) on the model's device for u8 CPU images (N,H,W,3) with these sample numbers (-1: padding); computed and remembered
   // where missing.
   Tensor features(const Tensor& images, const std::vector<int64_t>& samples);
+  // Computes the features of a batch and remembers them, and those that the other processes compute in the same call: all of them then hold
+  // the same rows. No images: there is nothing to compute here. `shape`: of the features of a batch.
+  void fill(const Tensor& images, const std::vector<int64_t>& samples, const Shape& shape, Communicator& ranks);
   // Of a batch of images of this shape, without computing anything.
   Shape feature_shape(const Shape& images);
   size_t bytes() const { return bytes_; }
 
  private:
+  Tensor compute(const Tensor& images) const;
+  void remember(const Tensor& features, const std::vector<int64_t>& samples);
+
   Classifier& model_;
   size_t budget_, bytes_ = 0;
   int stage_;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "apps/training/training_state.h"
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "weights/load.h"
 #include "weights/safetensors.h"
@@ -22,6 +23,16 @@ void check_masks(const Dataset& train, const Dataset& val, const FitOptions& opt
       fail_usage("--monitor ", plan.early_stopping.monitor, ": no validation image has a lesion's mask");
 }
 
+bool exists_for_first(const std::filesystem::path& file, Communicator& ranks) {
+  return ranks.largest(ranks.is_first() && std::filesystem::exists(file) ? 1 : 0) != 0;
+}
+
+StateDict read_for_all(const std::filesystem::path& file, Communicator& ranks) {
+  if (ranks.size() == 1) return read_safetensors(file);
+  const std::string bytes = ranks.broadcast(ranks.is_first() ? read_text_file(file, max_weight_file_bytes) : std::string());
+  return parse_safetensors(std::make_shared<const std::vector<uint8_t>>(bytes.begin(), bytes.end()), file.string());
+}
+
 }  // namespace
 
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
@@ -29,20 +40,22 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
   FitOutcome outcome;
   const std::filesystem::path last = options.run / "last.safetensors";
   std::optional<TrainingState> saved;  // where to go on; empty once the run has gone on from there
-  if (options.resume && std::filesystem::exists(last)) {
-    saved = read_training_state(last);
+  Communicator& ranks = *options.ranks;
+  if (options.resume && exists_for_first(last, ranks)) {
+    saved = training_state_of(read_for_all(last, ranks), last.string());
     log_info("resuming after ", saved->phase, " epoch ", saved->epoch + 1);
   }
   if (options.guide.on()) check_masks(train, val, options);
   int64_t rows = saved ? saved->history_rows : 0, planned_before = 0;
-  History history(options.run / "history.csv", model.classes(), options.guide.on(), rows);
+  std::optional<History> history;
+  if (ranks.is_first()) history.emplace(options.run / "history.csv", model.classes(), options.guide.on(), rows);
   std::filesystem::path best;  // the weights to be left with where the next phase has none that are better
-  const auto load_best = [&] { load_state(model, read_safetensors(best), Strict::yes, best.string()); };
+  const auto load_best = [&] { load_state(model, read_for_all(best, ranks), Strict::yes, best.string()); };
 
   for (const PhasePlan& plan : options.phases) {
     const std::filesystem::path best_of_phase = options.run / concat("best_", plan.name, ".safetensors");
     const bool resumed = saved && saved->phase == plan.name, done = saved && !resumed;
-    if (done && std::filesystem::exists(best_of_phase)) best = best_of_phase;
+    if (done && exists_for_first(best_of_phase, ranks)) best = best_of_phase;
     if (plan.epochs == 0 || done) {
       planned_before += plan.epochs;
       continue;
@@ -73,19 +86,22 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       }
       phase.validate(record);
       const bool improved = stopping.update(epoch, record.value(plan.early_stopping.monitor, model.classes()));
-      if (improved) write_safetensors(best_of_phase, state_of(model));
+      if (improved && history) write_safetensors(best_of_phase, state_of(model));
       if (plan.schedule.kind == ScheduleOptions::Kind::plateau &&
           schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
         log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience,
                  " epochs, learning rate times ", plan.schedule.plateau_factor);
-      history.add(record);
-      write_training_state(last, model, phase.adam(),
-                           {.phase = plan.name,
-                            .epoch = epoch,
-                            .history_rows = ++rows,
-                            .early_stopping = stopping.state(),
-                            .schedule = schedule.state(),
-                            .arrays = {}});
+      ++rows;
+      if (history) {
+        history->add(record);
+        write_training_state(last, model, phase.adam(),
+                             {.phase = plan.name,
+                              .epoch = epoch,
+                              .history_rows = rows,
+                              .early_stopping = stopping.state(),
+                              .schedule = schedule.state(),
+                              .arrays = {}});
+      }
       phase.log_epoch(record, improved);
     }
     phase.log_memory();

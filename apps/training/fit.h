@@ -2,6 +2,8 @@
 // interrupted continues from its last checkpoint and ends with the same bytes as one that was not: everything random is a function of
 // (seed, epoch, sample), and the checkpoint holds the rest.
 //
+// Where several processes share the work (FitOptions::ranks), rank 0 alone reads and writes them.
+//
 // Files in the run directory: history.csv; last.safetensors (everything needed to go on); best_<phase>.safetensors (the model with the best
 // monitored value).
 #pragma once

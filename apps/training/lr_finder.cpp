@@ -34,14 +34,15 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
   {
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
     const LossOptions minimised = fit_options.loss_on(model, plan, train);
-    TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3}, {.lanes = fit_options.lanes});
+    TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3},
+                   {.lanes = fit_options.lanes, .ranks = fit_options.ranks});
     Loader loader(train, fit_options.training_loader(minimised.lesions));
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;
     loader.start_epoch(epoch);
     double mean = 0;
     for (int64_t i = 0; i < options.steps && !sweep.diverged; ++i) {
-      if ((sweep.interrupted = stop.received())) break;
+      if ((sweep.interrupted = stop_of_any(stop, *fit_options.ranks))) break;
       if (!loader.next()) {
         loader.start_epoch(++epoch);
         loader.next();
@@ -51,7 +52,7 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
       adam.set_learning_rate(rate);
       step.reset_sums();
       step.run(loader.batch());
-      const TrainSums sums = step.read_sums();
+      const TrainSums sums = step.read_sums_of_all();
       const double loss =
           sums.weighted_loss / static_cast<double>(sums.images) + (sums.guided > 0 ? minimised.guide * sums.guide_loss() : 0);
       mean += (1 - options.smoothing) * (loss - mean);

@@ -5,9 +5,9 @@
 
 #include "apps/metrics/score_curve.h"
 #include "apps/program/process.h"
-#include "apps/training/prediction.h"
 #include "apps/training/progress.h"
 #include "engine/base/log.h"
+#include "engine/base/numbers.h"
 
 namespace dura {
 namespace {
@@ -33,6 +33,12 @@ double validation_auc(const Predictions& p) {
 
 }  // namespace
 
+bool stop_of_any(const StopRequest& stop, Communicator& ranks) {
+  const auto signal = static_cast<int>(ranks.largest(stop.signal()));
+  if (signal != 0) stop.came_to_another(signal);
+  return signal != 0;
+}
+
 void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh) {
   model.freeze_backbone();
   model.unfreeze(plan.unfreeze);
@@ -44,13 +50,29 @@ void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<s
 }
 
 LoaderOptions FitOptions::training_loader(const LesionGrid& lesions) const {
-  return {.batch_size = batch, .training = true, .seed = seed, .policies = augment, .items = items, .lesions = lesions};
+  return {.batch_size = batch,
+          .training = true,
+          .seed = seed,
+          .policies = augment,
+          .items = items,
+          .lesions = lesions,
+          .part = ranks->rank(),
+          .parts = ranks->size()};
 }
 
 LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const {
   LossOptions guided = loss;
   if (guide.on() && plan.guided) guided.guide = guide.strength, guided.lesions = guided_cells(model, train, guide);
   return guided;
+}
+
+// Whole batches: which images are computed together does not depend on the number of processes.
+LoaderOptions FitOptions::ordered_loader(const Dataset& dataset) const {
+  LoaderOptions loader{.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = {}};
+  const RankShare own = share_of(ranks->rank(), ranks->size(), ceil_div(dataset.size(), loader.batch_size));
+  for (int64_t i = own.begin * loader.batch_size; i < std::min(own.end * loader.batch_size, dataset.size()); ++i)
+    loader.items.push_back({i, 0});
+  return loader;
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
@@ -64,7 +86,8 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
   const LossOptions loss = o.loss_on(model, plan, train);
   train_loader_ = std::make_unique<Loader>(train, o.training_loader(loss.lesions));
-  val_loader_ = std::make_unique<Loader>(val, LoaderOptions{.batch_size = o.rows_at_once(), .seed = o.seed, .policies = {}, .items = {}});
+  const LoaderOptions own_validation = o.ordered_loader(val);
+  if (!own_validation.items.empty()) val_loader_ = std::make_unique<Loader>(val, own_validation);
   if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
     val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
     if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
@@ -80,22 +103,35 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
 
 // In the order of the data set, so that features do not depend on the order in which training first asks for them.
 void Phase::fill_cache(const Dataset& train) {
-  Loader in_order(train, {.batch_size = options_.rows_at_once(), .seed = options_.seed, .policies = {}, .items = {}});
-  Progress progress(concat(plan_.name, ": features of the frozen part"), in_order.rows_per_epoch());
-  int64_t done = 0;
-  for (in_order.start_epoch(0); in_order.next();) {
-    train_cache_->features(in_order.batch().images, in_order.batch().samples);
-    progress.update(done += in_order.batch().rows);
+  Communicator& ranks = *options_.ranks;
+  const LoaderOptions own = options_.ordered_loader(train);
+  std::unique_ptr<Loader> in_order;
+  if (!own.items.empty()) {
+    in_order = std::make_unique<Loader>(train, own);
+    in_order->start_epoch(0);
   }
-  log_info(plan_.name, ": features of ", done, " images behind stage ", train_cache_->stage(), " kept (", train_cache_->bytes() >> 20,
-           " MiB)");
+  // All processes make as many rounds as the one with the most batches.
+  const int64_t batches = ceil_div(train.size(), own.batch_size), rounds = ceil_div(batches, ranks.size());
+  const Shape shape = train_cache_->feature_shape({own.batch_size, train.height(), train.width(), 3});
+  Progress progress(concat(plan_.name, ": features of the frozen part"), train.size());
+  for (int64_t round = 0; round < rounds; ++round) {
+    if (in_order && in_order->next())
+      train_cache_->fill(in_order->batch().images, in_order->batch().samples, shape, ranks);
+    else
+      train_cache_->fill({}, {}, shape, ranks);
+    progress.update(std::min((round + 1) * ranks.size() * own.batch_size, train.size()));
+  }
+  log_info(plan_.name, ": features of ", train.size(), " images behind stage ", train_cache_->stage(), " kept (",
+           train_cache_->bytes() >> 20, " MiB)");
 }
 
 void Phase::make_step(const Dataset& train, const LossOptions& loss) {
   const Shape images{options_.rows_at_once(), train.height(), train.width(), 3};
-  step_ = std::make_unique<TrainStep>(
-      model_, *adam_, loss, train_cache_ ? train_cache_->feature_shape(images) : images,
-      TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0, .lanes = options_.lanes, .capture = options_.capture});
+  step_ = std::make_unique<TrainStep>(model_, *adam_, loss, train_cache_ ? train_cache_->feature_shape(images) : images,
+                                      TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0,
+                                                       .lanes = options_.lanes,
+                                                       .capture = options_.capture,
+                                                       .ranks = options_.ranks});
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
     log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
@@ -114,7 +150,7 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
   step_->reset_sums();
   int64_t done = 0, steps = 0;
   for (train_loader_->start_epoch(global_epoch); train_loader_->next(); ++steps) {
-    if (stop.received()) return false;
+    if (stop_of_any(stop, *options_.ranks)) return false;
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
@@ -127,7 +163,8 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
                     class_scores(confusion(sums), model_.classes()));
     });
   }
-  const TrainSums sums = step_->read_sums();
+  step_->share_statistics();
+  const TrainSums sums = step_->read_sums_of_all();
   record.train_loss = sums.loss / static_cast<double>(sums.images);
   record.train_loss_weighted = sums.weighted_loss / static_cast<double>(sums.images);
   record.train = confusion(sums);
@@ -140,12 +177,18 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
   return true;
 }
 
+Predictions Phase::predict_validation(const FeatureUse& use) {
+  Predictions own{.classes = std::ssize(model_.classes()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
+  if (val_loader_) own = validation_ ? predict(*validation_, *val_loader_, use) : predict(model_, *val_loader_, *val_cache_, use);
+  return gathered(own, *options_.ranks);
+}
+
 void Phase::validate(EpochRecord& r) {
   const Progress clock("", 1);
   MapWatch maps(model_, val_, options_.guide);
   FeatureUse watch;
   if (r.guide) watch = [&](const Batch& batch, const Tensor& features) { maps.add(batch, features); };
-  const Predictions p = validation_ ? predict(*validation_, *val_loader_, watch) : predict(model_, *val_loader_, *val_cache_, watch);
+  const Predictions p = predict_validation(watch);
   if (r.guide) r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
   r.val_loss = log_loss(p.labels, p.logits, p.classes);
   r.val_loss_weighted = log_loss(p.labels, p.logits, p.classes, options_.loss.class_weights);

@@ -10,6 +10,7 @@
 #include "apps/training/feature_cache.h"
 #include "apps/training/guide.h"
 #include "apps/training/history.h"
+#include "apps/training/prediction.h"
 #include "apps/training/schedule.h"
 #include "apps/training/train_step.h"
 #include "models/network/inference_step.h"
@@ -41,17 +42,23 @@ struct FitOptions {
   std::vector<LoaderItem> items = {};  // of a training epoch; empty: every image once
   size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
   uint64_t seed = 0;
-  bool resume = false;  // go on from last.safetensors where there is one
-  bool capture = true;  // CapturedStepOptions
+  bool resume = false;             // go on from last.safetensors where there is one
+  bool capture = true;             // CapturedStepOptions
+  Communicator* ranks = &alone();  // processes that share the work; rank 0 alone writes files
 
   int64_t rows_at_once() const { return batch / lanes; }
   LoaderOptions training_loader(const LesionGrid& lesions) const;
   // With the guide, and where the loader has to say that lesions lie.
   LossOptions loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const;
+  // All images in order, of which this process has some batches in a row; no items where there are not enough for all.
+  LoaderOptions ordered_loader(const Dataset& dataset) const;
 };
 
 // Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
 void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh);
+
+// Whether this process or another was asked to stop: all of them end at the same step.
+bool stop_of_any(const StopRequest& stop, Communicator& ranks);
 
 class Phase {
  public:
@@ -69,6 +76,7 @@ class Phase {
 
  private:
   void fill_cache(const Dataset& train);
+  Predictions predict_validation(const FeatureUse& use);
   void make_step(const Dataset& train, const LossOptions& loss);
 
   Classifier& model_;
@@ -76,7 +84,7 @@ class Phase {
   const PhasePlan& plan_;
   const FitOptions& options_;
   std::unique_ptr<Adam> adam_;
-  std::unique_ptr<Loader> train_loader_, val_loader_;
+  std::unique_ptr<Loader> train_loader_, val_loader_;      // validation: null where there are fewer batches than processes
   std::unique_ptr<FeatureCache> train_cache_, val_cache_;  // null: nothing is kept
   std::unique_ptr<InferenceStep> validation_;              // without a cache
   std::unique_ptr<TrainStep> step_;

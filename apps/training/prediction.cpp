@@ -1,7 +1,9 @@
 #include "apps/training/prediction.h"
 
+#include <cstring>
 #include <optional>
 
+#include "engine/comm/communicator.h"
 #include "layers/module.h"
 
 namespace dura {
@@ -21,6 +23,15 @@ Predictions predict_batches(int64_t classes, Loader& loader, const std::function
   }
   result.probabilities = softmax_rows(result.logits, classes);
   return result;
+}
+
+template <class T>
+void append_all(std::vector<T>& all, const std::vector<T>& own, Communicator& ranks) {
+  for (const std::vector<std::byte>& bytes : ranks.gather(std::as_bytes(std::span(own)))) {
+    const size_t before = all.size();
+    all.resize(before + bytes.size() / sizeof(T));
+    if (!bytes.empty()) std::memcpy(all.data() + before, bytes.data(), bytes.size());
+  }
 }
 
 int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model.classes().size()); }
@@ -51,6 +62,16 @@ Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, cons
     if (use) use(batch, behind.value());
     return model.classify(behind).value();
   });
+}
+
+Predictions gathered(const Predictions& own, Communicator& ranks) {
+  if (ranks.size() == 1) return own;
+  Predictions all{.classes = own.classes, .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
+  append_all(all.samples, own.samples, ranks);
+  append_all(all.labels, own.labels, ranks);
+  append_all(all.logits, own.logits, ranks);
+  append_all(all.probabilities, own.probabilities, ranks);
+  return all;
 }
 
 }  // namespace dura

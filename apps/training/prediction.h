@@ -12,6 +12,8 @@
 
 namespace dura {
 
+class Communicator;
+
 struct Predictions {
   int64_t classes = 0;
   std::vector<int64_t> samples = {};       // row numbers of the data set
@@ -31,5 +33,8 @@ Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use =
 Predictions predict(Classifier& model, Loader& loader, bool capture = true);
 // The frozen part is computed once for each image; the cache must have a stage.
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use = {});
+
+// Those of all processes, by rank, on each of them.
+Predictions gathered(const Predictions& own, Communicator& ranks);
 
 }  // namespace dura

@@ -99,11 +99,13 @@ void TrainOptions::declare(OptionSet& options) {
       "Cross-validation: so many runs on parts divided by patient, in fold1, fold2, ... of --out; 0: one run on the manifest's split",
       {.min = 0, .max = 100});
   options.integer("--batch", batch, "Images in a step", {.min = 1, .max = 4096});
-  options.integer(
-      "--lanes", lanes,
-      "Equal parts of a batch, a power of two, that are computed one after the other and added in a fixed order: a large batch in "
-      "the memory of one part",
-      {.min = 1, .max = 4096});
+  options.integer("--lanes", lanes,
+                  "Equal parts of a batch, a power of two, whose gradients are added in a fixed order: a large batch in the memory of one "
+                  "part, or shared by the processes of mpirun",
+                  {.min = 1, .max = 4096});
+  options.integer("--comm-timeout", comm_timeout,
+                  "Where several processes share the lanes (mpirun): seconds after which one that does not answer is given up",
+                  {.min = 1, .max = 1000000});
   options.integer("--phase1-epochs", phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
   options.number("--phase1-lr", phase1_lr, "Learning rate of phase 1", {.min = 0});
   options.integer("--phase2-epochs", phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});

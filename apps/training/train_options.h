@@ -36,7 +36,8 @@ struct TrainOptions {
   std::string weights_licence = {};      // for the model's card
   std::vector<std::string> limits = {};  // the same: sentences
   std::vector<std::string> class_weights = {};
-  int64_t depth = 50, batch = 16, lanes = 1, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1;
+  int64_t depth = 50, batch = 16, lanes = 1, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1,
+          comm_timeout = 600;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5;
   bool resume = false, exact = false, no_capture = false;
 

@@ -7,7 +7,13 @@
 namespace dura {
 
 TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, const TrainStepOptions& options)
-    : model_(model), adam_(adam), loss_options_(loss), options_(options) {
+    : model_(model),
+      adam_(adam),
+      loss_options_(loss),
+      options_(options),
+      own_lanes_(options.lanes / options.ranks->size()),
+      first_lane_(options.ranks->rank() * own_lanes_) {
+  DURA_CHECK(options.lanes % options.ranks->size() == 0, "train step: ", options.lanes, " lanes for ", options.ranks->size(), " processes");
   const TensorOptions& t = model.options().backbone.tensors;
   const auto K = static_cast<int64_t>(model.classes().size());
   DURA_CHECK(loss.class_weights.empty() || static_cast<int64_t>(loss.class_weights.size()) == K,
@@ -23,12 +29,12 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
   if (guided) in_.lesion = Tensor::zeros({rows, loss.lesions.rows, loss.lesions.columns}, DType::u8, t.device, "lesions");
   sums_ = Tensor::zeros({2 + K * K + (guided ? 2 : 0)}, DType::f64, t.device, "metric sums");  // the guide's behind the others
   if (options.lanes > 1) {
-    tree_ = std::make_unique<GradientTree>(adam.arena(), options.lanes);
+    tree_ = std::make_unique<GradientTree>(adam.arena(), own_lanes_);
     for (Share* s : {&share_, &guided_share_}) {
       s->state = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
       s->write(1.0 / static_cast<double>(options.lanes));
     }
-    for (int64_t i = 0; i < options.lanes; ++i) lane_sums_.push_back(Tensor::zeros(sums_.shape(), DType::f64, t.device, "metric sums"));
+    for (int64_t i = 0; i < own_lanes_; ++i) lane_sums_.push_back(Tensor::zeros(sums_.shape(), DType::f64, t.device, "metric sums"));
     for (ConvBn* u : model.backbone().units())
       for (const Tensor& statistic : {u->bn.running_mean, u->bn.running_variance})
         if (u->bn.keeps_batch_statistics()) running_.push_back({&u->bn, statistic, Tensor::like(statistic, "statistics of lane 0")});
@@ -74,11 +80,12 @@ void TrainStep::body(const Inputs& in) {
 
 void TrainStep::run(const Batch& batch, const FeatureSource& features) {
   const Shape &images = batch.images.shape(), &lane = in_.input.shape();
-  const int64_t rows = lane[0] * options_.lanes;
-  DURA_CHECK(batch.labels.numel() == rows && images[0] == rows && (options_.first_stage > 0 || images == lane.of_batch(rows)),
-             "train step: images ", images, " and labels ", batch.labels.shape(), ", planned for ", options_.lanes, " x ",
-             describe(in_.input));
-  images_ += rows;
+  const int64_t own_rows = lane[0] * own_lanes_;
+  DURA_CHECK(batch.labels.numel() == lane[0] * options_.lanes && batch.first_image == lane[0] * first_lane_ && images[0] == own_rows &&
+                 (options_.first_stage > 0 || images == lane.of_batch(own_rows)),
+             "train step: images ", images, " and labels ", batch.labels.shape(), ", planned for ", own_lanes_, " of ", options_.lanes,
+             " x ", describe(in_.input));
+  images_ += own_rows;
   if (tree_)
     run_lanes(batch, features);
   else
@@ -87,9 +94,9 @@ void TrainStep::run(const Batch& batch, const FeatureSource& features) {
 
 void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features) {
   const int64_t rows = in_.labels.numel();
-  const auto part = [&](const Tensor& t) { return t.slice(first_row * (t.numel() / t.shape()[0]), t.shape().of_batch(rows)); };
+  const auto part = [&](const Tensor& t, int64_t first) { return t.slice(first * (t.numel() / t.shape()[0]), t.shape().of_batch(rows)); };
   Backend& b = backend(in_.input.device());
-  Tensor input = part(batch.images);
+  Tensor input = part(batch.images, first_row - batch.first_image);
   if (options_.first_stage > 0) {
     const auto first = batch.samples.begin() + first_row;
     input = features(input, {first, first + rows});
@@ -97,10 +104,10 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
   }
   // Images first: they can travel while the step before this one runs, and what comes after waits for the same slots.
   if (options_.first_stage == 0) b.upload(input.raw(), in_.input);
-  b.upload(part(batch.labels).raw(), in_.labels);
-  b.upload(part(batch.row_keys).raw(), in_.row_keys);
+  b.upload(part(batch.labels, first_row).raw(), in_.labels);
+  b.upload(part(batch.row_keys, first_row).raw(), in_.row_keys);
   if (in_.lesion.defined()) {
-    const Tensor lesion = batch.lesion.defined() ? part(batch.lesion) : Tensor();
+    const Tensor lesion = batch.lesion.defined() ? part(batch.lesion, first_row) : Tensor();
     DURA_CHECK(lesion.defined() && lesion.shape() == in_.lesion.shape(), "train step: lesions are ", describe(lesion), ", planned for ",
                describe(in_.lesion));
     b.upload(lesion.raw(), in_.lesion);
@@ -111,22 +118,44 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
 
 void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
   Backend& b = backend(in_.input.device());
-  for (int64_t lane = 0; lane < options_.lanes; ++lane) {
-    const Tensor& sums = lane_sums_[static_cast<size_t>(lane)];
+  for (int64_t own = 0; own < own_lanes_; ++own) {
+    const int64_t lane = first_lane_ + own;
+    const Tensor& sums = lane_sums_[static_cast<size_t>(own)];
     share_.write(share_of_lane(batch, lane));
     if (in_.lesion.defined()) guided_share_.write(guided_share_of_lane(batch, lane));
     b.copy(sums, sums_);
     run_lane(batch, lane * in_.labels.numel(), features);
     b.copy(sums_, sums);
     tree_->add_lane();
-    if (lane == 0)
+    if (own == 0)  // of rank 0 this is lane 0, whose statistics all get in the end (share_statistics)
       for (const RunningStatistics& r : running_) b.copy(r.tensor, r.of_lane_0);
   }
   for (const RunningStatistics& r : running_) {
     b.copy(r.of_lane_0, r.tensor);
     r.owner->buffers_changed();
   }
+  add_over_ranks();
   adam_.step(tree_->sum_of_groups());
+}
+
+// The last levels of the tree, through host memory.
+void TrainStep::add_over_ranks() {
+  if (options_.ranks->size() == 1) return;
+  const Tensor& sum = tree_->sum();
+  const Tensor host = host_readable(sum.device()) ? sum : host_copy(sum, "sum of gradients");
+  const auto reduce = [&]<class T>(T) { options_.ranks->all_reduce(std::span(host.data<T>(), static_cast<size_t>(host.numel()))); };
+  sum.dtype() == DType::f64 ? reduce(double{}) : reduce(float{});
+  if (!host.same_bytes(sum)) backend(sum.device()).upload(host.raw(), sum);
+}
+
+void TrainStep::share_statistics() {
+  if (options_.ranks->size() == 1) return;
+  for (const RunningStatistics& r : running_) {
+    const Tensor host = host_copy(r.tensor);
+    options_.ranks->broadcast(std::as_writable_bytes(std::span(static_cast<char*>(host.raw()), host.bytes())));
+    backend(r.tensor.device()).upload(host.raw(), r.tensor);
+    r.owner->buffers_changed();
+  }
 }
 
 void TrainStep::Share::write(double share) {
@@ -167,8 +196,8 @@ double TrainStep::guided_share_of_lane(const Batch& batch, int64_t lane) const {
   return all > 0 ? own / all : 0;
 }
 
-TrainSums TrainStep::read_sums() const {
-  // Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.
+// Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.
+std::vector<double> TrainStep::added_sums() const {
   std::vector<std::vector<double>> of_lanes;
   for (const Tensor& t : tree_ ? lane_sums_ : std::vector{sums_}) {
     of_lanes.emplace_back(static_cast<size_t>(t.numel()));
@@ -177,12 +206,23 @@ TrainSums TrainStep::read_sums() const {
   for (size_t step = 1; step < of_lanes.size(); step *= 2)
     for (size_t i = 0; i < of_lanes.size(); i += 2 * step)
       for (size_t k = 0; k < of_lanes[i].size(); ++k) of_lanes[i][k] += of_lanes[i + step][k];
-  const std::vector<double>& host = of_lanes.front();
-  TrainSums s{.images = images_, .weighted_loss = host[0] * static_cast<double>(options_.lanes), .loss = host[1], .confusion = {}};
+  return of_lanes.front();
+}
+
+TrainSums TrainStep::sums_of(const std::vector<double>& added, int64_t images) const {
+  TrainSums s{.images = images, .weighted_loss = added[0] * static_cast<double>(options_.lanes), .loss = added[1], .confusion = {}};
   const size_t guided = in_.lesion.defined() ? 2 : 0;
-  for (size_t i = 2; i < host.size() - guided; ++i) s.confusion.push_back(static_cast<int64_t>(host[i]));
-  if (guided > 0) s.outside = host[host.size() - 2], s.guided = host.back();
+  for (size_t i = 2; i < added.size() - guided; ++i) s.confusion.push_back(static_cast<int64_t>(added[i]));
+  if (guided > 0) s.outside = added[added.size() - 2], s.guided = added.back();
   return s;
+}
+
+TrainSums TrainStep::read_sums() const { return sums_of(added_sums(), images_); }
+
+TrainSums TrainStep::read_sums_of_all() const {
+  std::vector<double> added = added_sums();
+  options_.ranks->all_reduce(std::span(added));
+  return sums_of(added, images_ * options_.ranks->size());
 }
 
 void TrainStep::reset_sums() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/set/loader.h"
+#include "engine/comm/communicator.h"
 #include "engine/optim/adam.h"
 #include "engine/optim/gradient_tree.h"
 #include "engine/plan/captured_step.h"
@@ -38,6 +39,8 @@ struct TrainStepOptions {
   int first_stage = 0;
   int64_t lanes = 1;    // of a batch, a power of two
   bool capture = true;  // CapturedStepOptions
+  // Processes that share the lanes, as many each; the same step is to be run on all of them.
+  Communicator* ranks = &alone();
 };
 
 class TrainStep {
@@ -51,12 +54,16 @@ class TrainStep {
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
 
-  // A batch of as many rows as the lanes have together. The loss is that of the whole batch, however it is normalised, up to rounding;
-  // random numbers go by row. BatchNorm with batch statistics takes those of a lane, and the running ones follow lane 0 alone.
+  // A batch of as many rows as the lanes have together, with the images of this process's lanes. The loss is that of the whole batch,
+  // however it is normalised, up to rounding; random numbers go by row. BatchNorm with batch statistics takes those of a lane, and the
+  // running ones follow lane 0 alone.
   void run(const Batch& batch, const FeatureSource& features = {});
 
-  TrainSums read_sums() const;
+  TrainSums read_sums() const;  // over the lanes of this process
+  TrainSums read_sums_of_all() const;
   void reset_sums();
+  // Gives all processes the running statistics of rank 0, which has lane 0.
+  void share_statistics();
   const CapturedStep& captured() const { return *step_; }
 
  private:
@@ -77,6 +84,9 @@ class TrainStep {
   Var loss_of(const Inputs& in, Outcome& outcome);
   void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features);
   void run_lanes(const Batch& batch, const FeatureSource& features);
+  void add_over_ranks();
+  std::vector<double> added_sums() const;
+  TrainSums sums_of(const std::vector<double>& added, int64_t images) const;
   double share_of_lane(const Batch& batch, int64_t lane) const;
   double guided_share_of_lane(const Batch& batch, int64_t lane) const;
 
@@ -84,7 +94,7 @@ class TrainStep {
   Adam& adam_;
   LossOptions loss_options_;
   TrainStepOptions options_;
-  int64_t images_ = 0;
+  int64_t own_lanes_, first_lane_, images_ = 0;
   Inputs in_;
   Tensor class_weights_, sums_;
   std::unique_ptr<CapturedStep> step_;

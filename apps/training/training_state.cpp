@@ -61,14 +61,14 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
   write_safetensors(file, s);
 }
 
-TrainingState read_training_state(const std::filesystem::path& file) {
+TrainingState training_state_of(StateDict arrays, const std::string& file) {
   TrainingState state;
-  state.arrays = read_safetensors(file);
-  DURA_CHECK(required(state.arrays, "format", file.string()) == format, file.string(), ": the checkpoint's format is not '", format,
+  state.arrays = std::move(arrays);
+  DURA_CHECK(required(state.arrays, "format", file) == format, file, ": the checkpoint's format is not '", format,
              "'. Resume with the version that wrote it.");
-  state.phase = required(state.arrays, "phase", file.string());
-  state.epoch = required_count(state.arrays, "epoch", file.string());
-  state.history_rows = required_count(state.arrays, "history_rows", file.string());
+  state.phase = required(state.arrays, "phase", file);
+  state.epoch = required_count(state.arrays, "epoch", file);
+  state.history_rows = required_count(state.arrays, "history_rows", file);
   for (const auto& [key, value] : state.arrays.metadata())
     if (key.starts_with("early_stopping."))
       state.early_stopping[key.substr(15)] = value;
@@ -76,6 +76,8 @@ TrainingState read_training_state(const std::filesystem::path& file) {
       state.schedule[key.substr(9)] = value;
   return state;
 }
+
+TrainingState read_training_state(const std::filesystem::path& file) { return training_state_of(read_safetensors(file), file.string()); }
 
 void restore_model(Classifier& model, const TrainingState& state, const std::string& file) {
   StateDict part;

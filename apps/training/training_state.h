@@ -20,6 +20,8 @@ struct TrainingState {
 
 void write_training_state(const std::filesystem::path& file, Classifier& model, const Adam& adam, const TrainingState& state);
 TrainingState read_training_state(const std::filesystem::path& file);
+// Of a file that was read; `file` is its name, for messages.
+TrainingState training_state_of(StateDict arrays, const std::string& file);
 // `file` names the source in errors: an array that is missing, has another shape, or a parameter that was not trained then.
 void restore_model(Classifier& model, const TrainingState& state, const std::string& file);
 void restore_optimizer(Adam& adam, const TrainingState& state, const std::string& file);

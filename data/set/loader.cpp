@@ -53,6 +53,8 @@ class BatchMaker {
     if (options_.prefetch < 1) fail_usage("the number of batches prepared ahead is ", options_.prefetch, ", it must be at least 1");
     if (!options_.policies.empty() && options_.policies.size() != dataset.class_counts().size())
       fail_usage(options_.policies.size(), " augmentation policies for ", dataset.class_counts().size(), " classes");
+    DURA_CHECK(options_.parts >= 1 && options_.part >= 0 && options_.part < options_.parts && options_.batch_size % options_.parts == 0,
+               "loader: part ", options_.part, " of ", options_.parts, " of a batch of ", options_.batch_size);
     for (const AugmentPolicy& policy : options_.policies) policy.check("augmentation");
     if (options_.items.empty()) options_.items = each_once(dataset);
     for (const LoaderItem& item : options_.items)
@@ -84,15 +86,22 @@ class BatchMaker {
     batch.augmentations.assign(static_cast<size_t>(size), {});
     batch.epoch = epoch;
     batch.index = index;
-    std::vector<Image> images(static_cast<size_t>(size), Image(dataset_.height(), dataset_.width(), 1));  // black where they pad
-    for (int64_t k = 0; k < batch.rows; ++k) images[static_cast<size_t>(k)] = fill_row(batch, k, order[static_cast<size_t>(first + k)]);
+    const int64_t with_image = size / options_.parts;
+    batch.first_image = options_.part * with_image;
+    std::vector<Image> images(static_cast<size_t>(with_image), Image(dataset_.height(), dataset_.width(), 1));  // black where they pad
+    for (int64_t k = 0; k < batch.rows; ++k) {
+      fill_row(batch, k, order[static_cast<size_t>(first + k)]);
+      if (const int64_t i = k - batch.first_image; i >= 0 && i < with_image)
+        images[static_cast<size_t>(i)] =
+            augmented(dataset_.image(batch.samples[static_cast<size_t>(k)]), batch.augmentations[static_cast<size_t>(k)]);
+    }
     batch.images = rgb_batch(images);
     return batch;
   }
 
  private:
-  // The slice of row k; the rest of the row is written.
-  Image fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
+  // Everything of row k but its image.
+  void fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
     const Sample& sample = dataset_.sample(item.sample);
     // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
     const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(batch.epoch) : 0, item.variant);
@@ -109,7 +118,6 @@ class BatchMaker {
       const std::vector<uint8_t> cells = lesion_cells(warp_mask(dataset_.mask(item.sample), a), options_.lesions);
       std::copy(cells.begin(), cells.end(), batch.lesion.data<uint8_t>() + k * std::ssize(cells));
     }
-    return augmented(dataset_.image(item.sample), a);
   }
 
   const Dataset& dataset_;

@@ -23,8 +23,9 @@ inline bool hides_cards(const std::vector<std::string>& arguments) {
   return std::find(arguments.begin(), arguments.end(), "--device") == arguments.end();
 }
 
-inline ProgramRun run_program(const std::string& name, const std::vector<std::string>& arguments) {
-  std::string command = concat(hides_cards(arguments) ? "CUDA_VISIBLE_DEVICES= '" : "'", build_folder(), "/apps/", name, "'");
+// `program`: a path, or a name that is found by PATH.
+inline ProgramRun run_found_program(const std::string& program, const std::vector<std::string>& arguments) {
+  std::string command = concat(hides_cards(arguments) ? "CUDA_VISIBLE_DEVICES= '" : "'", program, "'");
   for (const std::string& argument : arguments) {
     DURA_CHECK(argument.find('\'') == std::string::npos, "run_program cannot pass a quote");
     command.append(" '").append(argument).append("'");
@@ -37,6 +38,10 @@ inline ProgramRun run_program(const std::string& name, const std::vector<std::st
   const int status = pclose(pipe);
   run.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return run;
+}
+
+inline ProgramRun run_program(const std::string& name, const std::vector<std::string>& arguments) {
+  return run_found_program(build_folder() + "/apps/" + name, arguments);
 }
 
 }  // namespace dura::test

@@ -25,11 +25,19 @@ inline std::string text_so_far(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+enum class Find : uint8_t { in_build, by_path };
+
+// The numbers of the processes that another one has started and that have not ended, in order.
+inline std::vector<pid_t> children_of(pid_t process) {
+  std::ifstream file(concat("/proc/", process, "/task/", process, "/children"));
+  return {std::istream_iterator<pid_t>(file), {}};
+}
+
 class RunningProgram {
  public:
-  // Both outputs go to the file `log`.
-  RunningProgram(const std::string& name, const std::vector<std::string>& arguments, const std::string& log) {
-    const std::string program = build_folder() + "/apps/" + name;
+  // One of dura's programs, or any that is found by PATH. Both outputs go to the file `log`.
+  RunningProgram(const std::string& name, const std::vector<std::string>& arguments, const std::string& log, Find find = Find::in_build) {
+    const std::string program = find == Find::in_build ? build_folder() + "/apps/" + name : name;
     std::vector<char*> argv = {const_cast<char*>(program.c_str())};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
@@ -39,7 +47,7 @@ class RunningProgram {
     if (hides_cards(arguments)) setenv("CUDA_VISIBLE_DEVICES", "", 1);
     const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
-    execv(program.c_str(), argv.data());
+    execvp(program.c_str(), argv.data());
     _exit(127);
   }
   ~RunningProgram() {
@@ -49,6 +57,7 @@ class RunningProgram {
   RunningProgram(const RunningProgram&) = delete;
   RunningProgram& operator=(const RunningProgram&) = delete;
 
+  pid_t process() const { return process_; }
   // Returns when `reached` holds, looking every millisecond, or when the program has ended.
   void run_until(const std::function<bool()>& reached) {
     while (!reached() && !look(WNOHANG)) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -7,6 +7,7 @@
 
 #include "apps/training/train_step.h"
 #include "tests/support/cuda_under_test.h"
+#include "tests/support/ranks.h"
 #include "tests/support/texture_data.h"
 
 using namespace dura;
@@ -32,6 +33,14 @@ Batch stripes(uint64_t number) {
   return b;
 }
 
+// The batch as a process has it that computes a part of its lanes.
+Batch part_of_rank(Batch b, const Communicator& ranks) {
+  const int64_t own = rows / ranks.size();
+  b.first_image = ranks.rank() * own;
+  b.images = b.images.slice(b.first_image * size * size * 3, b.images.shape().of_batch(own));
+  return b;
+}
+
 // The rows [first, first + count) as a batch.
 Batch part_of(const Batch& b, int64_t first, int64_t count) {
   const auto part = [&](const Tensor& t) { return t.slice(first * (t.numel() / t.shape()[0]), t.shape().of_batch(count)); };
@@ -49,6 +58,7 @@ struct Case {
   double dropout = 0.5, scale = 1024;
   bool batch_statistics = false, capture = true;
   Device device = Device::cpu;
+  Communicator* ranks = &alone();
 };
 
 struct Training {
@@ -58,7 +68,7 @@ struct Training {
                .dropout = c.dropout,
                .seed = 3}),
         adam(prepared(model, c).parameters(), {.lr = 1e-4}, {.enabled = c.precision == DType::f16, .initial_scale = c.scale}),
-        step(model, adam, c.loss, {c.batch / c.lanes, size, size, 3}, {.lanes = c.lanes, .capture = c.capture}) {}
+        step(model, adam, c.loss, {c.batch / c.lanes, size, size, 3}, {.lanes = c.lanes, .capture = c.capture, .ranks = c.ranks}) {}
   static Classifier& prepared(Classifier& model, const Case& c) {
     model.set_training(true);
     for (ConvBn* u : model.backbone().units()) u->bn.set_batch_statistics(c.batch_statistics);
@@ -198,4 +208,52 @@ TEST_CASE("a replayed lane makes the same bytes as one whose kernels are started
     return all;
   };
   CHECK(trained(true) == trained(false));
+}
+
+TEST_CASE("lanes that processes share make the same bytes on any number of them", "[training][lanes][comm]") {
+  struct Row {
+    DType precision;
+    bool batch_statistics;
+    double scale;  // of the loss
+  };
+  // In the last row all steps overflow.
+  for (const Row& row :
+       {Row{DType::f32, true, 1}, Row{DType::bf16, false, 1}, Row{DType::f16, false, 1024}, Row{DType::f16, false, 0x1p60}}) {
+    CAPTURE(dtype_name(row.precision));
+    // Weights, statistics, step state and sums of each process.
+    const auto trained = [&](Communicator& ranks) {
+      Training t({.precision = row.precision,
+                  .lanes = 4,
+                  .loss = {.class_weights = {4, 1}, .cross_entropy = {.norm = ClassWeightNorm::sum_of_weights}},
+                  .scale = row.scale,
+                  .batch_statistics = row.batch_statistics,
+                  .ranks = &ranks});
+      for (uint64_t i = 0; i < 2; ++i) t.step.run(part_of_rank(stripes(i), ranks));
+      t.step.share_statistics();
+      std::vector<double> all = t.adam.read_state();
+      const std::vector<double> weights = t.weights();
+      all.insert(all.end(), weights.begin(), weights.end());
+      for (const NamedBuffer& b : t.model.buffers()) {
+        const std::vector<double> some = download_as_double(b.tensor);
+        all.insert(all.end(), some.begin(), some.end());
+      }
+      const TrainSums sums = t.step.read_sums_of_all();
+      all.insert(all.end(), {sums.loss, sums.weighted_loss, static_cast<double>(sums.images)});
+      all.insert(all.end(), sums.confusion.begin(), sums.confusion.end());
+      return all;
+    };
+    const std::vector<double> expected = trained(alone());
+    CHECK(expected[StepState::skipped_steps] == (row.scale > 1e6 ? 2 : 0));
+    for (const int64_t size_of_job : {2, 4}) {
+      std::vector<std::vector<double>> found(static_cast<size_t>(size_of_job));
+      const std::vector<std::string> errors = on_ranks(size_of_job, {.longest_delay_us = 100, .timeout_s = 300}, [&](Communicator& ranks) {
+        found[static_cast<size_t>(ranks.rank())] = trained(ranks);
+      });
+      for (size_t r = 0; r < found.size(); ++r) {
+        CAPTURE(size_of_job, r);
+        CHECK(errors[r] == "");
+        CHECK((found[r] == expected));
+      }
+    }
+  }
 }

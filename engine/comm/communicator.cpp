@@ -1,0 +1,142 @@
+#include "engine/comm/communicator.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/base/check.h"
+
+namespace dura {
+namespace {
+
+template <class T>
+std::span<std::byte> bytes_of(std::span<T> values) {
+  return std::as_writable_bytes(values);
+}
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+}  // namespace
+
+std::string Communicator::name_of(int64_t rank) const {
+  const std::string name = "rank " + std::to_string(rank);
+  return hosts_.empty() ? name : name + " on " + hosts_.at(static_cast<size_t>(rank));
+}
+
+void Communicator::introduce(const std::string& host) { hosts_ = gather(host); }
+
+void Communicator::abort(int code) { std::_Exit(code); }
+
+void Communicator::move(int64_t, std::span<const std::byte>, int64_t, std::span<std::byte>) {
+  fail("a process that is alone was to send something");
+}
+
+void Communicator::transfer(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) {
+  if (send.empty() && receive.empty()) return;
+  bytes_sent_ += std::ssize(send);
+  move(to, send, from, receive);
+}
+
+// In each round a rank and its partner hold the sums of two neighbouring blocks of ranks over the same piece of the array. Each sends half
+// of the piece and adds the other half: the rank with the smaller number keeps the first. Afterwards the way back, without additions.
+template <class T>
+void Communicator::reduce(std::span<T> values) {
+  const int64_t ranks = size();
+  DURA_CHECK(std::has_single_bit(static_cast<uint64_t>(ranks)), "sums over ", ranks, " processes: a power of two is expected");
+  std::vector<std::span<T>> pieces = {values};
+  std::vector<T> of_partner((values.size() + 1) / 2);
+  for (int64_t distance = 1; distance < ranks; distance *= 2) {
+    const std::span<T> piece = pieces.back();
+    const size_t middle = (piece.size() + 1) / 2;
+    const bool lower = (rank() & distance) == 0;
+    const std::span<T> keep = lower ? piece.first(middle) : piece.subspan(middle),
+                       give = lower ? piece.subspan(middle) : piece.first(middle);
+    const std::span<T> add = std::span(of_partner).first(keep.size());
+    transfer(rank() ^ distance, bytes_of(give), rank() ^ distance, bytes_of(add));
+    for (size_t i = 0; i < keep.size(); ++i) keep[i] = lower ? keep[i] + add[i] : add[i] + keep[i];
+    pieces.push_back(keep);
+  }
+  for (int64_t distance = ranks / 2; distance >= 1; distance /= 2) {
+    const std::span<T> own = pieces.back();
+    pieces.pop_back();
+    const std::span<T> whole = pieces.back();
+    const std::span<T> other = (rank() & distance) == 0 ? whole.subspan(own.size()) : whole.first(whole.size() - own.size());
+    transfer(rank() ^ distance, bytes_of(own), rank() ^ distance, bytes_of(other));
+  }
+}
+
+void Communicator::all_reduce(std::span<float> values) { reduce(values); }
+void Communicator::all_reduce(std::span<double> values) { reduce(values); }
+
+int64_t Communicator::all_reduce_bytes(int64_t elements, int64_t element_size) const {
+  std::vector<int64_t> kept = {elements};
+  int64_t sent = 0;
+  for (int64_t distance = 1; distance < size(); distance *= 2) {
+    const int64_t piece = kept.back(), middle = (piece + 1) / 2;
+    kept.push_back((rank() & distance) == 0 ? middle : piece - middle);
+    sent += piece - kept.back();  // on the way there
+    sent += kept.back();          // on the way back
+  }
+  return sent * element_size;
+}
+
+double Communicator::largest(double value) {
+  for (int64_t distance = 1; distance < size(); distance *= 2) {
+    // By rounds of "everybody to the next but distance": works for any number of ranks.
+    const double own = value;
+    double other = 0;
+    transfer((rank() + distance) % size(), std::as_bytes(std::span(&own, 1)), (rank() + size() - distance) % size(),
+             bytes_of(std::span(&other, 1)));
+    value = std::max(value, other);
+  }
+  return value;
+}
+
+// Rank 0's bytes reach ranks 1, then 2 and 3, then 4 to 7, ...: each that has them sends them on.
+void Communicator::broadcast(std::span<std::byte> bytes) {
+  for (int64_t distance = 1; distance < size(); distance *= 2) {
+    if (rank() < distance && rank() + distance < size()) transfer(rank() + distance, bytes, 0, {});
+    if (rank() >= distance && rank() < 2 * distance) transfer(0, {}, rank() - distance, bytes);
+  }
+}
+
+std::string Communicator::broadcast(const std::string& text) {
+  uint64_t length = text.size();
+  broadcast(bytes_of(std::span(&length, 1)));
+  std::string all = is_first() ? text : std::string(length, '\0');
+  broadcast(bytes_of(std::span(all)));
+  return all;
+}
+
+// Around a ring: what a rank got from its neighbour before, it hands on to the other.
+std::vector<std::vector<std::byte>> Communicator::gather(std::span<const std::byte> own) {
+  std::vector<std::vector<std::byte>> all(static_cast<size_t>(size()));
+  all[static_cast<size_t>(rank())].assign(own.begin(), own.end());
+  const int64_t next = (rank() + 1) % size(), before = (rank() + size() - 1) % size();
+  for (int64_t step = 0; step + 1 < size(); ++step) {
+    const auto give = static_cast<size_t>((rank() + size() - step) % size()),
+               take = static_cast<size_t>((rank() + 2 * size() - step - 1) % size());
+    const uint64_t length = all[give].size();
+    uint64_t coming = 0;
+    transfer(next, std::as_bytes(std::span(&length, 1)), before, bytes_of(std::span(&coming, 1)));
+    all[take].resize(coming);
+    transfer(next, all[give], before, all[take]);
+  }
+  return all;
+}
+
+std::vector<std::string> Communicator::gather(const std::string& own) {
+  std::vector<std::string> all;
+  for (const std::vector<std::byte>& bytes : gather(bytes_of(own)))
+    all.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return all;
+}
+
+Communicator& alone() {
+  static Communicator none;
+  return none;
+}
+
+RankShare share_of(int64_t rank, int64_t ranks, int64_t count) { return {rank * count / ranks, (rank + 1) * count / ranks}; }
+
+}  // namespace dura

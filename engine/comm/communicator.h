@@ -1,0 +1,76 @@
+// Processes (ranks) that compute one thing together. A form of communicator only moves bytes between two ranks; what is built on that is
+// here, and is the same for every form: sums in one fixed order, broadcast, gather, barrier. With one rank none of them does anything.
+//
+// The invariant: every rank calls the same functions in the same order with arguments of the same size, or all of them end with an error.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace dura {
+
+class Communicator {
+ public:
+  Communicator() = default;
+  virtual ~Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  virtual int64_t rank() const { return 0; }
+  virtual int64_t size() const { return 1; }
+  bool is_first() const { return rank() == 0; }
+  // For messages: "rank 1 on node7"; without the host before introduce() was called.
+  std::string name_of(int64_t rank) const;
+  std::string own_name() const { return name_of(rank()); }
+  // Tells all ranks each other's hosts.
+  void introduce(const std::string& host);
+  // Ends all ranks, this one with `code`, without waiting for anybody: for errors that the others do not know of.
+  [[noreturn]] virtual void abort(int code);
+
+  // Sums over all ranks, element by element, the same bytes on each: ((0+1)+(2+3))+((4+5)+(6+7)), where the ranks are a power of two. So
+  // the trees of neighbouring ranks' own sums (gradient_tree.h) grow together into one. Halves are exchanged, then quarters, ..., and put
+  // together again on the way back (Rabenseifner 2004): each rank sends 2(P-1)/P of the array for P ranks, see all_reduce_bytes.
+  void all_reduce(std::span<float> values);
+  void all_reduce(std::span<double> values);
+  // What a rank sends in an all_reduce of so many elements.
+  int64_t all_reduce_bytes(int64_t elements, int64_t element_size) const;
+  // The largest value over all ranks.
+  double largest(double value);
+  // Overwrites everybody's bytes with those of rank 0.
+  void broadcast(std::span<std::byte> bytes);
+  std::string broadcast(const std::string& text);  // of any length, which only rank 0 needs to know
+  // Everybody's bytes, which may differ in size, by rank, on every rank.
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> own);
+  std::vector<std::string> gather(const std::string& own);
+  // Returns when all ranks are here.
+  void barrier() { largest(0); }
+
+  int64_t bytes_sent() const { return bytes_sent_; }  // by this rank so far
+
+ protected:
+  // Sends bytes to one rank while it receives bytes from another (or the same); the sizes are known to both sides, and 0 bytes are not
+  // sent at all. Error that names the rank where it does not answer or is lost.
+  virtual void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
+
+ private:
+  void transfer(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
+  template <class T>
+  void reduce(std::span<T> values);
+
+  std::vector<std::string> hosts_;
+  int64_t bytes_sent_ = 0;
+};
+
+// The one of a process that is alone.
+Communicator& alone();
+
+// The part of `count` things in a row that belongs to `rank`: blocks whose sizes differ by one at most.
+struct RankShare {
+  int64_t begin = 0, end = 0;
+};
+RankShare share_of(int64_t rank, int64_t ranks, int64_t count);
+
+}  // namespace dura

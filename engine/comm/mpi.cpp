@@ -1,0 +1,91 @@
+#include "engine/comm/mpi.h"
+
+#include <dlfcn.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "engine/base/check.h"
+#include "engine/comm/mpi/mpi_table.h"
+
+namespace dura {
+namespace {
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(const DuraMpi* mpi, double timeout_s) : mpi_(mpi), timeout_s_(timeout_s) {
+    if (const char* error = mpi_->start(&rank_, &size_)) fail("MPI does not start: ", error);
+    utsname system = {};
+    introduce(uname(&system) == 0 ? system.nodename : "an unknown host");
+  }
+  // An exception passes: the others may not be where they could end together.
+  ~MpiCommunicator() override {
+    if (std::uncaught_exceptions() == 0) mpi_->finish();
+  }
+  int64_t rank() const override { return rank_; }
+  int64_t size() const override { return size_; }
+  [[noreturn]] void abort(int code) override {
+    mpi_->abort(code);
+    std::_Exit(code);
+  }
+
+ protected:
+  void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) override {
+    using Clock = std::chrono::steady_clock;
+    const auto begin = Clock::now();
+    check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size()), from);
+    bool sent = false, received = false;
+    // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes.
+    for (int64_t looks = 0;; ++looks) {
+      check(mpi_->look(&sent, &received), received ? to : from);
+      if (sent && received) return;
+      if (looks < 100) continue;
+      DURA_CHECK(getppid() == parent_, own_name(), ": the program that started the processes is gone");
+      const std::chrono::duration<double> waited = Clock::now() - begin;
+      DURA_CHECK(waited.count() < timeout_s_, own_name(), ": ", name_of(received ? to : from), " has not answered for ", timeout_s_,
+                 " s. It hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout).");
+      const timespec pause = {.tv_sec = 0, .tv_nsec = waited.count() < 0.01 ? 20'000 : 200'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+
+ private:
+  void check(const char* error, int64_t other) const { DURA_CHECK(!error, own_name(), ": no connection to ", name_of(other), ": ", error); }
+
+  const DuraMpi* mpi_;
+  double timeout_s_;
+  int64_t rank_ = 0, size_ = 1;
+  const pid_t parent_ = getppid();
+};
+
+}  // namespace
+
+bool started_by_mpi() {
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"})
+    if (std::getenv(variable)) return true;
+  return false;
+}
+
+std::unique_ptr<Communicator> open_mpi(const std::vector<std::filesystem::path>& candidates, double timeout_s) {
+  std::string tried;
+  for (const std::filesystem::path& file : candidates) {
+    tried += "\n  " + file.string();
+    if (!std::filesystem::exists(file)) continue;
+    // Open MPI opens plug-ins that look for its symbols among those that all may see.
+    void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
+    DURA_CHECK(library, file.string(), " cannot be opened: ", dlerror(), ". Install MPI (Debian: openmpi-bin).");
+    const auto table = reinterpret_cast<DuraMpiTable>(dlsym(library, "dura_mpi_table"));
+    DURA_CHECK(table && table()->version == dura_mpi_version, file.string(),
+               ": not the library of this version of dura. Install dura anew.");
+    return std::make_unique<MpiCommunicator>(table(), timeout_s);
+  }
+  fail(
+      "this process was started as one of several, but dura was built without MPI. Build it where MPI is installed (Debian: "
+      "libopenmpi-dev), or start it alone. Looked for:",
+      tried);
+}
+
+}  // namespace dura

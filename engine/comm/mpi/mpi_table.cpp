@@ -1,0 +1,71 @@
+#include "engine/comm/mpi/mpi_table.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string message;
+std::vector<MPI_Request> sends, receives;
+
+const char* result(int code) {
+  if (code == MPI_SUCCESS) return nullptr;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  message.assign(text, static_cast<size_t>(length));
+  return message.c_str();
+}
+
+const char* start(int64_t* rank, int64_t* size) {
+  int provided = 0, r = 0, s = 1;
+  // Only the thread that begins calls MPI.
+  if (const char* error = result(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided))) return error;
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(MPI_COMM_WORLD, &r);
+  MPI_Comm_size(MPI_COMM_WORLD, &s);
+  *rank = r, *size = s;
+  return nullptr;
+}
+
+// MPI counts with int.
+constexpr size_t piece = size_t{1} << 26;
+
+const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes) {
+  sends.clear(), receives.clear();
+  for (size_t at = 0; at < receive_bytes; at += piece) {
+    receives.push_back(MPI_REQUEST_NULL);
+    if (const char* error = result(MPI_Irecv(static_cast<char*>(receive) + at, static_cast<int>(std::min(piece, receive_bytes - at)),
+                                             MPI_BYTE, static_cast<int>(from), 0, MPI_COMM_WORLD, &receives.back())))
+      return error;
+  }
+  for (size_t at = 0; at < send_bytes; at += piece) {
+    sends.push_back(MPI_REQUEST_NULL);
+    if (const char* error = result(MPI_Isend(static_cast<const char*>(send) + at, static_cast<int>(std::min(piece, send_bytes - at)),
+                                             MPI_BYTE, static_cast<int>(to), 0, MPI_COMM_WORLD, &sends.back())))
+      return error;
+  }
+  return nullptr;
+}
+
+const char* look(bool* sent, bool* received) {
+  int all_sent = 0, all_received = 0;
+  if (const char* error = result(MPI_Testall(static_cast<int>(sends.size()), sends.data(), &all_sent, MPI_STATUSES_IGNORE))) return error;
+  if (const char* error = result(MPI_Testall(static_cast<int>(receives.size()), receives.data(), &all_received, MPI_STATUSES_IGNORE)))
+    return error;
+  *sent = all_sent != 0, *received = all_received != 0;
+  return nullptr;
+}
+
+const char* finish() { return result(MPI_Finalize()); }
+void abort_all(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const DuraMpi* dura_mpi_table() {
+  static const DuraMpi table = {dura_mpi_version, start, begin_move, look, finish, abort_all};
+  return &table;
+}

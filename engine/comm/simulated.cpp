@@ -1,0 +1,57 @@
+#include "engine/comm/simulated.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/base/random.h"
+
+namespace dura {
+
+class SimulatedRanks::Rank final : public Communicator {
+ public:
+  Rank(SimulatedRanks& all, int64_t rank, int64_t size)
+      : all_(all), rank_(rank), size_(size), random_(random_key(all.options_.seed, "simulated ranks"), static_cast<uint64_t>(rank)) {}
+  int64_t rank() const override { return rank_; }
+  int64_t size() const override { return size_; }
+  [[noreturn]] void abort(int code) override { fail(own_name(), " aborts all with ", code); }
+
+ protected:
+  void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) override {
+    using Clock = std::chrono::steady_clock;
+    const SimulatedOptions& o = all_.options_;
+    if (rank_ == o.lost_rank && moves_++ >= o.lost_at) fail(own_name(), " is lost");
+    const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(o.timeout_s));
+    std::unique_lock lock(all_.mutex_);
+    if (!send.empty()) {
+      std::deque<Message>& way = all_.under_way_[{rank_, to}];
+      const auto delay = o.longest_delay_us > 0 ? random_.below(static_cast<uint64_t>(o.longest_delay_us)) : 0;
+      auto ready = Clock::now() + std::chrono::microseconds(delay);
+      if (!way.empty()) ready = std::max(ready, way.back().ready);  // between two ranks the order stays, as MPI's does
+      way.push_back({{send.begin(), send.end()}, ready});
+      all_.changed_.notify_all();
+    }
+    if (receive.empty()) return;
+    std::deque<Message>& way = all_.under_way_[{from, rank_}];
+    while (way.empty() || way.front().ready > Clock::now()) {
+      DURA_CHECK(Clock::now() < until, own_name(), ": ", name_of(from), " has not answered for ", o.timeout_s, " s");
+      all_.changed_.wait_until(lock, way.empty() ? until : std::min(until, way.front().ready));
+    }
+    const std::vector<std::byte> bytes = std::move(way.front().bytes);
+    way.pop_front();
+    DURA_CHECK(bytes.size() == receive.size(), own_name(), ": ", name_of(from), " sent ", bytes.size(), " bytes, ", receive.size(),
+               " were expected. The ranks do not do the same work.");
+    std::copy(bytes.begin(), bytes.end(), receive.begin());
+  }
+
+ private:
+  SimulatedRanks& all_;
+  int64_t rank_, size_, moves_ = 0;
+  Random random_;
+};
+
+SimulatedRanks::SimulatedRanks(int64_t size, const SimulatedOptions& options) : options_(options) {
+  for (int64_t r = 0; r < size; ++r) ranks_.push_back(std::make_unique<Rank>(*this, r, size));
+}
+SimulatedRanks::~SimulatedRanks() = default;
+
+}  // namespace dura

@@ -1,0 +1,179 @@
+// dura-train in several processes that mpirun starts: the bytes of a run do not depend on how many there are, and what goes wrong in one
+// of them ends all.
+#include "tests/support/catch.h"
+
+#include <filesystem>
+
+#include "data/set/csv.h"
+#include "engine/base/file.h"
+#include "engine/base/random.h"
+#include "tests/support/running_program.h"
+#include "tests/support/texture_data.h"
+
+using namespace dura;
+using namespace dura::test;
+using Catch::Contains;
+
+namespace {
+
+// A machine that has fewer processors than there are processes will do, and so will root.
+const std::vector<std::string> launcher = {"--allow-run-as-root", "--oversubscribe", "-np"};
+
+std::vector<std::string> training(const std::string& data, const std::string& run, const std::vector<std::string>& more) {
+  return joined({"--data",      data,   "--out",     run, "--depth",         "18",     "--size",          "32",
+                 "--batch",     "8",    "--lanes",   "4", "--phase1-epochs", "1",      "--phase2-epochs", "2",
+                 "--phase2-lr", "1e-4", "--threads", "1", "--class-weight",  "rare=2", "--device",        "cpu"},
+                more);
+}
+
+std::vector<std::string> mpirun_arguments(int64_t processes, const std::vector<std::string>& arguments) {
+  return joined(joined(launcher, {std::to_string(processes), build_folder() + "/apps/dura-train"}), arguments);
+}
+
+ProgramRun train(int64_t processes, const std::vector<std::string>& arguments) {
+  return processes == 1 ? run_program("dura-train", arguments) : run_found_program("mpirun", mpirun_arguments(processes, arguments));
+}
+
+std::string contents(const std::string& run, const char* file) { return read_text_file(run + "/" + file, uint64_t{1} << 30); }
+
+// history.csv without what differs from run to run.
+std::vector<std::string> lasting_history(const std::string& run) {
+  const CsvTable table = parse_csv(contents(run, "history.csv"), "history.csv");
+  std::vector<std::string> kept;
+  for (size_t c = 0; c < table.header.size(); ++c)
+    if (table.header[c] != "seconds" && table.header[c] != "images_per_second" && table.header[c] != "peak_memory_mib")
+      for (const CsvRow& row : table.rows) kept.push_back(table.header[c] + " " + row.fields[c]);
+  return kept;
+}
+
+void check_same_run(const std::string& found, const std::string& expected) {
+  CHECK(lasting_history(found) == lasting_history(expected));
+  for (const char* file : {"best_phase1.safetensors", "best_phase2.safetensors", "last.safetensors", "model.safetensors"}) {
+    CAPTURE(file);
+    CHECK((contents(found, file) == contents(expected, file)));
+  }
+}
+
+void check_numbers_of_processes(const std::vector<std::string>& options) {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  for (const int64_t processes : {1, 2, 4}) {
+    const std::string run = out / concat("run", processes);
+    const ProgramRun trained = train(processes, training(data.path(), run, options));
+    CAPTURE(processes, trained.output);
+    REQUIRE(trained.code == 0);
+    if (processes > 1) check_same_run(run, out / "run1");
+    // One of them speaks.
+    const std::string line = "wrote " + run + "/model.safetensors";
+    CHECK_THAT(trained.output, Contains(line));
+    CHECK(trained.output.find(line) == trained.output.rfind(line));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("1, 2 and 4 processes make the same bytes: frozen backbone, cached features", "[apps][train][mpi]") {
+  const TemporaryFolder folder;
+  check_numbers_of_processes({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+"});
+}
+
+TEST_CASE("1, 2 and 4 processes make the same bytes: batch statistics, augmentation, weights by their sum", "[apps][train][mpi]") {
+  check_numbers_of_processes({"--augment", "mission", "--class-weight-norm", "weights"});
+}
+
+TEST_CASE("1, 2 and 4 processes make the same bytes: 16 bits, no feature cache", "[apps][train][mpi][slow]") {
+  const TemporaryFolder folder;
+  const std::string weights = write_initial_model(folder / "weights.safetensors");
+  for (const char* precision : {"bf16", "f16"})
+    check_numbers_of_processes({"--weights", weights, "--unfreeze", "layer4.1+", "--precision", precision, "--feature-budget", "0"});
+}
+
+TEST_CASE("a request to stop at one process stops all, and another number of them goes on with the same bytes", "[apps][train][mpi]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  const std::string whole = out / "whole", pieces = out / "pieces";
+  const std::vector<std::string> options = {"--augment", "light"};
+  REQUIRE(train(1, training(data.path(), whole, options)).code == 0);
+  {
+    // As a scheduler does at one machine: mpirun itself is left alone.
+    RunningProgram program("mpirun", mpirun_arguments(2, training(data.path(), pieces, options)), pieces + ".log", Find::by_path);
+    program.run_until([&] { return text_so_far(pieces + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
+    const std::vector<pid_t> processes = children_of(program.process());
+    REQUIRE(processes.size() == 2);
+    kill(processes[1], SIGTERM);
+    const int code = program.wait();
+    CAPTURE(text_so_far(pieces + ".log"));
+    CHECK(code == 128 + SIGTERM);
+    CHECK_THAT(text_so_far(pieces + ".log"), Contains("Go on with the same command and --resume"));
+  }
+  const ProgramRun rest = train(4, training(data.path(), pieces, joined(options, {"--resume"})));
+  CAPTURE(rest.output);
+  REQUIRE(rest.code == 0);
+  check_same_run(pieces, whole);
+}
+
+TEST_CASE("processes that are killed at any time leave a run that goes on with the same bytes", "[apps][train][mpi][slow]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  const std::string whole = out / "whole", pieces = out / "pieces";
+  const std::vector<std::string> options = {"--augment", "light"};
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE(train(2, training(data.path(), whole, options)).code == 0);
+  const std::chrono::duration<double> takes = std::chrono::steady_clock::now() - begin;
+  Random random(random_key(17, "kills"));
+  int killed = 0;
+  for (int i = 0; i < 50; ++i) {
+    const std::vector<std::string> arguments = training(data.path(), pieces, joined(options, {"--resume"}));
+    RunningProgram program("mpirun", mpirun_arguments(random.chance(0.5) ? 2 : 4, arguments), pieces + ".log", Find::by_path);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(random.uniform() * takes.count());
+    program.run_until([&] { return std::chrono::steady_clock::now() > end; });
+    const std::vector<pid_t> processes = children_of(program.process());
+    if (!processes.empty()) kill(processes[random.below(processes.size())], SIGKILL), ++killed;
+    program.wait();
+  }
+  CHECK(killed > 10);
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // the last of the killed may still hold the run directory
+  const ProgramRun rest = train(2, training(data.path(), pieces, joined(options, {"--resume"})));
+  CAPTURE(rest.output);
+  REQUIRE(rest.code == 0);
+  check_same_run(pieces, whole);
+}
+
+TEST_CASE("what is wrong with one process or with all of them is said once and ends all", "[apps][train][mpi]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  const std::string run = out / "run";
+  // All: lanes that three cannot share.
+  const ProgramRun three = train(3, training(data.path(), run, {}));
+  CAPTURE(three.output);
+  CHECK(three.code == 2);
+  CHECK_THAT(three.output, Contains("dura-train: error: rank 0 on ") && Contains("--lanes 4 cannot be shared by 3 processes"));
+  CHECK(three.output.find("cannot be shared") == three.output.rfind("cannot be shared"));
+  // One: another seed, as on a machine with another configuration file.
+  const std::string program = build_folder() + "/apps/dura-train";
+  const std::vector<std::string> first = joined({"-np", "1", program}, training(data.path(), out / "other", {"--seed", "1"}));
+  const std::vector<std::string> second = joined({":", "-np", "1", program}, training(data.path(), out / "other", {"--seed", "2"}));
+  const ProgramRun two = run_found_program("mpirun", joined(joined({"--allow-run-as-root", "--oversubscribe"}, first), second));
+  CAPTURE(two.output);
+  CHECK(two.code == 1);
+  CHECK_THAT(two.output, Contains("rank 1 on ") && Contains("has another --seed: 2, rank 0 on ") && Contains("has 1"));
+  CHECK(two.output.find("has another") == two.output.rfind("has another"));
+}
+
+TEST_CASE("a process that hangs is given up, named with its host", "[apps][train][mpi]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  const std::string run = out / "run";
+  RunningProgram program("mpirun", mpirun_arguments(2, training(data.path(), run, {"--comm-timeout", "3", "--augment", "light"})),
+                         run + ".log", Find::by_path);
+  program.run_until([&] { return text_so_far(run + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
+  const std::vector<pid_t> processes = children_of(program.process());
+  REQUIRE(processes.size() == 2);
+  kill(processes[1], SIGSTOP);
+  const int code = program.wait();
+  const std::string log = text_so_far(run + ".log");
+  CAPTURE(log);
+  CHECK(code == 1);
+  CHECK_THAT(log, Contains("dura-train: error: rank 0 on ") && Contains(": rank 1 on ") && Contains(" has not answered for 3 s"));
+  CHECK(std::filesystem::exists(run + "/last.safetensors"));
+}
