@@ -91,6 +91,7 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   InitialModel initial = initial_model(o, data.classes.names(), program.device());
   FitOptions fit_options = o.fit_options(*training, data.classes);
   fit_options.ranks = &ranks;
+  require_lesions(*training, *validation, fit_options);
   if (ranks.size() > 1 && o.lanes % ranks.size() != 0)
     fail_usage("--lanes ", o.lanes, " cannot be shared by ", ranks.size(), " processes: their number must divide it");
   if (ranks.size() > 1 && fit_options.guide.on())

@@ -12,17 +12,6 @@
 namespace dura {
 namespace {
 
-// What a guide needs is found out before the first epoch.
-void check_masks(const Dataset& train, const Dataset& val, const FitOptions& options) {
-  const int64_t lesions = count_lesions(train), to_score = count_lesions(val);
-  log_info("guide: ", lesions, " of ", train.size(), " training images and ", to_score, " of ", val.size(),
-           " validation images have a lesion's mask");
-  if (lesions == 0) fail_usage("--guide needs masks of lesions: no training image has one. The manifest's column `mask` names them.");
-  for (const PhasePlan& plan : options.phases)
-    if (to_score == 0 && watches_maps(plan.early_stopping.monitor))
-      fail_usage("--monitor ", plan.early_stopping.monitor, ": no validation image has a lesion's mask");
-}
-
 bool exists_for_first(const std::filesystem::path& file, Communicator& ranks) {
   return ranks.largest(ranks.is_first() && std::filesystem::exists(file) ? 1 : 0) != 0;
 }
@@ -35,6 +24,17 @@ StateDict read_for_all(const std::filesystem::path& file, Communicator& ranks) {
 
 }  // namespace
 
+void require_lesions(const Dataset& train, const Dataset& val, const FitOptions& options) {
+  if (!options.guide.on()) return;
+  const int64_t lesions = count_lesions(train), to_score = count_lesions(val);
+  log_info("guide: ", lesions, " of ", train.size(), " training images and ", to_score, " of ", val.size(),
+           " validation images have a lesion's mask");
+  if (lesions == 0) fail_usage("--guide needs masks of lesions: no training image has one. The manifest's column `mask` names them.");
+  for (const PhasePlan& plan : options.phases)
+    if (to_score == 0 && watches_maps(plan.early_stopping.monitor))
+      fail_usage("--monitor ", plan.early_stopping.monitor, ": no validation image has a lesion's mask");
+}
+
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
                const FitOptions& options, const StopRequest& stop) {
   FitOutcome outcome;
@@ -45,7 +45,6 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     saved = training_state_of(read_for_all(last, ranks), last.string());
     log_info("resuming after ", saved->phase, " epoch ", saved->epoch + 1);
   }
-  if (options.guide.on()) check_masks(train, val, options);
   int64_t rows = saved ? saved->history_rows : 0, planned_before = 0;
   std::optional<History> history;
   if (ranks.is_first()) history.emplace(options.run / "history.csv", model.classes(), options.guide.on(), rows);

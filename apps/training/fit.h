@@ -17,6 +17,10 @@ struct FitOutcome {
   std::vector<int64_t> best_epoch;  // of each finished phase
 };
 
+// What a guide needs, before a file of the run is written: UsageError where no training image has a lesion's mask, or none of validation
+// though the monitor wants one. Logs how many have.
+void require_lesions(const Dataset& train, const Dataset& val, const FitOptions& options);
+
 // Trains `model` and leaves in it the weights that the last phase is to end with; where the stop request ended it, the best ones so far
 // (where there are any). `fresh` names the convolutions that had no weights in the file.
 FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,

@@ -38,7 +38,8 @@ struct Guided {
                .dropout = 0,
                .seed = 3}),
         adam(prepared(model, form).parameters(), {.lr = 1e-3}, {.enabled = form.compute == DType::f16, .initial_scale = 1024}),
-        step(model, adam, {.guide = form.strength, .lesions = {.rows = 2, .columns = 2}}, features_shape(form).of_batch(rows / form.lanes),
+        step(model, adam, {.class_weights = {}, .cross_entropy = {}, .guide = form.strength, .lesions = {.rows = 2, .columns = 2}},
+             features_shape(form).of_batch(rows / form.lanes),
              {.first_stage = form.first_stage, .lanes = form.lanes, .capture = form.capture}) {
     std::vector<double> values(static_cast<size_t>(features_shape(form).numel()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>((i * 2654435761u >> 7) % 97) / 97;

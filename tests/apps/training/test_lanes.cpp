@@ -181,7 +181,8 @@ TEST_CASE("lanes in 16 bits train, and an overflow in one of them skips the step
           download_as_double(upload_from_double(p.shape(), download_as_double(p.master()), precision, Device::cpu)));
   }
   // Class 0 weighs so much that its gradients overflow. All of it is in the last lane.
-  Training t({.precision = DType::f16, .lanes = 4, .loss = {.class_weights = {1e9, 1}, .cross_entropy = {}}, .dropout = 0});
+  const LossOptions heavy = {.class_weights = {1e9, 1}, .cross_entropy = {}};
+  Training t({.precision = DType::f16, .lanes = 4, .loss = heavy, .dropout = 0});
   Batch batch = stripes(0);
   batch.labels = Tensor::of<int32_t>({rows}, {1, 1, 1, 1, 1, 1, 1, 0});
   const std::vector<double> before = t.weights();
