@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/evaluation/lesion_audit.h"
 #include "apps/evaluation/split_maps.h"
 #include "apps/program/program.h"
 #include "apps/report/heat_map_page.h"
@@ -19,9 +20,9 @@ using namespace dura;
 struct Options {
   DataOptions data;
   HeatMapRun run;
-  std::string model, out;
+  std::string model, out, against;
   std::vector<std::string> files;
-  int64_t batch = 16, pictures = 48, limit = 0, sanity = 0, deletion = 0;
+  int64_t batch = 16, pictures = 48, limit = 0, sanity = 0, deletion = 0, audit = 0;
 };
 
 // What a picture is called in the output: the file's name, or the path as it was given where two of them share their name.
@@ -58,11 +59,10 @@ int explain_files(const Options& o, Device device) {
 
 int explain_split(Options o, Device device) {
   const ModelFile file = read_model(o.model, {.device = device});
-  const std::optional<Split> split = parse_split(o.run.split);
-  if (!split) fail_usage("--split ", o.run.split, ": use train, val or test");
+  const Split split = *parse_split(o.run.split);
   const Tolerance tolerance = parse_tolerance(o.run.tolerance);
   const DataSplits data = open_splits(o.data, file.model->classes());
-  const std::unique_ptr<Dataset> dataset = data.open(*split, o.data, file.preprocessing, false);
+  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, file.preprocessing, false);
   SplitMaps maps(*file.model, *dataset, data, o.data,
                  {.explanation = o.run.explanation(data.classes),
                   .batch = o.batch,
@@ -71,7 +71,6 @@ int explain_split(Options o, Device device) {
                   .tolerance = tolerance});
   HeatMapPage page(o.out);
   for (size_t i = 0; i < maps.size(); ++i) page.add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
-
   const std::vector<ScoredPicture> scored = maps.score();
   const std::vector<ScoreGroup> groups = score_groups(scored, file.model->classes());
   if (!groups.empty()) {
@@ -91,6 +90,12 @@ int explain_split(Options o, Device device) {
     deletion = maps.deletion(o.deletion);
     std::cout << deletion_text(deletion) << std::endl;
     add_deletion(page.page(), deletion);
+  }
+  if (o.audit > 0) {
+    const LesionAudit audit = audit_split(file, o.against, data, o.data, split,
+                                          {.pictures = o.audit, .batch = o.batch, .by_receptive_field = o.run.cells == "receptive-fields"});
+    std::cout << audit_text(audit) << std::flush;
+    write_audit(o.out, audit);
   }
   o.run.model_sha256 = sha256_file_hex(o.model), o.run.tolerance = tolerance.text();
   o.run.maps = page.maps(), o.run.without_evidence = page.without_evidence();
@@ -133,6 +138,9 @@ int main(int argc, char** argv) {
                   {.min = 0, .max = 100000});
   program.integer("--deletion", o.deletion, "Pictures on which to follow the answer while marked pixels are blurred; 0: none",
                   {.min = 0, .max = 100000});
+  program.integer("--audit", o.audit, "Slices with a lesion on which to ask whether the network needs it; 0: none",
+                  {.min = 0, .max = 100000});
+  program.text("--against", o.against, "With --audit: another model, whose measures are taken from this one's");
   program.integer("--random-networks", o.run.random_networks, "Networks with random weights to compare with", {.min = 0, .max = 100});
   o.data.declare(program, false);
   return program.run(argc, argv, [&] {

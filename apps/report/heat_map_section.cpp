@@ -66,6 +66,28 @@ void add_deletion(HtmlPage& page, const Json& maps) {
              " pictures. A map that names what the network used lets the probability fall faster, and rise faster, than a random order."));
 }
 
+// dura-gradcam --audit
+void add_audit(HtmlPage& page, const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return;
+  with_json(file, "dura-gradcam --audit", [&](const Json& audit) {
+    if (audit.at("slices") == 0) return;
+    page.paragraph(audit.at("verdict").get<std::string>());
+    const auto text = [](const Json& s) {
+      return concat(fixed(s.at("value")), " (", fixed(s.at("low")), " to ", fixed(s.at("high")), ")");
+    };
+    const bool compared = audit.at("measures").at(0).contains("difference");
+    Table table = {{"measure", "mean and 95 % interval over patients"}};
+    if (compared) table[0].push_back("less the other network's");
+    for (const Json& m : audit.at("measures")) {
+      table.push_back({m.at("name").get<std::string>(), text(m.at("mean"))});
+      if (compared) table.back().push_back(text(m.at("difference")));
+    }
+    page.table(table, concat("What the answer needs, on ", audit.at("slices"),
+                             " slices with a lesion. A map "
+                             "can be trained to lie on a lesion; the falls of the probability cannot."));
+  });
+}
+
 struct Entry {
   std::string file, label, predicted;
   double probability = 0;
@@ -117,6 +139,7 @@ void add_heat_maps(HtmlPage& page, const std::filesystem::path& folder) {
     add_sanity(page, maps);
     add_deletion(page, maps);
   });
+  add_audit(page, folder / "lesion_audit.json");
   std::vector<Entry> right, wrong;
   for (const Entry& e : read_entries(folder / "heat_maps.csv")) (e.label == e.predicted ? right : wrong).push_back(e);
   add_pictures(page, folder, "Wrong, the most certain first:", wrong, 12);

@@ -18,24 +18,23 @@ HeatMap random_map(const HeatMap& like, uint64_t key) {
   return map;
 }
 
+}  // namespace
+
 Image blurred(const Image& image, int64_t by) {
   const Image small = resize_bilinear(image, std::max<int64_t>(1, image.height / by), std::max<int64_t>(1, image.width / by));
   return resize_bilinear(small, image.height, image.width);
 }
 
-// The probability of `c` for each of the images, which have one size.
-std::vector<double> probabilities(Classifier& model, const std::vector<Image>& images, int32_t c, int64_t batch) {
-  std::vector<double> result;
+std::vector<std::vector<double>> class_probabilities(Classifier& model, const std::vector<Image>& images, int64_t batch) {
+  std::vector<std::vector<double>> result;
   for (auto first = images.begin(); first != images.end();) {
     const auto end = first + std::min(batch, images.end() - first);
     const Tensor logits = model(model.normalize(rgb_batch({first, end}))).value();
-    for (const Answer& answer : answers_of(logits)) result.push_back(answer.probabilities[static_cast<size_t>(c)]);
+    for (Answer& answer : answers_of(logits)) result.push_back(std::move(answer.probabilities));
     first = end;
   }
   return result;
 }
-
-}  // namespace
 
 double ProbabilityLine::area() const {
   double sum = 0;
@@ -79,8 +78,9 @@ DeletionCurves deletion_curves(Classifier& model, const Dataset& dataset, const 
     const auto follow = [&](const Image& from, const Image& to, const std::vector<int64_t>& order, ProbabilityLine& line) {
       std::vector<Image> images;
       for (int64_t k = 0; k <= o.steps; ++k) images.push_back(replaced(from, to, order, pixels * k / o.steps));
-      const std::vector<double> p = probabilities(model, images, explanations[i].explained, o.batch);
-      for (size_t k = 0; k < points; ++k) line.probability[k] += p[k] / static_cast<double>(samples.size());
+      const std::vector<std::vector<double>> p = class_probabilities(model, images, o.batch);
+      const auto explained = static_cast<size_t>(explanations[i].explained);
+      for (size_t k = 0; k < points; ++k) line.probability[k] += p[k][explained] / static_cast<double>(samples.size());
     };
     const std::vector<int64_t> hottest = hottest_first(explanations[i].map, random, image.height, image.width),
                                any = hottest_first(random, random, image.height, image.width);

@@ -36,5 +36,9 @@ DeletionCurves deletion_curves(Classifier& model, const Dataset& dataset, const 
 // The building blocks. `order`: all pixels of the picture, the first ones to go first.
 std::vector<int64_t> hottest_first(const HeatMap& map, const HeatMap& tie_break, int64_t height, int64_t width);
 Image replaced(const Image& image, const Image& by, const std::vector<int64_t>& order, int64_t count);
+// One value for each square of `by` pixels, and between their middles.
+Image blurred(const Image& image, int64_t by);
+// Of every class, for images of one size, `batch` at a time.
+std::vector<std::vector<double>> class_probabilities(Classifier& model, const std::vector<Image>& images, int64_t batch);
 
 }  // namespace dura
