@@ -89,15 +89,7 @@ std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset
   const Predictions all = predict(model, loader, o.capture);
 
   std::vector<Predictions> views(static_cast<size_t>(o.views), Predictions{.classes = all.classes});
-  const auto classes = static_cast<std::ptrdiff_t>(all.classes);
-  for (size_t row = 0; row < all.labels.size(); ++row) {
-    Predictions& view = views[row % views.size()];
-    view.samples.push_back(all.samples[row]);
-    view.labels.push_back(all.labels[row]);
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * classes;
-    view.logits.insert(view.logits.end(), all.logits.begin() + at, all.logits.begin() + at + classes);
-    view.probabilities.insert(view.probabilities.end(), all.probabilities.begin() + at, all.probabilities.begin() + at + classes);
-  }
+  for (size_t row = 0; row < all.labels.size(); ++row) append_row(views[row % views.size()], all, row);
   return views;
 }
 

@@ -130,15 +130,8 @@ RiskCoverage risk_coverage(const Predictions& p, const Decision& decision) {
 Predictions answered_rows(const Predictions& p, const Decision& decision, double least) {
   const std::vector<double> confidence = decision.confidence(p.probabilities, p.classes);
   Predictions kept = {.classes = p.classes};
-  const auto classes = static_cast<std::ptrdiff_t>(p.classes);
-  for (size_t i = 0; i < confidence.size(); ++i) {
-    if (!(confidence[i] >= least)) continue;
-    kept.samples.push_back(p.samples[i]);
-    kept.labels.push_back(p.labels[i]);
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(i) * classes;
-    kept.logits.insert(kept.logits.end(), p.logits.begin() + at, p.logits.begin() + at + classes);
-    kept.probabilities.insert(kept.probabilities.end(), p.probabilities.begin() + at, p.probabilities.begin() + at + classes);
-  }
+  for (size_t i = 0; i < confidence.size(); ++i)
+    if (confidence[i] >= least) append_row(kept, p, i);
   return kept;
 }
 

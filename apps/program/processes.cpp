@@ -28,7 +28,7 @@ class SilentLog {
 };
 
 // What all ranks find wrong at the same time, like an option, is said by the first; the others are ended by it before they speak.
-int speak_and_abort(Communicator& ranks, const std::string& program, const std::string& message, int code) {
+int speak_and_end(Communicator& ranks, const std::string& program, const std::string& message, int code) {
   if (!ranks.is_first()) {
     const timespec pause = {.tv_sec = 2, .tv_nsec = 0};
     nanosleep(&pause, nullptr);
@@ -36,7 +36,7 @@ int speak_and_abort(Communicator& ranks, const std::string& program, const std::
   std::cout.flush();
   std::cerr << concat(program, ": error: ", message.starts_with(ranks.own_name()) ? "" : ranks.own_name() + ": ", message, "\n")
             << std::flush;
-  ranks.abort(code);
+  ranks.end_all(code);
   return code;
 }
 
@@ -68,11 +68,11 @@ int run_on_all(const std::string& program, double timeout_s, const std::function
   try {
     return job(*ranks);
   } catch (const UsageError& e) {
-    return speak_and_abort(*ranks, program, e.what(), 2);
+    return speak_and_end(*ranks, program, e.what(), 2);
   } catch (const std::bad_alloc&) {
-    return speak_and_abort(*ranks, program, "out of memory. Use a smaller batch or smaller images.", 1);
+    return speak_and_end(*ranks, program, "out of memory. Use a smaller batch or smaller images.", 1);
   } catch (const std::exception& e) {
-    return speak_and_abort(*ranks, program, e.what(), 1);
+    return speak_and_end(*ranks, program, e.what(), 1);
   }
 }
 

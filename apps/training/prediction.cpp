@@ -8,6 +8,14 @@
 
 namespace dura {
 
+void append_row(Predictions& to, const Predictions& from, size_t row) {
+  const auto classes = static_cast<std::ptrdiff_t>(from.classes), at = static_cast<std::ptrdiff_t>(row) * classes;
+  to.samples.push_back(from.samples[row]);
+  to.labels.push_back(from.labels[row]);
+  to.logits.insert(to.logits.end(), from.logits.begin() + at, from.logits.begin() + at + classes);
+  to.probabilities.insert(to.probabilities.end(), from.probabilities.begin() + at, from.probabilities.begin() + at + classes);
+}
+
 namespace {
 
 Predictions predict_batches(int64_t classes, Loader& loader, const std::function<Tensor(const Batch&)>& logits_of) {

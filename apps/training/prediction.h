@@ -25,6 +25,9 @@ struct Predictions {
 // What else is to be done with a batch: it is given what the backbone gave for it, (N,h,w,channels) on the model's device.
 using FeatureUse = std::function<void(const Batch&, const Tensor& features)>;
 
+// Takes over one row of another set with the same classes.
+void append_row(Predictions& to, const Predictions& from, size_t row);
+
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
 // model's training mode is as before afterwards.
 // `use` needs a step that keeps features.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 
 #include "engine/base/check.h"
@@ -24,8 +23,6 @@ std::string Communicator::name_of(int64_t rank) const {
 }
 
 void Communicator::introduce(const std::string& host) { hosts_ = gather(host); }
-
-void Communicator::abort(int code) { std::_Exit(code); }
 
 void Communicator::move(int64_t, std::span<const std::byte>, int64_t, std::span<std::byte>) {
   fail("a process that is alone was to send something");

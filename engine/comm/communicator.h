@@ -27,8 +27,9 @@ class Communicator {
   std::string own_name() const { return name_of(rank()); }
   // Tells all ranks each other's hosts.
   void introduce(const std::string& host);
-  // Ends all ranks, this one with `code`, without waiting for anybody: for errors that the others do not know of.
-  [[noreturn]] virtual void abort(int code);
+  // Has all ranks ended with `code`, without waiting for anybody: for errors that the others do not know of. The caller ends itself where
+  // this returns, as it does for one that is alone; nothing more can be sent.
+  virtual void end_all(int) {}
 
   // Sums over all ranks, element by element, the same bytes on each: ((0+1)+(2+3))+((4+5)+(6+7)), where the ranks are a power of two. So
   // the trees of neighbouring ranks' own sums (gradient_tree.h) grow together into one. Halves are exchanged, then quarters, ..., and put

@@ -23,13 +23,13 @@ class MpiCommunicator final : public Communicator {
   }
   // An exception passes: the others may not be where they could end together.
   ~MpiCommunicator() override {
-    if (std::uncaught_exceptions() == 0) mpi_->finish();
+    if (std::uncaught_exceptions() == 0 && !ended_) mpi_->finish();
   }
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
-  [[noreturn]] void abort(int code) override {
+  void end_all(int code) override {
+    ended_ = true;
     mpi_->abort(code);
-    std::_Exit(code);
   }
 
  protected:
@@ -57,6 +57,7 @@ class MpiCommunicator final : public Communicator {
 
   const DuraMpi* mpi_;
   double timeout_s_;
+  bool ended_ = false;
   int64_t rank_ = 0, size_ = 1;
   const pid_t parent_ = getppid();
 };

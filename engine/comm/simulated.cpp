@@ -13,7 +13,7 @@ class SimulatedRanks::Rank final : public Communicator {
       : all_(all), rank_(rank), size_(size), random_(random_key(all.options_.seed, "simulated ranks"), static_cast<uint64_t>(rank)) {}
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
-  [[noreturn]] void abort(int code) override { fail(own_name(), " aborts all with ", code); }
+  void end_all(int code) override { fail(own_name(), " aborts all with ", code); }
 
  protected:
   void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) override {
