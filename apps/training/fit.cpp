@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "apps/training/training_state.h"
+#include "apps/training/weight_average.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "weights/load.h"
@@ -63,11 +64,13 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     Phase phase(model, plan, fresh, train, val, options);
     Schedule schedule(plan.schedule, plan.learning_rate, plan.epochs);
     EarlyStopping stopping(plan.early_stopping);
+    WeightAverage average;
     int64_t epoch = 0;
     if (resumed) {
       restore_optimizer(phase.adam(), *saved, last.string());
       stopping.restore(saved->early_stopping);
       schedule.restore(saved->schedule);
+      average.restore(saved->arrays, last.string());
       epoch = saved->epoch + 1;
       saved.reset();
     }
@@ -90,16 +93,18 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
           schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
         log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience,
                  " epochs, learning rate times ", plan.schedule.plateau_factor);
+      if (plan.average_from > 0 && epoch + 1 >= plan.average_from) average.add(state_of(model));
       ++rows;
       if (history) {
         history->add(record);
-        write_training_state(last, model, phase.adam(),
-                             {.phase = plan.name,
-                              .epoch = epoch,
-                              .history_rows = rows,
-                              .early_stopping = stopping.state(),
-                              .schedule = schedule.state(),
-                              .arrays = {}});
+        TrainingState state{.phase = plan.name,
+                            .epoch = epoch,
+                            .history_rows = rows,
+                            .early_stopping = stopping.state(),
+                            .schedule = schedule.state(),
+                            .arrays = {}};
+        average.save(state.arrays);
+        write_training_state(last, model, phase.adam(), state);
       }
       phase.log_epoch(record, improved);
     }
@@ -107,7 +112,13 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
     if (stopping.should_stop())
       log_info(plan.name, ": no improvement of ", stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
     if (stopping.best_epoch() >= 0) best = best_of_phase;
-    if (!plan.restore_best) {
+    if (average.epochs() > 0) {
+      load_state(model, average.mean(), Strict::yes, "the mean of the weights");
+      EpochRecord record;
+      if (options.guide.on()) record.guide.emplace();
+      phase.validate(record);
+      phase.log_average(record, average.epochs());
+    } else if (!plan.restore_best) {
       log_info(plan.name, ": weights of the last epoch, ", epoch, ", kept");
     } else if (stopping.best_epoch() >= 0) {
       load_best();

@@ -201,11 +201,19 @@ void Phase::validate(EpochRecord& r) {
   r.peak_memory_mib = peak / (1 << 20);
 }
 
+std::string Phase::validation_text(const EpochRecord& r) const {
+  return concat("  val loss ", three_digits(r.val_loss), "  val accuracy ", three_digits(r.val.accuracy()),
+                class_scores(r.val, model_.classes()),
+                r.guide ? concat("  val hit ", three_digits(r.guide->hit), " energy ", three_digits(r.guide->energy)) : "");
+}
+
+void Phase::log_average(const EpochRecord& validated, int64_t epochs) const {
+  log_info(plan_.name, ": mean of the weights after its last ", epochs, " epochs kept", validation_text(validated));
+}
+
 void Phase::log_epoch(const EpochRecord& r, bool improved) const {
-  log_info(r.phase, " epoch ", r.epoch + 1, "/", plan_.epochs, "  train loss ", three_digits(r.train_loss), "  val loss ",
-           three_digits(r.val_loss), "  val accuracy ", three_digits(r.val.accuracy()), class_scores(r.val, model_.classes()),
-           r.guide && plan_.guided ? concat("  guide ", three_digits(r.guide->loss)) : "",
-           r.guide ? concat("  val hit ", three_digits(r.guide->hit), " energy ", three_digits(r.guide->energy)) : "",
+  log_info(r.phase, " epoch ", r.epoch + 1, "/", plan_.epochs, "  train loss ", three_digits(r.train_loss),
+           r.guide && plan_.guided ? concat("  guide ", three_digits(r.guide->loss)) : "", validation_text(r),
            r.skipped_steps > 0 ? concat("  ", r.skipped_steps, " steps skipped, loss scale ", r.loss_scale) : "", "  (",
            Progress::duration(r.seconds), ", ", three_digits(r.images_per_second), " images/s)", improved ? "  best so far" : "");
 }

@@ -28,6 +28,8 @@ struct PhasePlan {
   EarlyStoppingOptions early_stopping = {};
   bool guided = true;        // by FitOptions::guide
   bool restore_best = true;  // the phase ends with the weights of its best epoch; otherwise with those of its last
+  // From this epoch on, counted from 1, weights are averaged, and the phase ends with their mean (WeightAverage); 0: none are.
+  int64_t average_from = 0;
 };
 
 struct FitOptions {
@@ -71,10 +73,12 @@ class Phase {
   bool train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop);
   void validate(EpochRecord& record);  // fills the rest
   void log_epoch(const EpochRecord& record, bool improved) const;
+  void log_average(const EpochRecord& validated, int64_t epochs) const;
   // What became of the prediction that was logged when the phase began.
   void log_memory() const;
 
  private:
+  std::string validation_text(const EpochRecord& record) const;
   void fill_cache(const Dataset& train);
   Predictions predict_validation(const FeatureUse& use);
   void make_step(const Dataset& train, const LossOptions& loss);

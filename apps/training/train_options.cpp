@@ -118,6 +118,10 @@ void TrainOptions::declare(OptionSet& options) {
                "--guide also val_hit and val_energy");
   options.text("--restore", restore, "Weights that a phase ends with: of its best epoch by --monitor, or of its last",
                {.choices = {"best", "last"}});
+  options.integer("--average-from", average_from,
+                  "Phase 2 ends with the mean of its weights after this epoch and each later one (SWA, Izmailov et al. 2018), whatever "
+                  "--restore says; 0: no mean",
+                  {.min = 0, .max = 100000});
   options.list("--class-weight", class_weights,
                "Weights of classes by name: Menin=4 Glioma=1; none; auto: balanced by the number of training images");
   options.text("--precision", precision,
@@ -185,7 +189,10 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .schedule = optimizer.schedule_of(optimizer.phase2_decay, monitor),
                  .unfreeze = unfreeze,
                  .early_stopping = {.monitor = monitor, .patience = patience},
-                 .restore_best = restore == "best"}};
+                 .restore_best = restore == "best",
+                 .average_from = average_from}};
+  if (average_from > phase2_epochs)
+    fail_usage("--average-from ", average_from, ": phase 2 has ", phase2_epochs, " epochs; one of them is expected");
   EpochRecord probe;
   probe.val = Confusion(classes.size());
   if (guide.on()) probe.guide.emplace();

@@ -56,6 +56,8 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
                   {"phase", state.phase},
                   {"epoch", std::to_string(state.epoch)},
                   {"history_rows", std::to_string(state.history_rows)}};
+  for (const StateDict::Entry& e : state.arrays.entries()) s.add(e.name, e.array);
+  s.metadata().insert(state.arrays.metadata().begin(), state.arrays.metadata().end());
   for (const auto& [key, value] : state.early_stopping) s.metadata()["early_stopping." + key] = value;
   for (const auto& [key, value] : state.schedule) s.metadata()["schedule." + key] = value;
   write_safetensors(file, s);

@@ -15,7 +15,7 @@ struct TrainingState {
   int64_t epoch = 0;         // the last one that is complete
   int64_t history_rows = 0;  // of history.csv that belong to it
   std::map<std::string, std::string> early_stopping, schedule = {};
-  StateDict arrays;  // as read; unused when writing
+  StateDict arrays;  // as read; when writing: what is kept besides
 };
 
 void write_training_state(const std::filesystem::path& file, Classifier& model, const Adam& adam, const TrainingState& state);

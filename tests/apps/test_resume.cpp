@@ -135,11 +135,18 @@ TEST_CASE("a resumed run is bit-equal: guided, augmented, masks for a third", "[
                {1e-3, 1e-3, 1e-4, 5e-5, 2.5e-5}, 3);
 }
 
-TEST_CASE("a resumed run is bit-equal: plateau, AdamW, clipping, smoothed labels", "[apps][train]") {
+TEST_CASE("a resumed run is bit-equal: plateau, AdamW, clipping, smoothed labels, mean of weights", "[apps][train]") {
   const TemporaryFolder folder;
-  check_resume({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--schedule", "plateau",
-                "--plateau-patience", "1", "--plateau-factor", "0.1", "--monitor", "val_accuracy", "--weight-decay", "0.1", "--clip-norm",
-                "0.5", "--label-smoothing", "0.1"},
+  check_resume({"--weights",          write_initial_model(folder / "weights.safetensors"),
+                "--unfreeze",         "layer4.1+",
+                "--schedule",         "plateau",
+                "--plateau-patience", "1",
+                "--plateau-factor",   "0.1",
+                "--monitor",          "val_accuracy",
+                "--weight-decay",     "0.1",
+                "--clip-norm",        "0.5",
+                "--label-smoothing",  "0.1",
+                "--average-from",     "1"},
                {});
 }
 
