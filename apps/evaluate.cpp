@@ -32,6 +32,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const Split split = *parse_split(o.split);
   if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
   check_card(o);
+  const std::vector<AugmentPolicy> changes = asked_changes(o.changes);
   const bool needs_validation =
       parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit" || o.coverage > 0;
   std::filesystem::create_directories(o.out);
@@ -71,13 +72,14 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   const std::unique_ptr<Dataset> dataset = data.open(split, o.data, models.preprocessing(), false);
   s.bad_pictures = dataset->bad_images();
   if (o.balanced) check_rare_is_smaller(dataset->class_counts(), s.rare, o, classes);
-  const auto score = [&](const Predictions& p, const std::string& title) {
+  const auto evaluated = [&](const Predictions& p, const std::string& title) {
     const BootstrapUnits units = bootstrap_units(p, *dataset, data.manifest);
     const Bootstrap bootstrap(units.names, s.bootstrap);
     s.units = units.kind;
     s.unit_count = bootstrap.units();
-    s.results.push_back(evaluate(p, classes, title, s.decision, bootstrap));
+    return evaluate(p, classes, title, s.decision, bootstrap);
   };
+  const auto score = [&](const Predictions& p, const std::string& title) { s.results.push_back(evaluated(p, title)); };
   const double temperature = s.temperature && !s.temperature->at_bound ? s.temperature->value : 1;
   const std::vector<Predictions> answers = models.untouched(*dataset);
   const AveragedPredictions together = mean_of(answers, s.rare);
@@ -109,6 +111,8 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
         out / ("predictions_" + o.split + "_balanced.csv"),
         predictions_csv(balanced, s.decision, *dataset, data.manifest, classes, {.split = o.split, .variant = "balanced"}));
   }
+  for (const AugmentPolicy& change : changes)
+    s.changed.push_back(evaluated(with_temperature(mean_of(models.changed(*dataset, change), s.rare).mean, temperature), describe(change)));
   if (o.views > 0) {
     const AveragedPredictions averaged = mean_of(models.views(*dataset, o.views), s.rare);
     const Predictions mean = with_temperature(averaged.mean, temperature);

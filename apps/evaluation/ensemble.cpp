@@ -42,6 +42,19 @@ std::vector<Predictions> Ensemble::balanced(const Dataset& dataset, int64_t rare
   return answers;
 }
 
+std::vector<Predictions> Ensemble::changed(const Dataset& dataset, const AugmentPolicy& change) {
+  std::vector<LoaderItem> items;
+  for (int64_t i = 0; i < dataset.size(); ++i) items.push_back({.sample = i, .variant = 1});
+  std::vector<Predictions> answers;
+  for (const ModelFile& file : models_) {
+    Loader loader(
+        dataset,
+        {.batch_size = options_.batch, .policies = std::vector<AugmentPolicy>(dataset.class_counts().size(), change), .items = items});
+    answers.push_back(predict(*file.model, loader, options_.capture));
+  }
+  return answers;
+}
+
 std::vector<Predictions> Ensemble::views(const Dataset& dataset, int64_t views) {
   std::vector<Predictions> answers;
   for (const ModelFile& file : models_)

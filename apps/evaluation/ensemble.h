@@ -29,6 +29,8 @@ class Ensemble {
   std::vector<Predictions> untouched(const Dataset& dataset);
   // Of the set in which the classes smaller than the largest are brought up to its size by augmented copies, those of `rare` strongly.
   std::vector<Predictions> balanced(const Dataset& dataset, int64_t rare);
+  // Of every picture changed within the policy's ranges, whatever its class.
+  std::vector<Predictions> changed(const Dataset& dataset, const AugmentPolicy& change);
   // Of `views` views of each picture by each model: size() * views answers.
   std::vector<Predictions> views(const Dataset& dataset, int64_t views);
 

@@ -164,6 +164,21 @@ void choose_on_validation(SplitEvaluation& s, Predictions p, bool fits_temperatu
       .coverage = coverage, .confidence = chosen.threshold, .validation_coverage = chosen.coverage, .validation_risk = chosen.risk};
 }
 
+std::vector<AugmentPolicy> asked_changes(const std::vector<std::string>& changes) {
+  std::vector<AugmentPolicy> policies;
+  for (const std::string& change : changes) {
+    const bool usual = change == "usual";
+    for (const std::string& text :
+         usual ? std::vector<std::string>{"brightness=0.8:0.8", "brightness=1.2:1.2", "contrast=0.7:0.7", "contrast=1.3:1.3",
+                                          "sharpness=0:0", "sharpness=2:2", "zoom=0.85:0.85", "zoom=1.15:1.15", "rotation=15", "hflip=1"}
+               : std::vector<std::string>{change}) {
+      policies.push_back(parse_augment_policy(text, {}, "--changed"));
+      if (policies.back().changes_nothing()) fail_usage("--changed ", change, " changes nothing");
+    }
+  }
+  return policies;
+}
+
 void EvaluateOptions::declare(OptionSet& options) {
   data.declare(options);
   options.heading("Evaluation");
@@ -175,6 +190,9 @@ void EvaluateOptions::declare(OptionSet& options) {
   options.integer("--batch", batch, "Images at a time", {.min = 1, .max = 4096});
   options.text("--precision", precision, "Type that activations and weights are stored in", {.choices = {"f32", "tf32", "f16", "bf16"}});
   options.flag("--balanced", balanced, "Also score the set balanced by augmented copies of the rare class, labelled as such");
+  options.list("--changed", changes,
+               "Also score the split with every picture changed, once for each of these, written as for --augment-class: contrast=0.7:0.7 "
+               "zoom=1.2:1.2,hflip=1; usual: ten of them");
   options.flag("--no-capture", no_capture, "CUDA: start the kernels of each batch one by one instead of replaying captured work");
   options.text("--rare-class", rare, "The class that thresholds and errors are about (default: the one with the fewest training images)");
   options.text(

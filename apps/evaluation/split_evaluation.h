@@ -14,6 +14,7 @@
 #include "apps/metrics/score_curve.h"
 #include "apps/program/data_options.h"
 #include "apps/training/prediction.h"
+#include "data/set/augment.h"
 #include "data/set/dataset.h"
 
 namespace dura {
@@ -116,6 +117,7 @@ struct SplitEvaluation {
   BootstrapOptions bootstrap;
   std::vector<BadImage> bad_pictures;  // of the split, could not be decoded: in no score
   std::vector<Evaluation> results;     // the first is the untouched pictures, always
+  std::vector<Evaluation> changed;     // of the same pictures, each time all changed in one way; the title says how
   std::optional<Disagreement> views, models_disagree;
   std::optional<RiskCoverage> risk_coverage;  // of the untouched pictures
   std::optional<ErrorAnalysis> errors;        // of the untouched pictures
@@ -132,13 +134,16 @@ RiskCoverage risk_coverage(const Predictions& predictions, const Decision& decis
 Predictions answered_rows(const Predictions& predictions, const Decision& decision, double confidence);
 TemperatureEffect temperature_effect(const std::string& split, const Predictions& before, const Predictions& after);
 
+// What --changed asks for, "usual" written out. UsageError for what is no change.
+std::vector<AugmentPolicy> asked_changes(const std::vector<std::string>& changes);
+
 std::string split_evaluation_text(const SplitEvaluation& s);
 std::string split_evaluation_json(const SplitEvaluation& s);
 
 // Everything that dura-evaluate can be told. dura-study and cross-validation fill it in for the runs that they score.
 struct EvaluateOptions {
   DataOptions data = {};
-  std::vector<std::string> models = {};
+  std::vector<std::string> models = {}, changes = {};
   std::string split = "test", out = {}, card = {}, rare = {}, threshold = "argmax", temperature = "off", precision = "f32";
   double coverage = 0;
   int64_t batch = 16, seed = 0, views = 0;

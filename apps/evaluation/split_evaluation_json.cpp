@@ -168,6 +168,7 @@ std::string split_evaluation_json(const SplitEvaluation& s) {
                       {"level", s.bootstrap.level}};
     j["bad_pictures"] = s.bad_pictures;
     j["results"] = s.results;
+    if (!s.changed.empty()) j["changed"] = s.changed;
     j["test_time_augmentation"] = s.views ? spread_json(*s.views, "views", "decisions_changed") : Json(nullptr);
     if (s.models_disagree) j["models_disagree"] = spread_json(*s.models_disagree, "models", "decide_differently");
     if (s.risk_coverage) j["risk_coverage"] = *s.risk_coverage;

@@ -63,6 +63,19 @@ std::string scores_text(const std::vector<Evaluation>& results) {
   return text_table(lines);
 }
 
+// A line for each change, the untouched pictures first.
+std::string changed_text(const SplitEvaluation& s) {
+  const auto rare = static_cast<size_t>(s.rare);
+  Table lines = {{"every picture", "accuracy", "F1 of " + s.rare_name(), "AUC", "log loss"}};
+  const auto add = [&](const Evaluation& e) {
+    lines.push_back(
+        {e.title, with_interval(e.accuracy), with_interval(e.classes[rare].f1), with_interval(e.classes[rare].auc), fixed(e.log_loss)});
+  };
+  add(s.results[0]);
+  for (const Evaluation& e : s.changed) add(e);
+  return concat("Scores on changed pictures, which training need not have seen:\n", text_table(lines));
+}
+
 std::string confusion_text(const Evaluation& e) {
   Table lines = {{"true class"}};
   for (const ClassScores& c : e.classes) lines[0].push_back("decided " + c.name);
@@ -195,6 +208,7 @@ std::string split_evaluation_text(const SplitEvaluation& s) {
                    " of a picture: itself and light augmentations. Over them ", spread_text(*s.views, s), " Their mean changes ",
                    s.views->decisions, " decisions.\n");
   for (const Evaluation& e : s.results) text += "\n" + confusion_text(e);
+  if (!s.changed.empty()) text += "\n" + changed_text(s);
   text += "\n" + reliability_text(s.results[0].classes[static_cast<size_t>(s.rare)], s.results[0].title);
   if (s.risk_coverage && !s.risk_coverage->points().empty()) text += "\n" + coverage_text(s);
   if (s.errors) text += "\n" + errors_text(*s.errors, s);

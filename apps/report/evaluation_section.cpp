@@ -38,6 +38,23 @@ void add_scores(HtmlPage& page, const Json& evaluation) {
   }
 }
 
+// --changed: a row for each change, the untouched pictures first.
+void add_changed(HtmlPage& page, const Json& evaluation) {
+  const Json changed = evaluation.value("changed", Json::array());
+  if (changed.empty()) return;
+  const std::string rare = evaluation.at("rare_class");
+  Table table = {{"every picture", "accuracy", "F1 of " + rare, "AUC", "log loss"}};
+  const auto add = [&](const Json& result) {
+    for (const Json& c : result.at("classes"))
+      if (c.at("name") == rare)
+        table.push_back({result.at("title"), with_interval(result.at("accuracy")), with_interval(c.at("f1")), with_interval(c.at("auc")),
+                         fixed(result.at("log_loss"))});
+  };
+  add(evaluation.at("results").at(0));
+  for (const Json& result : changed) add(result);
+  page.table(table, "Scores where every picture is changed in one way, which training need not have seen");
+}
+
 void add_curves(HtmlPage& page, const Json& result, const std::string& rare) {
   for (const Json& c : result.at("classes")) {
     if (c.at("name") != rare) continue;
@@ -156,6 +173,7 @@ void add_evaluation(HtmlPage& page, const std::filesystem::path& file) {
     }
     add_decision(page, evaluation);
     add_scores(page, evaluation);
+    add_changed(page, evaluation);
     add_curves(page, untouched, evaluation.at("rare_class"));
     add_certainty(page, evaluation);
     if (evaluation.at("errors").is_object()) add_errors(page, evaluation.at("errors"), evaluation.at("rare_class"));

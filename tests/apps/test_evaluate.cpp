@@ -6,7 +6,7 @@
 
 #include "data/set/csv.h"
 #include "engine/base/file.h"
-#include "tests/support/run_program.h"
+#include "tests/support/program_output.h"
 #include "tests/support/texture_data.h"
 
 using namespace dura;
@@ -105,6 +105,39 @@ TEST_CASE("views of test-time augmentation are scored beside the untouched pictu
   CHECK(a["test_time_augmentation"]["largest_spread"] >= a["test_time_augmentation"]["mean_spread"]);
   CHECK(a["results"][1]["log_loss"].get<double>() == Approx(b["results"][1]["log_loss"].get<double>()).epsilon(1e-4));
   CHECK_THAT(evaluate("c", {"--tta", "1"}), Contains("at least 2 views"));
+}
+
+TEST_CASE("every picture is changed in each of the ways asked for, in a table of its own", "[apps][evaluate]") {
+  const TextureData data({.train = 3, .val = 3, .test = 8});
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const auto evaluate = [&](const std::string& to, const std::vector<std::string>& changes) {
+    return run_program("dura-evaluate",
+                       joined({"--data", data.path(), "--model", model, "--out", out / to, "--batch", "3", "--changed"}, changes));
+  };
+  const ProgramRun run = evaluate("a", {"contrast=0.7:0.7", "rotation=0,vflip=1"});
+  INFO(run.output);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output, Contains("Scores on changed pictures") && Contains("\n  contrast=0.7") && Contains("\n  vflip=1"));
+  const auto json = json_of(out / "a/evaluation_test.json");
+  CHECK(json["results"].size() == 1);
+  REQUIRE(json["changed"].size() == 2);
+  for (const auto& changed : json["changed"]) {
+    CHECK(changed["pictures"] == 8);
+    CHECK(changed["log_loss"] != json["results"][0]["log_loss"]);
+  }
+  CHECK(json["changed"][0]["log_loss"] != json["changed"][1]["log_loss"]);
+  out.write("a/run.json", "{}");
+  must_run("dura-report", {"--run", out / "a"});
+  CHECK_THAT(read_text_file(out / "a/report.html", 1 << 22), Contains("training need not have seen") && Contains("contrast=0.7"));
+
+  const ProgramRun usual = evaluate("b", {"usual"});
+  CHECK(json_of(out / "b/evaluation_test.json")["changed"].size() == 10);
+  for (const char* nothing : {"none", "zoom=1:1"}) {
+    const ProgramRun refused = evaluate("c", {nothing});
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.output, Contains(concat("--changed ", nothing, " changes nothing")));
+  }
 }
 
 TEST_CASE("what was chosen is on disk before the test set is opened", "[apps][evaluate]") {
