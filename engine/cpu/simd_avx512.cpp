@@ -12,7 +12,7 @@ namespace {
 
 using Vec = __m512;
 using Number = float;
-constexpr size_t lanes = 16, mr = DURA_TILE_ROWS;
+constexpr size_t lanes = 16, mr = DURA_TILE_ROWS, unrolled_steps = 1;
 
 inline __mmask16 first_lanes(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -23,6 +23,7 @@ inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
 inline Vec broadcast(const float* p) { return _mm512_set1_ps(*p); }
 inline Vec broadcast(float x) { return _mm512_set1_ps(x); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline void add_product(Vec& sum, Vec a, Vec b) { sum = fma(a, b, sum); }
 inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Vec if_greater(Vec v, Vec best, Vec a, Vec b) {
   const __mmask16 greater = static_cast<__mmask16>(_mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q));

@@ -1,6 +1,7 @@
 // The kernels of one set, written once over a vector type with the operators +, - and *. Each simd_*.cpp defines, in an unnamed namespace,
 // what simd_rows.h asks for and
-//   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), and the macro DURA_TILE_ROWS (= mr),
+//   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), add_product (sum += a*b by fma), unrolled_steps (of the depth, in
+//   the innermost loop), and the macro DURA_TILE_ROWS (= mr),
 // and then includes simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
 // different instruction sets. No include guard, no include: it is a part of the file that includes it.
 
@@ -8,24 +9,44 @@ constexpr size_t nr = 2 * lanes;
 
 // The sums of one register tile: Rows x 2 vectors. `a` is read by broadcast, so that it needs no packing when its rows are contiguous.
 template <int Rows>
-DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b, Vec (&sum)[Rows][2]) {
-  // Groups of four rows share a pointer and the offsets 1, 2 and 3 rows: 12 separate pointers would not fit the integer registers.
-  const float* group[(Rows + 3) / 4];
+DURA_INLINE void multiply_strided(size_t depth, const float* a, ptrdiff_t row, ptrdiff_t a_depth, const float* b, ptrdiff_t b_depth,
+                                  Vec (&sum)[Rows][2]) {
+  // Groups of three rows share a pointer and the offsets 1 and 2 rows, which an address can hold: 12 pointers would not fit the registers.
+  constexpr int groups = (Rows + 2) / 3;
+  const float* group[groups];
 #pragma GCC unroll 4
-  for (int g = 0; g < (Rows + 3) / 4; ++g) group[g] = a + 4 * g * p.a_row;
-  const ptrdiff_t row = p.a_row, a_depth = p.a_depth, b_depth = p.b_depth;
-  for (size_t d = p.depth; d != 0; --d) {
+  for (int g = 0; g < groups; ++g) group[g] = a + 3 * g * row;
+  const auto step = [&]() __attribute__((always_inline)) {
     const Vec b0 = load(b), b1 = load(b + lanes);
     b += b_depth;
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const Vec x = broadcast(group[r / 4] + (r % 4) * row);
-      sum[r][0] = fma(x, b0, sum[r][0]);
-      sum[r][1] = fma(x, b1, sum[r][1]);
+      const Vec x = broadcast(group[r / 3] + (r % 3) * row);
+      add_product(sum[r][0], x, b0);
+      add_product(sum[r][1], x, b1);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < (Rows + 3) / 4; ++g) group[g] += a_depth;
+    for (int g = 0; g < groups; ++g) group[g] += a_depth;
+  };
+  for (; depth >= unrolled_steps; depth -= unrolled_steps) {
+#pragma GCC unroll 4
+    for (size_t s = 0; s < unrolled_steps; ++s) {
+      step();
+      // No load of the next step comes before this: it would push sums out of the registers.
+      if (unrolled_steps > 1) asm volatile("" ::: "memory");
+    }
   }
+  if (unrolled_steps > 1)
+    for (; depth != 0; --depth) step();
+}
+
+// With the strides that are known here as constants.
+template <int Rows>
+DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b, Vec (&sum)[Rows][2]) {
+  if (p.a_depth == 1 && p.b_depth == static_cast<ptrdiff_t>(nr))
+    multiply_strided<Rows>(p.depth, a, p.a_row, 1, b, nr, sum);
+  else
+    multiply_strided<Rows>(p.depth, a, 1, p.a_depth, b, p.b_depth, sum);
 }
 
 // Writes the sums of n columns from column j on; `at`: where they lie in the output.
@@ -36,6 +57,34 @@ DURA_INLINE void finish(const EpiloguePointers& e, Vec v, E* output, ptrdiff_t a
   if (e.residual) v = v + load(static_cast<const E*>(e.residual) + at, n);
   if (e.accumulate) v = v + load(output + at, n);
   store(output + at, n, e.relu ? max(Vec{}, v) : v);  // in this order a NaN stays a NaN
+}
+
+// The same for a tile of full width at column j, step by step: what is left out is asked for once.
+template <int Rows>
+DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], float* output, const ptrdiff_t* rows, size_t j) {
+  const auto change = [&](const auto& f) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) f(r, 0), f(r, 1);
+  };
+  const auto place = [&](int r, int half) __attribute__((always_inline)) {
+    return rows[r] + static_cast<ptrdiff_t>(j + static_cast<size_t>(half) * lanes);
+  };
+  if (e.scale) {
+    const Vec scale[2] = {load(e.scale + j), load(e.scale + j + lanes)};
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] * scale[half]; });
+  }
+  if (e.bias) {
+    const Vec bias[2] = {load(e.bias + j), load(e.bias + j + lanes)};
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + bias[half]; });
+  }
+  if (e.residual) {
+    const float* const residual = static_cast<const float*>(e.residual);
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + load(residual + place(r, half)); });
+  }
+  if (e.accumulate)
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + load(output + place(r, half)); });
+  if (e.relu) change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = max(Vec{}, sum[r][half]); });
+  change([&](int r, int half) __attribute__((always_inline)) { store(output + place(r, half), sum[r][half]); });
 }
 
 // Writes a tile of sums, `rows` rows of nr, as 16-bit numbers; row r goes to p.c + c_rows[r]. Not inlined into each of the tiles.
@@ -67,10 +116,12 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
     // made.
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const ptrdiff_t at = output(r) * static_cast<ptrdiff_t>(c_bytes), next = static_cast<ptrdiff_t>(lanes * sizeof(float));
+      const ptrdiff_t at = output(r) * static_cast<ptrdiff_t>(c_bytes);
       const char *to = static_cast<const char*>(p.c) + at, *residual = static_cast<const char*>(e.residual) + at;
-      prefetch(to), prefetch(to + next);
-      if (e.residual) prefetch(residual), prefetch(residual + next);
+      for (size_t line = 0; line < nr * sizeof(float); line += 64) {
+        prefetch(to + line);
+        if (e.residual) prefetch(residual + line);
+      }
     }
   }
   multiply<Rows>(p, a, b, sum);
@@ -87,7 +138,7 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
   }
   float* const c = static_cast<float*>(p.c);
   const size_t width = p.cols - j;
-  const bool plain = !(e.accumulate || e.scale || e.bias || e.residual || e.relu);
+  if (width >= nr) return finish_tile<Rows>(e, sum, c, p.c_rows + i, j);
   const auto finish_rows = [&](size_t n0, size_t n1) __attribute__((always_inline)) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -96,16 +147,10 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
       if (n1) finish(e, sum[r][1], c, at + static_cast<ptrdiff_t>(lanes), j + lanes, n1);
     }
   };
-  if (width >= nr && plain) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) store(c + output(r), sum[r][0]), store(c + output(r) + lanes, sum[r][1]);
-  } else if (width >= nr) {
-    finish_rows(lanes, lanes);
-  } else if (width > lanes) {
+  if (width > lanes)
     finish_rows(lanes, width - lanes);
-  } else {
+  else
     finish_rows(width, 0);
-  }
 }
 
 using Tile = void (*)(const BlockProduct&, const float*, const float*, float*, size_t, size_t);

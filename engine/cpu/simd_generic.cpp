@@ -10,7 +10,7 @@ namespace {
 typedef float Vec __attribute__((vector_size(16)));
 typedef float UnalignedVec __attribute__((vector_size(16), aligned(4), may_alias));
 using Number = float;
-constexpr size_t lanes = 4, mr = DURA_TILE_ROWS;
+constexpr size_t lanes = 4, mr = DURA_TILE_ROWS, unrolled_steps = 1;
 
 inline Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
@@ -26,6 +26,7 @@ inline Vec broadcast(float x) { return Vec{x, x, x, x}; }
 inline void prefetch(const char* p) { __builtin_prefetch(p); }
 inline Vec broadcast(const float* p) { return broadcast(*p); }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
+inline void add_product(Vec& sum, Vec a, Vec b) { sum = fma(a, b, sum); }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec if_greater(Vec v, Vec best, Vec a, Vec b) { return ((v > best) | (v != v)) ? a : b; }
 inline Vec where_positive(Vec t, Vec v) { return t > 0 ? v : Vec{}; }

@@ -27,7 +27,7 @@ struct EpiloguePointers {
 // columns of the kernel set.
 struct BlockProduct {
   size_t rows, cols, depth;
-  const float* a;  // element (i, d) at a[i * a_row + d * a_depth]
+  const float* a;  // element (i, d) at a[i * a_row + d * a_depth]; a_row is 1, or a_depth is 1 and b_depth is nr
   ptrdiff_t a_row, a_depth;
   const float* b;  // element (d, j) at b[(j / nr) * b_panel + d * b_depth + j % nr]; the last panel is readable to its full width
   ptrdiff_t b_panel, b_depth;
