@@ -1,6 +1,8 @@
 // Batch normalisation over the last dimension. x is M rows of K channels; rows are cut into tiles, a tile's sums are made in one pass, and
 // tiles are merged in order in double.
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "engine/cpu/cpu_backend.h"
@@ -58,16 +60,16 @@ void for_tiles(const Rows& r, void (*cpu::RowKernels::*loop)(const RowBlock*), c
   });
 }
 
-constexpr int64_t channel_grain = 32;  // channels of one task that merges the tiles' sums
+// Channels of one task that merges the tiles' sums: side by side, tile after tile, so that none waits for its own last sum.
+constexpr int64_t channel_grain = 32;
 
 template <class C>
 void merge_sums(const C* partial, const Rows& r, int64_t stride, C* sum) {
   parallel_ranges(r.K, channel_grain, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      double total = 0;
-      for (int64_t t = 0; t < r.tiles; ++t) total += static_cast<double>(partial[t * stride + k]);
-      sum[k] = static_cast<C>(total);
-    }
+    double total[channel_grain] = {};
+    for (int64_t t = 0; t < r.tiles; ++t)
+      for (int64_t k = begin; k < end; ++k) total[k - begin] += static_cast<double>(partial[t * stride + k]);
+    for (int64_t k = begin; k < end; ++k) sum[k] = static_cast<C>(total[k - begin]);
   });
 }
 
@@ -77,18 +79,20 @@ void CpuBackend::channel_statistics(const Tensor& x, const Tensor& mean, const T
   const Rows r(x);
   dispatch_floating("channel_statistics", x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K));  // mean and M2 of each tile
+    const auto partial = std::make_unique_for_overwrite<C[]>(static_cast<size_t>(2 * r.tiles * r.K));  // mean and M2 of each tile
     for_tiles(r, &cpu::RowKernels::moments, {.x = x}, {},
-              [&](int64_t t, RowBlock& tile) { tile.sum = partial.data() + 2 * t * r.K, tile.sum_x = partial.data() + (2 * t + 1) * r.K; });
+              [&](int64_t t, RowBlock& tile) { tile.sum = partial.get() + 2 * t * r.K, tile.sum_x = partial.get() + (2 * t + 1) * r.K; });
     C *pm = mean.data<C>(), *pv = variance.data<C>();
     parallel_ranges(r.K, channel_grain, [&](int64_t begin, int64_t end) {
+      formula::Moments all[channel_grain] = {};
+      for (int64_t t = 0; t < r.tiles; ++t) {
+        const double count = static_cast<double>(r.end(t) - r.begin(t));
+        const C *tile_mean = partial.get() + 2 * t * r.K, *tile_m2 = tile_mean + r.K;
+        for (int64_t k = begin; k < end; ++k) all[k - begin].add(count, static_cast<double>(tile_mean[k]), static_cast<double>(tile_m2[k]));
+      }
       for (int64_t k = begin; k < end; ++k) {
-        formula::Moments all{0, 0, 0};
-        for (int64_t t = 0; t < r.tiles; ++t)
-          all.add(static_cast<double>(r.end(t) - r.begin(t)), static_cast<double>(partial[static_cast<size_t>(2 * t * r.K + k)]),
-                  static_cast<double>(partial[static_cast<size_t>((2 * t + 1) * r.K + k)]));
-        pm[k] = static_cast<C>(all.mean);
-        pv[k] = static_cast<C>(all.m2 / all.count);
+        pm[k] = static_cast<C>(all[k - begin].mean);
+        pv[k] = static_cast<C>(all[k - begin].m2 / all[k - begin].count);
       }
     });
   });
@@ -145,11 +149,15 @@ void CpuBackend::batch_norm_backward_sums(const BatchNormBackward& in, const Bat
   const Rows r(in.x);
   dispatch_floating("batch_norm_backward_sums", in.x.dtype(), [&]<class T>(T) {
     using C = typename Element<T>::Compute;
-    std::vector<C> partial(static_cast<size_t>(2 * r.tiles * r.K), C(0));
+    const auto partial = std::make_unique_for_overwrite<C[]>(static_cast<size_t>(2 * r.tiles * r.K));
     for_tiles(r, &cpu::RowKernels::gradient_sums, {.x = in.x, .y = in.y, .dy = in.dy, .out = result.g}, block_of(in),
-              [&](int64_t t, RowBlock& tile) { tile.sum = partial.data() + 2 * t * r.K, tile.sum_x = partial.data() + (2 * t + 1) * r.K; });
-    merge_sums(partial.data(), r, 2 * r.K, result.sum_g.data<C>());
-    merge_sums(partial.data() + r.K, r, 2 * r.K, result.sum_gx.data<C>());
+              [&](int64_t t, RowBlock& tile) {
+                C* const sums = partial.get() + 2 * t * r.K;
+                std::fill(sums, sums + 2 * r.K, C(0));
+                tile.sum = sums, tile.sum_x = sums + r.K;
+              });
+    merge_sums(partial.get(), r, 2 * r.K, result.sum_g.data<C>());
+    merge_sums(partial.get() + r.K, r, 2 * r.K, result.sum_gx.data<C>());
   });
 }
 

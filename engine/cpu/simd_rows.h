@@ -35,6 +35,26 @@ DURA_INLINE void for_pieces(const RowBlock& p, const F& f) {
 DURA_INLINE const Number* numbers(const void* p) { return static_cast<const Number*>(p); }
 DURA_INLINE Number* numbers(void* p) { return static_cast<Number*>(p); }
 
+// f(Rows<number of rows>, offset in the arrays, channel, lanes) for each piece of four rows at once, then of each row that is left: what
+// stands once for each channel is read and written once for four rows.
+template <size_t n>
+struct RowCount {
+  static constexpr size_t rows = n;
+};
+template <class Count, class F>
+DURA_INLINE void for_channels(const RowBlock& p, size_t i, const F& f) {
+  const size_t row = i * p.channels;
+  size_t k = 0;
+  for (; k + lanes <= p.channels; k += lanes) f(Count{}, row + k, k, lanes);
+  if (k < p.channels) f(Count{}, row + k, k, p.channels - k);
+}
+template <class F>
+DURA_INLINE void for_row_groups(const RowBlock& p, const F& f) {
+  size_t i = 0;
+  for (; i + 4 <= p.rows; i += 4) for_channels<RowCount<4>>(p, i, f);
+  for (; i < p.rows; ++i) for_channels<RowCount<1>>(p, i, f);
+}
+
 void row_moments(const RowBlock* block) {
   const RowBlock p = *block;
   with_elements(
@@ -42,14 +62,24 @@ void row_moments(const RowBlock* block) {
         const E* x = static_cast<const E*>(p.x);
         Number *const mean = numbers(p.sum), *const m2 = numbers(p.sum_x);
         for (size_t k = 0; k < p.channels; ++k) mean[k] = m2[k] = 0;
-        for_pieces(
-            p, [&](size_t at, size_t k, size_t n)
-                   __attribute__((always_inline)) { store(mean + k, n, load(mean + k, n) + load(x + at, n)); });
+        for_row_groups(
+            p, [&]<class Count>(Count, size_t at, size_t k, size_t n) __attribute__((always_inline)) {
+              Vec total = load(mean + k, n);
+#pragma GCC unroll 4
+              for (size_t r = 0; r < Count::rows; ++r) total = total + load(x + at + r * p.channels, n);
+              store(mean + k, n, total);
+            });
         for (size_t k = 0; k < p.channels; ++k) mean[k] /= static_cast<Number>(p.rows);
-        for_pieces(
-            p, [&](size_t at, size_t k, size_t n) __attribute__((always_inline)) {
-              const Vec d = load(x + at, n) - load(mean + k, n);
-              store(m2 + k, n, load(m2 + k, n) + d * d);
+        for_row_groups(
+            p, [&]<class Count>(Count, size_t at, size_t k, size_t n) __attribute__((always_inline)) {
+              const Vec middle = load(mean + k, n);
+              Vec total = load(m2 + k, n);
+#pragma GCC unroll 4
+              for (size_t r = 0; r < Count::rows; ++r) {
+                const Vec d = load(x + at + r * p.channels, n) - middle;
+                total = total + d * d;
+              }
+              store(m2 + k, n, total);
             });
       });
 }
@@ -90,12 +120,28 @@ void row_gradient_sums(const RowBlock* block) {
         E* out = static_cast<E*>(p.out);
         Number *const sum = numbers(p.sum), *const sum_x = numbers(p.sum_x);
         const Number *mean = numbers(p.mean), *invstd = numbers(p.invstd);
-        for_pieces(
-            p, [&](size_t at, size_t k, size_t n) __attribute__((always_inline)) {
-              const Vec g = masked<E>(p, at, k, n);
-              if (sum) store(sum + k, n, load(sum + k, n) + g);
-              if (sum_x) store(sum_x + k, n, load(sum_x + k, n) + g * ((load(x + at, n) - load(mean + k, n)) * load(invstd + k, n)));
-              if (out) store(out + at, n, g);
+        for_row_groups(
+            p, [&]<class Count>(Count, size_t at, size_t k, size_t n) __attribute__((always_inline)) {
+              Vec g[Count::rows];
+#pragma GCC unroll 4
+              for (size_t r = 0; r < Count::rows; ++r) g[r] = masked<E>(p, at + r * p.channels, k, n);
+              if (sum) {
+                Vec total = load(sum + k, n);
+#pragma GCC unroll 4
+                for (size_t r = 0; r < Count::rows; ++r) total = total + g[r];
+                store(sum + k, n, total);
+              }
+              if (sum_x) {
+                const Vec middle = load(mean + k, n), factor = load(invstd + k, n);
+                Vec total = load(sum_x + k, n);
+#pragma GCC unroll 4
+                for (size_t r = 0; r < Count::rows; ++r) total = total + g[r] * ((load(x + at + r * p.channels, n) - middle) * factor);
+                store(sum_x + k, n, total);
+              }
+              if (out) {
+#pragma GCC unroll 4
+                for (size_t r = 0; r < Count::rows; ++r) store(out + at + r * p.channels, n, g[r]);
+              }
             });
       });
 }

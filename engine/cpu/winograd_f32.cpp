@@ -45,13 +45,15 @@ struct TileCut {
 };
 
 TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
-  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr);
+  const int64_t nr = static_cast<int64_t>(set.nr);
   TileCut cut;
   // V and M should stay in the second-level cache, but a task of few tiles reads the whole filter for little work.
   constexpr int64_t cache_floats = 256 << 10, fewest = 24, most = 96;
   const int64_t fitting = std::clamp(cache_floats / (frequencies * (grid.in_c + grid.out_c)), fewest, most);
-  cut.per_task = fitting / mr * mr;
-  cut.tasks = ceil_div(WinogradTiles(grid).count(), cut.per_task);
+  // Evenly, and an even number where there are several: an odd one would leave half of two threads waiting.
+  const int64_t tiles = WinogradTiles(grid).count(), several = ceil_div(tiles, fitting);
+  cut.per_task = ceil_div(tiles, several == 1 ? 1 : round_up<int64_t>(several, 2));
+  cut.tasks = ceil_div(tiles, cut.per_task);
   // One cache line more than a multiple: 36 frequencies at a distance of a power of two would fall into the same set of the cache.
   cut.v_row = grid.in_c + 16;
   cut.v_step = cut.per_task * cut.v_row + 16;
