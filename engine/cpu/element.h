@@ -38,6 +38,13 @@ void put(T* y, int64_t i, typename Element<T>::Compute value, bool accumulate) {
   y[i] = Element<T>::store(accumulate ? Element<T>::load(y[i]) + value : value);
 }
 
+// Is a convolution's output written past the caches, where the kernel set can? From a size on that a core's share of them cannot hold.
+inline bool is_streamed(const Tensor& t) {
+  constexpr int64_t line = 64;
+  return t.dtype() == DType::f32 && t.bytes() >= size_t{4} << 20 && t.shape()[t.shape().rank() - 1] % (line / 4) == 0 &&
+         reinterpret_cast<uintptr_t>(t.raw()) % line == 0;
+}
+
 template <class T>
 T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;

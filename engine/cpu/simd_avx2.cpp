@@ -13,12 +13,15 @@ namespace {
 using Vec = __m256;
 using Number = float;
 constexpr size_t lanes = 8, mr = DURA_TILE_ROWS, unrolled_steps = 4;
+constexpr bool streams = true;
 
 // Reading eight integers from here at 8 - n gives a mask of the first n lanes.
 constexpr int mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 inline __m256i first_lanes(size_t n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + (8 - n))); }
 inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
+inline void stream(float* p, Vec v) { _mm256_stream_ps(p, v); }
+inline void streamed() { _mm_sfence(); }
 inline Vec load_part(const float* p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 inline void store_part(float* p, size_t n, Vec v) { _mm256_maskstore_ps(p, first_lanes(n), v); }
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }

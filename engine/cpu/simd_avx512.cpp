@@ -13,10 +13,13 @@ namespace {
 using Vec = __m512;
 using Number = float;
 constexpr size_t lanes = 16, mr = DURA_TILE_ROWS, unrolled_steps = 1;
+constexpr bool streams = false;
 
 inline __mmask16 first_lanes(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
+inline void stream(float* p, Vec v) { store(p, v); }
+inline void streamed() {}
 inline Vec load_part(const float* p, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
 inline void store_part(float* p, size_t n, Vec v) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 inline void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }

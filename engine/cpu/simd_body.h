@@ -1,7 +1,8 @@
 // The kernels of one set, written once over a vector type with the operators +, - and *. Each simd_*.cpp defines, in an unnamed namespace,
 // what simd_rows.h asks for and
 //   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), add_product (sum += a*b by fma), unrolled_steps (of the depth, in
-//   the innermost loop), and the macro DURA_TILE_ROWS (= mr),
+//   the innermost loop), streams (can it store past the caches?), stream (a store of a part of a cache line that is written whole),
+//   streamed (from then on whoever waits for this thread sees what it streamed), and the macro DURA_TILE_ROWS (= mr),
 // and then includes simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
 // different instruction sets. No include guard, no include: it is a part of the file that includes it.
 
@@ -84,7 +85,10 @@ DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], flo
   if (e.accumulate)
     change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + load(output + place(r, half)); });
   if (e.relu) change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = max(Vec{}, sum[r][half]); });
-  change([&](int r, int half) __attribute__((always_inline)) { store(output + place(r, half), sum[r][half]); });
+  if (streams && e.stream)
+    change([&](int r, int half) __attribute__((always_inline)) { stream(output + place(r, half), sum[r][half]); });
+  else
+    change([&](int r, int half) __attribute__((always_inline)) { store(output + place(r, half), sum[r][half]); });
 }
 
 // Writes a tile of sums, `rows` rows of nr, as 16-bit numbers; row r goes to p.c + c_rows[r]. Not inlined into each of the tiles.
@@ -119,7 +123,7 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
       const ptrdiff_t at = output(r) * static_cast<ptrdiff_t>(c_bytes);
       const char *to = static_cast<const char*>(p.c) + at, *residual = static_cast<const char*>(e.residual) + at;
       for (size_t line = 0; line < nr * sizeof(float); line += 64) {
-        prefetch(to + line);
+        if (!(streams && e.stream)) prefetch(to + line);
         if (e.residual) prefetch(residual + line);
       }
     }
@@ -174,6 +178,7 @@ void block_product(const BlockProduct* product) {
       tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, b, partial, i, j);
     }
   }
+  if (streams && p.epilogue.stream) streamed();
 }
 
 // ---- Winograd F(4x4, 3x3): one-dimensional transforms, applied to columns and then to rows ----

@@ -11,9 +11,12 @@ typedef float Vec __attribute__((vector_size(16)));
 typedef float UnalignedVec __attribute__((vector_size(16), aligned(4), may_alias));
 using Number = float;
 constexpr size_t lanes = 4, mr = DURA_TILE_ROWS, unrolled_steps = 1;
+constexpr bool streams = false;
 
 inline Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+inline void stream(float* p, Vec v) { store(p, v); }
+inline void streamed() {}
 inline Vec load_part(const float* p, size_t n) {
   Vec v = {0.0f, 0.0f, 0.0f, 0.0f};
   for (size_t i = 0; i < n; ++i) v[i] = p[i];

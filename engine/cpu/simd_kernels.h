@@ -20,6 +20,9 @@ struct EpiloguePointers {
   const void* residual;
   Stored stored;  // the type of the output and the residual
   int relu, accumulate;
+  // The output is written past the caches where the kernel set can: it is larger than they are, so that a line need not be fetched before
+  // it is overwritten. f32 in rows of whole cache lines, not accumulated.
+  int stream = 0;
 };
 
 // One block of a product, C = A B, with A (rows, depth), B (depth, cols) and what follows it: where the sums continue or end.

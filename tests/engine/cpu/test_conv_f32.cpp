@@ -137,6 +137,26 @@ TEST_CASE("f32 convolutions agree with double for odd extents, strides and paddi
     check_all_passes(g, exact_limit);
 }
 
+TEST_CASE("an output that is written past the caches has the bits of its images one by one", "[cpu][conv]") {
+  const Settings settings;
+  const ConvGeometry all = geometry(3, 60, 61, 8, 160, 1, 1, 1, 0), one = geometry(1, 60, 61, 8, 160, 1, 1, 1, 0);  // 7 MB, 2.3 MB
+  const Problem batch(all, 5);
+  Problem image(one, 5);
+  image.w = batch.w;
+  const Tensor factors = filled({160}, 0.5f);
+  for (const std::string& set : cpu::available_kernel_sets()) {
+    INFO("kernels " << set);
+    cpu::use_kernel_set(set);
+    const Tensor y = forward(batch, {.scale = factors, .bias = factors, .residual = batch.dy, .relu = true});
+    for (int64_t n = 0; n < all.N; ++n) {
+      image.x = batch.x.slice(n * image.x.numel(), image.x.shape());
+      const Tensor residual = batch.dy.slice(n * image.dy.numel(), image.dy.shape());
+      CHECK(same_bits(forward(image, {.scale = factors, .bias = factors, .residual = residual, .relu = true}),
+                      y.slice(n * image.dy.numel(), image.dy.shape())));
+    }
+  }
+}
+
 TEST_CASE("Winograd's algorithm agrees with double where tiles hang over the border", "[cpu][conv]") {
   const Settings settings;
   for (const ConvGeometry& g : {geometry(4, 9, 10, 33, 47, 3, 3, 1, 1), geometry(9, 24, 23, 130, 300, 3, 3, 1, 1),
