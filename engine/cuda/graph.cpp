@@ -256,7 +256,7 @@ Graph batch_norm_training_graph(const Shape& shape, DType dtype, const BatchNorm
   graph.nodes.push_back({.operation = Operation::batch_norm_training,
                          .inputs = {x, gamma, beta},
                          .outputs = {chain.next("normalised"), mean, invstd},
-                         .epsilon = options.eps});
+                         .epsilon = static_cast<double>(static_cast<float>(options.eps))});
   if (options.residual) chain.add(residual);
   if (options.relu) {
     chain.relu();

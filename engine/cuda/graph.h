@@ -47,7 +47,7 @@ struct GraphNode {
   std::vector<int> inputs, outputs;
   int64_t stride = 1, padding = 0;  // convolutions, both directions
   bool accumulate = false;          // backward convolutions: the output's old values are added (cuDNN's beta = 1)
-  double epsilon = 0;               // batch_norm_training
+  double epsilon = 0;               // batch_norm_training; an f32 number, because cuDNN takes it as one
   bool operator==(const GraphNode&) const = default;
 };
 
