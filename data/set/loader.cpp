@@ -126,6 +126,8 @@ class BatchMaker {
 
 }  // namespace
 
+int default_loader_workers() { return std::clamp(num_threads() / 2, 2, 16); }
+
 // Everything below `mutex` is guarded by it. Threads take batch numbers in order, at most `prefetch` ahead of what was delivered; a batch
 // of an epoch that was left meanwhile is thrown away (`generation`).
 struct Loader::State {

@@ -43,14 +43,18 @@ std::vector<LoaderItem> balanced_items(const Dataset& dataset);
 // seed. UsageError for a share outside of [0,1).
 std::vector<LoaderItem> oversampled_items(const Dataset& dataset, int32_t label, double share, uint64_t seed);
 
+// Half of the threads that the program has (set_num_threads), from 2 to 16: a card would wait for two, and more than it needs wait
+// themselves.
+int default_loader_workers();
+
 struct LoaderOptions {
   int64_t batch_size = 16;
   // Training: a new order each epoch, every item augmented, a short last batch dropped. Otherwise: the order of the items, the same in
   // every epoch, only variants above 0 augmented, the last batch padded.
   bool training = false;
   uint64_t seed = 0;
-  int workers = 2;                           // threads; 0: batches are prepared in next()
-  int prefetch = 4;                          // batches ready or in preparation at most
+  int workers = default_loader_workers();    // threads; 0: batches are prepared in next()
+  int prefetch = 2 * workers;                // batches ready or in preparation at most
   std::vector<AugmentPolicy> policies = {};  // one per class; empty: none
   std::vector<LoaderItem> items = {};        // empty: every sample once
   LesionGrid lesions = {};                   // where batches are to say where lesions lie

@@ -344,6 +344,16 @@ TEST_CASE("a loader can be stopped at any moment", "[data][loader]") {
   }
 }
 
+TEST_CASE("a loader has half as many threads as the program, and two batches ahead for each", "[data][loader]") {
+  const int before = num_threads();
+  for (const auto& [threads, workers] : {std::pair{1, 2}, {2, 2}, {4, 2}, {6, 3}, {16, 8}, {64, 16}}) {
+    set_num_threads(threads);
+    CHECK(LoaderOptions{}.workers == workers);
+    CHECK(LoaderOptions{}.prefetch == 2 * workers);
+  }
+  set_num_threads(before);
+}
+
 TEST_CASE("nonsense loader options are refused", "[data][loader]") {
   const Slices slices(6);
   const Dataset dataset = slices.dataset();
