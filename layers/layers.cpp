@@ -37,7 +37,7 @@ void BatchNorm2d::reset() {
   buffers_changed();
 }
 
-BatchNormArgs BatchNorm2d::args() {
+BatchNormArgs BatchNorm2d::stored_args() {
   BatchNormArgs a;
   a.gamma = gamma.var();
   a.beta = beta.var();
@@ -45,18 +45,24 @@ BatchNormArgs BatchNorm2d::args() {
   a.running_variance = running_variance;
   a.eps = eps;
   a.momentum = momentum;
+  a.revision = revision();  // the folded scale depends on gamma and the variance
+  return a;
+}
+
+BatchNormArgs BatchNorm2d::args() {
+  BatchNormArgs a = stored_args();
   if (uses_batch_statistics()) {
     a.mode = BatchNormMode::batch_statistics;
     statistics_.values_changed();
-  } else {
-    a.revision = gamma.revision().with(statistics_);  // the folded scale depends on gamma and the variance
   }
   return a;
 }
 
 Var ConvBn::operator()(const Var& x, const Var& residual, bool relu) {
   const Label label(conv.name());
-  return conv_bn_act(x, conv.weight.var(), conv.options, bn.args(), residual, relu);
+  BatchNormArgs args = bn.args();
+  args.folded = folded;
+  return conv_bn_act(x, conv.weight.var(), conv.options, args, residual, relu);
 }
 
 void ConvBn::set_trainable(bool on) {

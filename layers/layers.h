@@ -28,6 +28,10 @@ class BatchNorm2d : public Module {
   void reset();
   // What the ops take now.
   BatchNormArgs args();
+  // With stored statistics, whatever training() says.
+  BatchNormArgs stored_args();
+  // Of gamma and the statistics.
+  Revision revision() const { return gamma.revision().with(statistics_); }
 
  protected:
   void on_buffers_changed() override { statistics_.values_changed(); }
@@ -45,9 +49,14 @@ class ConvBn {
       : conv(conv_name, C, K, kernel, options, t), bn(bn_name, K, t) {}
   Var operator()(const Var& x, const Var& residual = {}, bool relu = true);
   void set_trainable(bool on);  // the filter, gamma and beta; statistics stay as they are set
+  // Of everything that fold() takes.
+  Revision revision() const { return conv.weight.revision().with(bn.beta.revision()).with(bn.revision()); }
+  // With stored statistics; nothing on a device that does not fold.
+  void fold(FoldedUnit& to) { fold_conv_bn(conv.weight.compute(), bn.stored_args(), to); }
   bool trainable() const { return conv.weight.trainable() || bn.gamma.trainable() || bn.beta.trainable(); }
   Conv2d conv;
   BatchNorm2d bn;
+  FoldedUnit folded;  // FoldedUnits sets it
 };
 
 class Linear : public Module {

@@ -13,6 +13,7 @@
 #include "engine/cpu/peak.h"
 #include "engine/optim/adam.h"
 #include "engine/plan/captured_step.h"
+#include "layers/folded_units.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 
@@ -55,7 +56,13 @@ std::unique_ptr<Adam> optimizer_of(Classifier& model, const BenchmarkOptions& o)
   return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = 1e-4}, LossScalerOptions{.enabled = o.tensors.compute == DType::f16});
 }
 
-void run_step(Classifier& model, Adam* adam, const Tensor& images, const Tensor& labels) {
+std::vector<ConvBn*> frozen_units(Classifier& model, const BenchmarkOptions& o) {
+  const std::vector<ConvBn*> all = model.backbone().units();
+  return o.mode == "inf" ? all : frozen_front(all);
+}
+
+void run_step(Classifier& model, FoldedUnits& frozen, Adam* adam, const Tensor& images, const Tensor& labels) {
+  const FoldedUnits::Use folded(frozen);
   if (adam)
     adam->minimise([&] { return cross_entropy(model(images), labels).loss; });
   else
@@ -68,9 +75,10 @@ std::vector<KernelCall> benchmark_kernels(const BenchmarkOptions& o) {
   const std::unique_ptr<Classifier> owner = model_of(o);
   Classifier& model = *owner;
   const std::unique_ptr<Adam> adam = optimizer_of(model, o);
+  FoldedUnits frozen(frozen_units(model, o));
   const Device device = o.tensors.device;
   const DryRun dry(device);
-  run_step(model, adam.get(), Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device),
+  run_step(model, frozen, adam.get(), Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device),
            Tensor::empty({o.batch}, DType::i32, device));
   return dry.calls();
 }
@@ -95,7 +103,8 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   BenchmarkResult result;
   result.base_bytes = static_cast<size_t>(peak_resident_bytes());
   const std::unique_ptr<Adam> adam = optimizer_of(model, o);
-  const auto body = [&](const Tensor& images, const Tensor& targets) { run_step(model, adam.get(), images, targets); };
+  FoldedUnits frozen(frozen_units(model, o));
+  const auto body = [&](const Tensor& images, const Tensor& targets) { run_step(model, frozen, adam.get(), images, targets); };
   const auto body_of_batch = [&](int64_t batch) { body(of_batch(x, batch), of_batch(labels, batch)); };
   CapturedStep step(device, [&] { body(x, labels); },
                     {.name = adam ? "a step" : "inference", .capture = o.capture, .batch = o.batch, .body_of_batch = body_of_batch});

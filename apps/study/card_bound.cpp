@@ -18,14 +18,14 @@ KernelCost convolution(const KernelCall& c) {
   KernelCost cost{.bytes = (images + outputs + filter) * size, .flop = 2 * static_cast<double>(c.macs), .launches = 1};
   if (c.key.residual) cost.bytes += outputs * size;
   if (c.key.accumulate) cost.bytes += (c.key.pass == ConvPass::backward_data ? images : filter) * size;
-  if (c.key.scale) cost.bytes += 2 * filter * size, ++cost.launches;
-  if (c.key.bias) ++cost.launches;
+  if (c.key.scale) cost.bytes += 2 * filter * size, cost.launches += c.key.bias ? 2 : 1;
   // Channels are padded in a copy.
   const int64_t multiple = c.dtype == DType::f16 ? 4 : c.dtype == DType::bf16 ? 8 : 1;
   const double wide = static_cast<double>(round_up(g.C, multiple)) / static_cast<double>(g.C);
   if (wide > 1) {
     if (c.key.pass != ConvPass::backward_data) cost.bytes += 2 * wide * images * size, ++cost.launches;
-    cost.bytes += 2 * wide * filter * size, ++cost.launches;
+    const bool folded_before = c.key.bias && !c.key.scale;
+    if (!folded_before) cost.bytes += 2 * wide * filter * size, ++cost.launches;
   }
   return cost;
 }

@@ -43,10 +43,25 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
     body({of_batch(in_.input, n), of_batch(in_.labels, n), of_batch(in_.row_keys, n),
           in_.lesion.defined() ? of_batch(in_.lesion, n) : Tensor()});
   };
+  std::vector<ConvBn*> front = frozen_front(model.backbone().units());
+  std::erase_if(front, [&](const ConvBn* u) { return ResNet::stage_of(*u) < options.first_stage; });
+  frozen_ = std::make_unique<FoldedUnits>(front);
   step_ = std::make_unique<CapturedStep>(
       t.device, [this] { body(in_); },
-      CapturedStepOptions{
-          .name = options.lanes > 1 ? "a lane" : "a step", .capture = options.capture, .batch = rows, .body_of_batch = body_of_batch});
+      CapturedStepOptions{.name = options.lanes > 1 ? "a lane" : "a step",
+                          .capture = options.capture,
+                          .batch = rows,
+                          .body_of_batch = body_of_batch,
+                          .after_replay = [this] { tell_changes(); }});
+}
+
+// What a body changes: parameters, but with lanes not before all lanes are added, and statistics.
+void TrainStep::tell_changes() {
+  if (!tree_)
+    for (const ParameterArena::Group& g : adam_.arena().groups())
+      for (Parameter* p : g.parameters) p->values_changed();
+  for (ConvBn* u : model_.backbone().units())
+    if (u->bn.uses_batch_statistics()) u->bn.buffers_changed();
 }
 
 // With lanes, each part times the lane's share of it.
@@ -65,6 +80,7 @@ Var TrainStep::loss_of(const Inputs& in, Outcome& outcome) {
 
 void TrainStep::body(const Inputs& in) {
   Outcome outcome;
+  const FoldedUnits::Use folded(*frozen_);
   if (!tree_) {
     adam_.minimise([&] { return loss_of(in, outcome); });
   } else {
@@ -113,6 +129,7 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
     b.upload(lesion.raw(), in_.lesion);
   }
   if (options_.first_stage > 0) b.copy(input, in_.input);
+  frozen_->refresh();
   step_->run();
 }
 

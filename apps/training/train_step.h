@@ -13,6 +13,7 @@
 #include "engine/optim/adam.h"
 #include "engine/optim/gradient_tree.h"
 #include "engine/plan/captured_step.h"
+#include "layers/folded_units.h"
 #include "models/network/classifier.h"
 
 namespace dura {
@@ -81,6 +82,7 @@ class TrainStep {
     void write(double share);
   };
   void body(const Inputs& in);
+  void tell_changes();
   Var loss_of(const Inputs& in, Outcome& outcome);
   void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features);
   void run_lanes(const Batch& batch, const FeatureSource& features);
@@ -97,6 +99,7 @@ class TrainStep {
   int64_t own_lanes_, first_lane_, images_ = 0;
   Inputs in_;
   Tensor class_weights_, sums_;
+  std::unique_ptr<FoldedUnits> frozen_;  // of those that run
   std::unique_ptr<CapturedStep> step_;
 
   // With lanes.

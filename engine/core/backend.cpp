@@ -21,6 +21,10 @@ void Backend::batch_norm_training_backward(const BatchNormBackward& in, const Ba
     batch_norm_backward_data(in, out);
 }
 
+void Backend::fold_filter(const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+  fail("the ", device_name(device()), " backend folds no filters; folded_filter_bytes() says so");
+}
+
 std::shared_ptr<MemorySource> device_pool(Device device) { return device_backend(device).memory(); }
 size_t device_memory_bytes(Device device) { return device_backend(device).memory_bytes(); }
 

@@ -146,6 +146,11 @@ class Backend {
   virtual void download(const Tensor& x, void* host) = 0;
   // What the kernels of convolutions and of batch_norm_training_* need besides, in bytes.
   virtual size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) = 0;
+  // Where a device folds an epilogue's scale into the filter in every call, it can be given what was folded once (Weight::folded): a u8
+  // tensor of so many bytes, for a filter of shape `w`. 0: it does not fold.
+  virtual size_t folded_filter_bytes(const Shape& /*w*/, DType) { return 0; }
+  // `scale`, `bias`: (K) [stat]. conv_forward then takes an epilogue without a scale, and with this bias.
+  virtual void fold_filter(const Tensor& w, const Tensor& scale, const Tensor& bias, const Tensor& folded);
   virtual BatchNormSpace batch_norm_space(const Shape&, DType, const BatchNormOptions&) { return {}; }
   // The most that BatchNormSpace::mask can be; never slow.
   virtual size_t largest_batch_norm_mask(const Shape&, const BatchNormOptions&) { return 0; }

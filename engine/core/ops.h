@@ -11,6 +11,12 @@ Var conv2d(const Var& x, const Var& w, const ConvOptions& options = {});
 
 enum class BatchNormMode : uint8_t { batch_statistics, stored_statistics };
 
+// A filter with the BatchNorm behind it, made by fold_conv_bn where the device folds; undefined elsewhere.
+struct FoldedUnit {
+  Tensor filter;  // Weight::folded
+  Tensor shift;   // (K) [stat]
+};
+
 // y = gamma*(x - mean)/sqrt(var + eps) + beta per channel (Ioffe and Szegedy 2015). With batch statistics the running ones are updated:
 // running = (1-momentum)*running + momentum*batch. With stored statistics they are constants: dx = dy*gamma/sqrt(var+eps).
 struct BatchNormArgs {
@@ -20,6 +26,7 @@ struct BatchNormArgs {
   bool unbiased_running = true;  // PyTorch stores M/(M-1) of the batch variance, Keras the biased one
   BatchNormMode mode = BatchNormMode::stored_statistics;
   Revision revision = {};  // of everything that makes the folded scale
+  FoldedUnit folded = {};  // taken instead of the filter, gamma, beta and statistics where nothing is recorded
 
   BatchNormParameters parameters() const {
     return {gamma.value(), beta.value(), running_mean, running_variance, momentum, unbiased_running};
@@ -30,6 +37,10 @@ Var batch_norm(const Var& x, const BatchNormArgs& bn);
 // relu(batch_norm(conv2d(x, w)) + residual): the unit of the model, one node. `residual` may be undefined, relu may be off.
 Var conv_bn_act(const Var& x, const Var& w, const ConvOptions& options, const BatchNormArgs& bn, const Var& residual = {},
                 bool relu = true);
+
+// What conv_bn_act with stored statistics makes of a filter w (K,R,S,C) in every call, once. The tensors of the last call with the same
+// filter are written to again, so captured work that reads them goes on with the new values.
+void fold_conv_bn(const Tensor& w, const BatchNormArgs& bn, FoldedUnit& folded);
 
 Var relu(const Var& x);
 Var add(const Var& a, const Var& b);  // same shape and dtype

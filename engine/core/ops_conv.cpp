@@ -1,4 +1,6 @@
 // Convolution and the unit of the model, conv_bn_act.
+#include <optional>
+
 #include "engine/core/ops.h"
 #include "engine/core/trace.h"
 
@@ -14,8 +16,8 @@ Tensor workspace(const ConvGeometry& g, const Tensor& x, const ConvKey& key) {
   return bytes(backend(x.device()).conv_workspace(g, x.dtype(), key), "convolution workspace", x.device());
 }
 
-void forward(const ConvGeometry& g, const Var& x, const Var& w, const Epilogue& e, const Tensor& y) {
-  backend(y.device()).conv_forward(g, x.value(), {w.value(), w.prepared}, e, workspace(g, x.value(), key_of(e)), y);
+void forward(const ConvGeometry& g, const Var& x, const Weight& w, const Epilogue& e, const Tensor& y) {
+  backend(y.device()).conv_forward(g, x.value(), w, e, workspace(g, x.value(), key_of(e)), y);
 }
 
 void backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale, GradTarget dx) {
@@ -33,6 +35,26 @@ void backward_filter(const ConvGeometry& g, const Saved& x, const Tensor& dy, Gr
 Tensor channels(const char* what, const ConvGeometry& g, const Tensor& like) {
   return Tensor::empty({g.K}, stat_dtype(like.dtype()), like.device(), what);
 }
+
+// A sum over each channel that is a parameter's gradient, too (null: it is not): kernels write it where that gradient lies, unless
+// something is there already.
+class ChannelSum {
+ public:
+  ChannelSum(const char* what, const ConvGeometry& g, const Tensor& like, std::shared_ptr<Gradient> gradient)
+      : gradient_(std::move(gradient)),
+        beside_(!gradient_ || gradient_->written()),
+        tensor_(beside_ ? channels(what, g, like) : gradient_->target().tensor) {}
+  const Tensor& tensor() const { return tensor_; }
+  // Once it is computed.
+  void pass_on() const {
+    if (gradient_ && beside_) gradient_->add(tensor_);
+  }
+
+ private:
+  std::shared_ptr<Gradient> gradient_;
+  bool beside_;
+  Tensor tensor_;
+};
 
 void check_channels(const char* what, const Tensor& t, int64_t K, const Tensor& x) {
   DURA_CHECK(t.defined() && t.shape() == Shape{K}, "conv_bn_act: ", what, " is ", describe(t), ", expected ", K, " channels");
@@ -62,7 +84,7 @@ Var conv2d(const Var& x, const Var& w, const ConvOptions& options) {
              " differ in type");
   OpTrace trace("forward", "conv2d");
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv2d");
-  forward(g, x, w, {}, y);
+  forward(g, x, {w.value(), w.prepared}, {}, y);
   return record(trace, y, {&x, &w}, [&] {
     return [g, dx = x.gradient(), dw = w.gradient(), saved_x = w.needs_grad() ? x.save() : Saved(),
             weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
@@ -78,6 +100,11 @@ namespace {
 // dx = conv^T(scale*g), and for raw = filter gradient of g: dw = scale*raw, dgamma = invstd*(<w,raw> - mean*sum(g)), dbeta = sum(g).
 Var with_stored_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, const Var& w, const BatchNormArgs& bn, const Var& residual,
                            bool relu) {
+  if (bn.folded.filter.defined() && !recording({&x, &w, &bn.gamma, &bn.beta, &residual})) {
+    const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv_bn_act");
+    forward(g, x, {w.value(), w.prepared, bn.folded.filter}, {{}, bn.folded.shift, residual.value(), relu}, y);
+    return record(trace, y, {}, {});
+  }
   Backend& device = backend(x.value().device());
   BatchNormStatistics stored{.mean = bn.running_mean,
                              .variance = bn.running_variance,
@@ -86,7 +113,7 @@ Var with_stored_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, 
                              .shift = channels("shift", g, x.value())};
   device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), bn.eps, stored);
   const Tensor y = Tensor::empty({g.N, g.P, g.Q, g.K}, x.value().dtype(), x.value().device(), "conv_bn_act");
-  forward(g, x, w, {stored.scale, stored.shift, residual.value(), relu}, y);
+  forward(g, x, {w.value(), w.prepared}, {stored.scale, stored.shift, residual.value(), relu}, y);
   stored.shift = {};
 
   return record(trace, y, {&x, &w, &bn.gamma, &bn.beta, &residual}, [&] {
@@ -96,14 +123,15 @@ Var with_stored_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, 
             weight = Weight{w.value(), w.prepared}, revision = bn.revision](const Tensor& dy) {
       Backend& d = backend(dy.device());
       const Tensor dz = relu ? Tensor::like(dy, "gradient behind relu") : dy;
-      const Tensor sum = dbeta || dgamma ? channels("sum of gradient", g, dy) : Tensor();
-      if (relu || sum.defined()) d.mask_and_sum(dy, mask, relu, relu ? dz : Tensor(), sum);
-      if (dbeta) dbeta->add(sum);
+      std::optional<ChannelSum> sum;
+      if (dbeta || dgamma) sum.emplace("sum of gradient", g, dy, dbeta);
+      if (relu || sum) d.mask_and_sum(dy, mask, relu, relu ? dz : Tensor(), sum ? sum->tensor() : Tensor());
+      if (sum) sum->pass_on();
       if (dresidual) dresidual->add(dz);
       if (filter_gradient) {
         const Tensor raw = Tensor::empty(weight.value.shape(), dy.dtype(), dy.device(), "filter gradient");
         backward_filter(g, saved_x, dz, {raw, false});
-        d.frozen_batch_norm_grads(raw, weight.value, stored, sum, target_of(dw), target_of(dgamma));
+        d.frozen_batch_norm_grads(raw, weight.value, stored, sum ? sum->tensor() : Tensor(), target_of(dw), target_of(dgamma));
       }
       backward_data(g, dz, weight, {stored.scale, revision}, target_of(dx));
     };
@@ -117,7 +145,7 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
   Backend& device = backend(x.value().device());
   const DType dtype = x.value().dtype();
   const Tensor c = Tensor::empty({g.N, g.P, g.Q, g.K}, dtype, x.value().device(), "convolution output");
-  forward(g, x, w, {}, c);
+  forward(g, x, {w.value(), w.prepared}, {}, c);
   const BatchNormOptions follows{.residual = residual.defined(), .relu = relu, .writes_g = relu && residual.needs_grad(), .eps = bn.eps};
   const BatchNormSpace space = device.batch_norm_space(c.shape(), dtype, follows);
   BatchNormStatistics batch{.mean = channels("mean", g, c),
@@ -137,15 +165,16 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
             activated = relu && residual.defined() && !batch.mask.defined() ? y : Tensor(),
             weight = Weight{w.value(), w.prepared}](const Tensor& dy) {
       Backend& d = backend(dy.device());
-      BatchNormGradients out{.sum_g = channels("sum of gradient", g, dy), .sum_gx = channels("sum of gradient times input", g, dy)};
+      const ChannelSum sum_g("sum of gradient", g, dy, dbeta), sum_gx("sum of gradient times input", g, dy, dgamma);
+      BatchNormGradients out{.sum_g = sum_g.tensor(), .sum_gx = sum_gx.tensor()};
       if (follows.writes_g) out.g = Tensor::like(dy, "gradient behind relu");
       const bool wants_dc = dw || dx || batch.mask.defined();
       const Tensor dc = wants_dc ? Tensor::like(dy, "gradient of convolution output") : Tensor();
       out.dx = {dc, false};
       d.batch_norm_training_backward({.dy = dy, .x = c, .y = activated, .relu = relu, .statistics = batch}, follows, gamma,
                                      bytes(space.backward_workspace, "BatchNorm workspace", dy.device()), out);
-      if (dgamma) dgamma->add(out.sum_gx);
-      if (dbeta) dbeta->add(out.sum_g);
+      sum_gx.pass_on();
+      sum_g.pass_on();
       if (dresidual) dresidual->add(out.g.defined() ? out.g : dy);
       backward_filter(g, saved_x, dc, target_of(dw));
       backward_data(g, dc, weight, {}, target_of(dx));
@@ -162,6 +191,21 @@ Var with_batch_statistics(OpTrace& trace, const ConvGeometry& g, const Var& x, c
 }
 
 }  // namespace
+
+void fold_conv_bn(const Tensor& w, const BatchNormArgs& bn, FoldedUnit& folded) {
+  Backend& device = backend(w.device());
+  const size_t bytes_of_filter = device.folded_filter_bytes(w.shape(), w.dtype());
+  if (bytes_of_filter == 0) return;
+  const auto of_channels = [&](const char* what) { return Tensor::empty({w.shape()[0]}, stat_dtype(w.dtype()), w.device(), what); };
+  if (!folded.filter.defined()) folded = {bytes(bytes_of_filter, "folded filter", w.device()), of_channels("folded shift")};
+  const BatchNormStatistics stored{.mean = bn.running_mean,
+                                   .variance = bn.running_variance,
+                                   .invstd = of_channels("invstd"),
+                                   .scale = of_channels("scale"),
+                                   .shift = folded.shift};
+  device.fold_batch_norm(bn.gamma.value(), bn.beta.value(), bn.eps, stored);
+  device.fold_filter(w, stored.scale, stored.shift, folded.filter);
+}
 
 Var conv_bn_act(const Var& x, const Var& w, const ConvOptions& options, const BatchNormArgs& bn, const Var& residual, bool relu) {
   const ConvGeometry g = conv_geometry("conv_bn_act", x.shape(), w.shape(), options);

@@ -2,6 +2,7 @@
 // revision of the values that it was made from. The invariant: whoever changes values calls values_changed(), or a kernel goes on with the
 // old ones.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -27,6 +28,10 @@ class Revision {
   uint64_t number_ = 0;
 };
 
+// How often values may have changed without a word: captured work that was replayed changes what its body changed, and no body is called.
+// Whoever keeps something for longer than a call compares this too.
+inline std::atomic<uint64_t> untold_changes{0};
+
 // What a device keeps of one filter; only the device knows what that is.
 struct PreparedWeight {
   Revision revision = Revision::first();  // of the filter's values
@@ -36,6 +41,7 @@ struct PreparedWeight {
 struct Weight {
   Tensor value;                        // (K,R,S,C)
   PreparedWeight* prepared = nullptr;  // null: prepare into the workspace, for this call only
+  Tensor folded = {};                  // conv_forward: what Backend::fold_filter made of it; undefined: the device folds in each call
 };
 
 // A factor for each filter, folded into it.

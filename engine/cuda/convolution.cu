@@ -31,6 +31,8 @@ __global__ void narrow_kernel(const float* x, T* y, int64_t count) {
   if (i < count) store(y + i, x[i]);
 }
 
+constexpr int64_t part_alignment = 256;
+
 // One call: its graph, and where the parts of its workspace begin, in bytes. A part that is not needed has no bytes.
 struct ConvCall {
   ConvGeometry g;
@@ -54,9 +56,8 @@ struct ConvCall {
     own_result = backward && (pads || key.accumulate != in_graph.accumulate);
     const auto size = static_cast<int64_t>(dtype_size(dtype));
     const auto part = [&](bool wanted, int64_t elements) {
-      constexpr int64_t alignment = 256;
       const int64_t begin = bytes;
-      if (wanted) bytes += round_up(elements * size, alignment);
+      if (wanted) bytes += round_up(elements * size, part_alignment);
       return begin;
     };
     part(own_filter, filter_elements());
@@ -69,6 +70,11 @@ struct ConvCall {
   int64_t filter_elements() const { return g.K * g.R * g.S * padded; }
   int64_t image_elements() const { return g.N * g.H * g.W * padded; }
 };
+
+// A folded filter is followed by its bias.
+int64_t folded_bias_offset(const Shape& w, DType dtype) {
+  return round_up(w[0] * w[1] * w[2] * padded_channels(w[3], dtype) * static_cast<int64_t>(dtype_size(dtype)), part_alignment);
+}
 
 void* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ? static_cast<char*>(workspace.raw()) + offset : nullptr; }
 
@@ -87,6 +93,23 @@ void* CudaBackend::padded(const Tensor& x, const Tensor& scale, int64_t rows_of_
   return to;
 }
 
+void* CudaBackend::narrowed(const Tensor& bias, DType dtype, void* to) {
+  dispatch("narrowed", dtype, [&]<class T>(T) {
+    start("narrow", narrow_kernel<T>, grid_over(bias.numel()), address<float>(bias), static_cast<T*>(to), bias.numel());
+  });
+  return to;
+}
+
+size_t CudaBackend::folded_filter_bytes(const Shape& w, DType dtype) {
+  return static_cast<size_t>(folded_bias_offset(w, dtype)) + static_cast<size_t>(w[0]) * dtype_size(dtype);
+}
+
+void CudaBackend::fold_filter(const Tensor& w, const Tensor& scale, const Tensor& bias, const Tensor& folded) {
+  const Shape& s = w.shape();
+  padded(w, scale, s[1] * s[2], s[3], padded_channels(s[3], w.dtype()), folded.raw());
+  narrowed(bias, w.dtype(), at(folded, folded_bias_offset(s, w.dtype())));
+}
+
 void CudaBackend::take_result(const void* x, int64_t channels, int64_t wide, const GradTarget& y) {
   dispatch("take_result", y.tensor.dtype(), [&]<class T>(T) {
     start("unpad", unpad_kernel<T>, grid_over(y.tensor.numel()), static_cast<const T*>(x), channels, wide, address<T>(y.tensor),
@@ -97,15 +120,15 @@ void CudaBackend::take_result(const void* x, int64_t channels, int64_t wide, con
 void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
                                const Tensor& y) {
   const ConvCall call(driver_, g, x.dtype(), key_of(e), trusts(x.dtype(), key_of(e)));
+  const bool folded = w.folded.defined();
   std::vector<void*> tensors = {call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw(),
-                                call.own_filter ? padded(w.value, e.scale, g.R * g.S, g.C, call.padded, at(workspace, 0)) : w.value.raw()};
+                                folded            ? w.folded.raw()
+                                : call.own_filter ? padded(w.value, e.scale, g.R * g.S, g.C, call.padded, at(workspace, 0))
+                                                  : w.value.raw()};
   if (call.in_graph.residual) tensors.push_back(e.residual.raw());
-  if (call.in_graph.bias) {
-    tensors.push_back(at(workspace, call.bias));
-    dispatch("conv_forward", x.dtype(), [&]<class T>(T) {
-      start("narrow", narrow_kernel<T>, grid_over(g.K), address<float>(e.bias), static_cast<T*>(tensors.back()), g.K);
-    });
-  }
+  if (call.in_graph.bias)
+    tensors.push_back(folded ? at(w.folded, folded_bias_offset(w.value.shape(), x.dtype()))
+                             : narrowed(e.bias, x.dtype(), at(workspace, call.bias)));
   tensors.push_back(y.raw());
   driver_.run(call.graph, tensors, at(workspace, call.graph_space), stream_);
   if (call.in_graph != key_of(e)) scale_shift_act(y, {{}, e.bias, e.residual, e.relu}, y);

@@ -46,6 +46,8 @@ class CudaBackend final : public Backend {
   void allow_tf32(bool allowed) override { driver_.allow_tf32(allowed); }
   void download(const Tensor& x, void* host) override;
   size_t conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) override;
+  size_t folded_filter_bytes(const Shape& w, DType dtype) override;
+  void fold_filter(const Tensor& w, const Tensor& scale, const Tensor& bias, const Tensor& folded) override;
   BatchNormSpace batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) override;
   size_t largest_batch_norm_mask(const Shape& x, const BatchNormOptions& options) override;
 
@@ -79,6 +81,8 @@ class CudaBackend final : public Backend {
   // Rows of `channels` elements copied to rows of `wide` ones, with zeros behind, at `to`, which is returned; times
   // scale[row/rows_of_scale] where there is a scale.
   void* padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to);
+  // A bias in the type of images.
+  void* narrowed(const Tensor& bias, DType dtype, void* to);
   // Writes or adds the first `channels` of such rows.
   void take_result(const void* x, int64_t channels, int64_t wide, const GradTarget& y);
 

@@ -4,6 +4,7 @@
 
 #include "engine/base/log.h"
 #include "engine/core/trace.h"
+#include "engine/core/weight.h"
 
 namespace dura {
 
@@ -97,6 +98,10 @@ void CapturedStep::run_or_replay() {
     }
   }
   captured_->run();
+  if (options_.after_replay)
+    options_.after_replay();
+  else
+    ++untold_changes;
 }
 
 }  // namespace dura

@@ -17,6 +17,9 @@ struct CapturedStepOptions {
   // which batch would fit.
   int64_t batch = 0;
   std::function<void(int64_t batch)> body_of_batch = {};
+  // Called after each replay, which calls no body: says which values have changed (values_changed, buffers_changed), as the body does.
+  // Where it is missing, any value may have (untold_changes).
+  std::function<void()> after_replay = {};
 };
 
 // For body_of_batch: a tensor like `t` for another number of images, with whatever bytes.

@@ -1,9 +1,11 @@
 // Inference on batches of one shape as a captured step: normalise, forward. As training's step it is planned before it runs, keeps one
-// arena instead of asking for memory layer by layer, and is replayed on CUDA.
+// arena instead of asking for memory layer by layer, and is replayed on CUDA. BatchNorm is folded into the filters there, once for each
+// change of a value.
 #pragma once
 #include <memory>
 
 #include "engine/plan/captured_step.h"
+#include "layers/folded_units.h"
 #include "models/network/classifier.h"
 
 namespace dura {
@@ -30,6 +32,7 @@ class InferenceStep {
 
  private:
   Classifier& model_;
+  FoldedUnits folded_;
   Tensor images_, logits_, features_;
   std::unique_ptr<CapturedStep> step_;
 };
