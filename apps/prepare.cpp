@@ -96,6 +96,10 @@ int prepare(const PrepareOptions& options) {
   options.data.allowed_leaks(manifest, splits);
   if (options.out.empty()) return 0;
   write_manifest(options.out, manifest);
+  if (const std::filesystem::path file = options.data.checked_file(); !file.empty()) {
+    CheckedPictures remembered(file);
+    if (remembered.add(survey.checked)) remembered.write(file);
+  }
   log_info("wrote ", options.out, " (", manifest.rows.size(), " rows; paths are relative to ", options.data.folder, ")");
   return 0;
 }
@@ -126,6 +130,9 @@ int main(int argc, char** argv) {
   program.list("--class-weight", options.class_weights,
                "Weights that training will use, as Menin=4, for the effective share of each class");
   program.number("--allow-bad", options.data.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
+  program.text("--checked", options.data.checked,
+               "With --out: file that remembers which pictures are good, for programs that use them (default: .checked_pictures.csv in "
+               "the data folder); off: none");
   program.heading("Split");
   program.text("--split", options.split, "new: divide anew; keep: as the table says; auto: divide where there is no split yet",
                {.choices = {"auto", "new", "keep"}});

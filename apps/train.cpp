@@ -81,9 +81,9 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   std::optional<RunDirectory> run;
   if (ranks.is_first()) run.emplace(o.out, o.resume);
   if (o.resume && run) require_same_settings(run->path(), program);
-  const DataSplits data = open_splits(o.data);
-  const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true),
-                                 validation = data.open(Split::val, o.data, o.preprocessing, true);
+  const DataSplits data = open_splits(o.data, {}, ranks);
+  const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true, ranks),
+                                 validation = data.open(Split::val, o.data, o.preprocessing, true, ranks);
   for (int64_t c = 0; c < data.classes.size(); ++c)
     log_info("class ", c, " ", data.classes[c], ": ", training->class_counts()[static_cast<size_t>(c)], " training images, ",
              validation->class_counts()[static_cast<size_t>(c)], " validation images");

@@ -19,6 +19,16 @@ void DataOptions::declare(OptionSet& options, bool required) {
   options.flag("--allow-leak", allow_leak, "Go on although a patient or group is in two splits");
   options.number("--allow-bad", allowed_bad_share, "Share of pictures that may be unreadable; they are named, counted and left out",
                  {.min = 0, .max = 1});
+  options.text("--checked", checked,
+               "File that remembers which pictures are good, so that they are not all decoded again at the start (default: "
+               ".checked_pictures.csv in the data folder); off: nothing is remembered");
+  options.integer("--cache-budget", cache_mib, "MiB for decoded pictures; 0: each is decoded again each time; -1: an eighth of the memory",
+                  {.min = -1, .max = 1 << 24});
+}
+
+std::filesystem::path DataOptions::checked_file() const {
+  if (checked == "off") return {};
+  return checked.empty() ? std::filesystem::path(folder) / ".checked_pictures.csv" : std::filesystem::path(checked);
 }
 
 Manifest DataOptions::load() const {
@@ -40,8 +50,14 @@ std::vector<std::string> DataOptions::allowed_leaks(const Manifest& manifest_wit
   return leaks;
 }
 
-DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes) {
+uint64_t default_cache_bytes(const Communicator& ranks) {
+  const uint64_t memory = device_memory_bytes(Device::cpu);
+  return memory == 0 ? DatasetOptions{}.cache_bytes : memory / 8 / static_cast<uint64_t>(ranks.ranks_on_own_host());
+}
+
+DataSplits open_splits(const DataOptions& options, const std::vector<std::string>& model_classes, const Communicator& ranks) {
   DataSplits data;
+  *data.cache_left = options.cache_mib < 0 ? default_cache_bytes(ranks) : static_cast<uint64_t>(options.cache_mib) << 20;
   data.manifest = options.load();
   data.rows = rows_by_split(data.manifest);
   for (const auto& [value, count] : data.rows.left_out)
@@ -90,11 +106,19 @@ void DataSplits::require(Split split, const DataOptions& options) const {
 }
 
 std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& options, const PreprocessingOptions& preprocessing,
-                                          bool require_all_classes) const {
+                                          bool require_all_classes, Communicator& ranks) const {
   require(split, options);
-  return std::make_unique<Dataset>(
-      manifest, rows[split], classes, preprocessing.steps(),
-      DatasetOptions{.folder = options.folder, .require_all_classes = require_all_classes, .allowed_bad_share = options.allowed_bad_share});
+  auto dataset = std::make_unique<Dataset>(manifest, rows[split], classes, preprocessing.steps(),
+                                           DatasetOptions{.folder = options.folder,
+                                                          .require_all_classes = require_all_classes,
+                                                          .allowed_bad_share = options.allowed_bad_share,
+                                                          .cache_bytes = *cache_left,
+                                                          .checked = options.checked_file(),
+                                                          .part = ranks.rank(),
+                                                          .parts = ranks.size(),
+                                                          .gather = [&](const std::string& own) { return ranks.gather(own); }});
+  *cache_left -= dataset->cache_limit();
+  return dataset;
 }
 
 void declare(OptionSet& options, PreprocessingOptions& o) {

@@ -8,11 +8,8 @@
 #include <unordered_map>
 
 #include "data/audit/disjoint_sets.h"
-#include "data/image/codec.h"
 #include "data/image/lesion.h"
-#include "engine/base/file.h"
 #include "engine/base/parallel.h"
-#include "engine/base/sha256.h"
 
 namespace dura {
 namespace {
@@ -21,26 +18,21 @@ namespace {
 struct RowSurvey {
   SliceSurvey slice;
   std::array<uint64_t, 256> histogram{};
-  std::string digest, slice_error, mask_error;
+  CheckedPicture picture;
+  std::string mask_error;
   Fingerprint fingerprint;
 };
 
 RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder) {
   RowSurvey found;
-  try {
-    const std::string path = (folder / row.file).string();
-    const std::vector<uint8_t> bytes = read_file(path, DecodeOptions{}.max_file_bytes);
-    found.digest = sha256_hex(bytes);
-    Image decoded = decode_image(bytes, path);
-    found.slice.height = decoded.height, found.slice.width = decoded.width, found.slice.channels = decoded.channels;
-    const Image image = to_gray(std::move(decoded));
-    found.slice.statistics = picture_statistics(image);
-    for (uint8_t v : image.pixels) ++found.histogram[v];
-    found.fingerprint = fingerprint_of(image);
-  } catch (const Error& e) {
-    found.slice_error = e.what();
-    return found;
-  }
+  PictureCheck check = check_picture(folder, row.file);
+  found.picture = std::move(check.picture);
+  if (!found.picture.error.empty()) return found;
+  found.slice.height = check.decoded.height, found.slice.width = check.decoded.width, found.slice.channels = check.decoded.channels;
+  const Image image = to_gray(std::move(check.decoded));
+  found.slice.statistics = picture_statistics(image);
+  for (uint8_t v : image.pixels) ++found.histogram[v];
+  found.fingerprint = fingerprint_of(image);
   if (row.mask.empty()) return found;
   try {
     found.slice.lesion =
@@ -57,7 +49,7 @@ std::vector<NearCopy> similar_rows(const std::vector<int64_t>& rows, std::vector
   std::vector<int64_t> distinct;
   std::vector<Fingerprint> fingerprints;
   for (size_t i = 0; i < rows.size(); ++i)
-    if (found[i].slice_error.empty() && seen.insert(found[i].digest).second)
+    if (found[i].picture.error.empty() && seen.insert(found[i].picture.sha256).second)
       distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
   std::vector<NearCopy> similar = find_near_copies(fingerprints);
   for (NearCopy& pair : similar)
@@ -158,10 +150,11 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
     const ManifestRow& row = manifest.rows[static_cast<size_t>(rows[i])];
     const size_t label = static_cast<size_t>(*classes.find(row.label));
     const RowSurvey& f = found[i];
-    if (!f.digest.empty()) by_digest[f.digest].push_back(rows[i]);
+    if (!f.picture.sha256.empty()) by_digest[f.picture.sha256].push_back(rows[i]);
     if (!f.mask_error.empty()) survey.bad.push_back({row.mask, f.mask_error});
-    if (!f.slice_error.empty()) {
-      survey.bad.push_back({row.file, f.slice_error});
+    survey.checked.push_back(f.picture);
+    if (!f.picture.error.empty()) {
+      survey.bad.push_back({row.file, f.picture.error});
       survey.bad_rows.push_back(rows[i]);
       continue;
     }

@@ -49,6 +49,7 @@ struct DataSurvey {
   std::vector<NearCopy> similar;                           // rows, one per file; mirrored, turned or changed copies
   int64_t slices = 0;                                      // read, bad ones included
   std::vector<SliceSurvey> readable;                       // by row
+  std::vector<CheckedPicture> checked;                     // of all slices
 
   // Counts slices, patients and left_out again after `split` has changed; everything else does not depend on it.
   void recount(const Manifest& manifest, const ClassNames& classes_of_manifest);

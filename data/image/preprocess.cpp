@@ -11,7 +11,7 @@ namespace dura {
 PreprocessStep resize_step(int64_t height, int64_t width) {
   DURA_CHECK(height > 0 && width > 0, "resize: to ", height, "x", width, " pixels, both must be positive");
   return {concat("resize ", height, "x", width), [=](Image image) { return resize_bilinear(image, height, width); },
-          [=](Image mask) { return resize_nearest(mask, height, width); }};
+          [=](Image mask) { return resize_nearest(mask, height, width); }, height, width};
 }
 
 Image Preprocessing::slice(Image image) const {
@@ -25,6 +25,12 @@ Image Preprocessing::mask(Image mask) const {
   return mask;
 }
 
+std::pair<int64_t, int64_t> Preprocessing::extent(int64_t height, int64_t width) const {
+  for (const PreprocessStep& step : steps_)
+    if (step.height > 0) height = step.height, width = step.width;
+  return {height, width};
+}
+
 std::string Preprocessing::description() const {
   std::vector<std::string> names;
   for (const PreprocessStep& step : steps_) names.push_back(step.name);
@@ -33,7 +39,8 @@ std::string Preprocessing::description() const {
 
 const std::string& required_entry(const Entries& entries, const std::string& key, const std::string& file) {
   const auto found = entries.find(key);
-  DURA_CHECK(found != entries.end(), file, ": the metadata entry '", key, "' is missing. A model written by dura-train is expected here; dura-convert --classes makes one of other weights.");
+  DURA_CHECK(found != entries.end(), file, ": the metadata entry '", key,
+             "' is missing. A model written by dura-train is expected here; dura-convert --classes makes one of other weights.");
   return found->second;
 }
 

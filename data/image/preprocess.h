@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/image/image.h"
@@ -14,6 +15,7 @@ struct PreprocessStep {
   std::string name;  // with its parameters, "resize 224x224"
   std::function<Image(Image)> slice;
   std::function<Image(Image)> mask = {};  // where a step moves pixels, its mask must move alike; empty where it does not
+  int64_t height = 0, width = 0;          // of what it makes; 0: as before
 };
 
 PreprocessStep resize_step(int64_t height, int64_t width);  // antialiased for slices, nearest pixel for masks
@@ -26,6 +28,8 @@ class Preprocessing {
   Image slice(Image image) const;
   Image mask(Image mask) const;
   const std::vector<PreprocessStep>& steps() const { return steps_; }
+  // (height, width) of a slice afterwards, from those before.
+  std::pair<int64_t, int64_t> extent(int64_t height, int64_t width) const;
   std::string description() const;  // the names in order, "; " between them; "none"
 
  private:

@@ -6,85 +6,78 @@
 #include "engine/base/file.h"
 
 namespace dura {
-namespace {
 
-class CsvReader {
- public:
-  CsvReader(std::string_view text, const std::string& name) : text_(text), name_(name) {
-    if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;
-  }
-
-  // False at the end of the text.
-  bool next(CsvRow& row) {
-    while (at_end_of_line() && at_ < text_.size()) skip_line_end();
-    if (at_ >= text_.size()) return false;
-    row.line = line_;
-    row.fields.clear();
-    for (;;) {
-      row.fields.push_back(text_[at_] == '"' ? quoted_field() : plain_field());
-      if (at_end_of_line()) break;
-      ++at_;  // the comma
-      if (at_ >= text_.size() || at_end_of_line()) {
-        row.fields.emplace_back();
-        break;
-      }
-    }
-    skip_line_end();
-    return true;
-  }
-
- private:
-  bool at_end_of_line() const {
-    return at_ >= text_.size() || text_[at_] == '\n' || (text_[at_] == '\r' && (at_ + 1 >= text_.size() || text_[at_ + 1] == '\n'));
-  }
-  void skip_line_end() {
-    if (at_ < text_.size() && text_[at_] == '\r') ++at_;
-    if (at_ < text_.size() && text_[at_] == '\n') ++at_;
-    ++line_;
-  }
-  std::string plain_field() {
-    const size_t begin = at_;
-    while (!at_end_of_line() && text_[at_] != ',') ++at_;
-    return std::string(text_.substr(begin, at_ - begin));
-  }
-  std::string quoted_field() {
-    const int64_t begin = line_;
-    std::string field;
-    for (++at_;; ++at_) {
-      DURA_CHECK(at_ < text_.size(), name_, " line ", begin, ": a quoted field is never closed. A quote inside of one is written twice.");
-      if (text_[at_] == '"') {
-        if (at_ + 1 >= text_.size() || text_[at_ + 1] != '"') break;
-        ++at_;
-      }
-      if (text_[at_] == '\n') ++line_;
-      field += text_[at_];
-    }
-    ++at_;
-    DURA_CHECK(at_end_of_line() || text_[at_] == ',', name_, " line ", line_, ": there is text after the closing quote of a field");
-    return field;
-  }
-
-  std::string_view text_;
-  const std::string& name_;
-  size_t at_ = 0;
-  int64_t line_ = 1;
-};
-
-}  // namespace
-
-CsvTable parse_csv(std::string_view text, const std::string& name) {
+CsvReader::CsvReader(std::string_view text, const std::string& name) : text_(text), name_(name) {
   DURA_CHECK(text.find('\0') == std::string_view::npos, name,
              ": this is no text file (it holds zero bytes). A manifest is a CSV file in UTF-8.");
-  CsvReader reader(text, name);
-  CsvTable table{.name = name, .header = {}, .rows = {}};
+  if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;
   CsvRow row;
-  DURA_CHECK(reader.next(row), name, ": the file is empty, a line with the names of the columns was expected");
-  table.header = row.fields;
-  while (reader.next(row)) {
-    DURA_CHECK(row.fields.size() == table.header.size(), name, " line ", row.line, ": ", row.fields.size(), " fields, the header has ",
-               table.header.size());
-    table.rows.push_back(row);
+  DURA_CHECK(read(row), name, ": the file is empty, a line with the names of the columns was expected");
+  header_ = std::move(row.fields);
+}
+
+bool CsvReader::next(CsvRow& row) {
+  if (!read(row)) return false;
+  DURA_CHECK(row.fields.size() == header_.size(), name_, " line ", row.line, ": ", row.fields.size(), " fields, the header has ",
+             header_.size());
+  return true;
+}
+
+bool CsvReader::read(CsvRow& row) {
+  while (at_end_of_line() && at_ < text_.size()) skip_line_end();
+  if (at_ >= text_.size()) return false;
+  row.line = line_;
+  row.fields.clear();
+  for (;;) {
+    row.fields.push_back(text_[at_] == '"' ? quoted_field() : plain_field());
+    if (at_end_of_line()) break;
+    ++at_;  // the comma
+    if (at_ >= text_.size() || at_end_of_line()) {
+      row.fields.emplace_back();
+      break;
+    }
   }
+  skip_line_end();
+  return true;
+}
+
+bool CsvReader::at_end_of_line() const {
+  return at_ >= text_.size() || text_[at_] == '\n' || (text_[at_] == '\r' && (at_ + 1 >= text_.size() || text_[at_ + 1] == '\n'));
+}
+
+void CsvReader::skip_line_end() {
+  if (at_ < text_.size() && text_[at_] == '\r') ++at_;
+  if (at_ < text_.size() && text_[at_] == '\n') ++at_;
+  ++line_;
+}
+
+std::string CsvReader::plain_field() {
+  const size_t begin = at_;
+  while (!at_end_of_line() && text_[at_] != ',') ++at_;
+  return std::string(text_.substr(begin, at_ - begin));
+}
+
+std::string CsvReader::quoted_field() {
+  const int64_t begin = line_;
+  std::string field;
+  for (++at_;; ++at_) {
+    DURA_CHECK(at_ < text_.size(), name_, " line ", begin, ": a quoted field is never closed. A quote inside of one is written twice.");
+    if (text_[at_] == '"') {
+      if (at_ + 1 >= text_.size() || text_[at_ + 1] != '"') break;
+      ++at_;
+    }
+    if (text_[at_] == '\n') ++line_;
+    field += text_[at_];
+  }
+  ++at_;
+  DURA_CHECK(at_end_of_line() || text_[at_] == ',', name_, " line ", line_, ": there is text after the closing quote of a field");
+  return field;
+}
+
+CsvTable parse_csv(std::string_view text, const std::string& name) {
+  CsvReader reader(text, name);
+  CsvTable table{.name = name, .header = reader.header(), .rows = {}};
+  for (CsvRow row; reader.next(row);) table.rows.push_back(row);
   return table;
 }
 

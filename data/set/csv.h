@@ -15,6 +15,30 @@ struct CsvRow {
   int64_t line = 0;                 // where it begins in the file, from 1
 };
 
+// Reads a table row by row, for those that are too large to be held twice. Errors name the file and the line: no header, a quote that never
+// closes, text after a closing quote, a row with more or fewer fields than the header, bytes that are no text.
+class CsvReader {
+ public:
+  // Both must outlive the reader; `name` is the file's, for errors.
+  CsvReader(std::string_view text, const std::string& name);
+
+  const std::vector<std::string>& header() const { return header_; }
+  bool next(CsvRow& row);  // false at the end of the text
+
+ private:
+  bool read(CsvRow& row);
+  bool at_end_of_line() const;
+  void skip_line_end();
+  std::string plain_field();
+  std::string quoted_field();
+
+  std::string_view text_;
+  const std::string& name_;
+  size_t at_ = 0;
+  int64_t line_ = 1;
+  std::vector<std::string> header_;
+};
+
 struct CsvTable {
   std::string name;  // the file's, for messages
   std::vector<std::string> header;
@@ -24,8 +48,7 @@ struct CsvTable {
   size_t column(std::string_view column, std::string_view advice) const;  // Error with the advice where there is none
 };
 
-// `name` is the file's, for errors, which also give the line: no header, a quote that never closes, text after a closing quote,
-// a row with more or fewer fields than the header, bytes that are no text.
+// The whole of it, with the reader's errors.
 CsvTable parse_csv(std::string_view text, const std::string& name);
 CsvTable read_csv(const std::filesystem::path& file);  // at most 256 MiB
 

@@ -1,15 +1,21 @@
-// The slices of one split, decoded, preprocessed and kept in memory. Every file is read once when the data set is made, so that a run finds
-// out about bad files before it starts and the list of samples never changes afterwards. Invariant: sample i is the same slice for the life
-// of the data set, whatever the number of threads; all slices have the same size.
+// The slices of one split. Which files are good is known when the data set has been made (checked_pictures.h): so a run finds out about bad
+// ones before it starts, and the list of samples never changes afterwards. Slices are decoded when they are asked for, preprocessed, and
+// kept in memory up to a budget. Invariant: sample i is the same slice for the life of the data set, whatever the number of threads and of
+// processes, and whatever was remembered or is kept; all slices have the same size.
 #pragma once
 #include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "data/image/image.h"
 #include "data/image/lesion.h"
-#include "data/set/manifest.h"
 #include "data/image/preprocess.h"
+#include "data/set/checked_pictures.h"
+#include "data/set/manifest.h"
 
 namespace dura {
 
@@ -31,6 +37,11 @@ struct DatasetOptions {
   bool require_all_classes = false;          // throw where a class has no row
   double allowed_bad_share = 0.01;           // bad images are left out, named and counted; throws where they are more than this
   uint64_t cache_bytes = uint64_t{1} << 30;  // slices beyond it are decoded again each time
+  std::filesystem::path checked = {};        // where it is remembered which pictures are good; empty: nowhere
+  // Where several processes share a run: each checks the pictures of its part, keeps slices from there on, and `gather` gives everybody's
+  // text, by part. Part 0 alone writes what is remembered.
+  int64_t part = 0, parts = 1;
+  std::function<std::vector<std::string>(const std::string&)> gather = {};
 };
 
 // A slice's mask as it is stored. Throws where its size is not the slice's.
@@ -38,7 +49,8 @@ Image read_mask_of(const std::string& folder, const std::string& mask, const std
 
 class Dataset {
  public:
-  // The rows `rows` of the manifest. Decoding runs on all threads. Warns about each bad image through the log.
+  // The rows `rows` of the manifest. Pictures of which nothing is remembered are decoded now, on all threads. Warns about each bad image
+  // through the log.
   Dataset(const Manifest& manifest, const std::vector<int64_t>& rows, const ClassNames& classes, Preprocessing preprocessing,
           DatasetOptions options);
 
@@ -49,8 +61,10 @@ class Dataset {
   const std::vector<int64_t>& class_counts() const { return class_counts_; }  // by class index
   const std::vector<BadImage>& bad_images() const { return bad_images_; }
   const Preprocessing& preprocessing() const { return preprocessing_; }
-  uint64_t cached_bytes() const { return cached_bytes_; }
-  int64_t cached_images() const { return cached_images_; }
+  // What is kept at the moment, and what the slices take that may be kept.
+  uint64_t cached_bytes() const;
+  int64_t cached_images() const;
+  uint64_t cache_limit() const { return cache_limit_; }
 
   // The preprocessed slice: one channel where it is gray, else three. May be called from several threads.
   Image image(int64_t i) const;
@@ -60,20 +74,23 @@ class Dataset {
   LesionSize lesion(int64_t i) const;
 
  private:
-  struct Decoded;
-  Decoded decode(const Sample& sample) const;
+  class Opening;
+  Image decode(const Sample& sample) const;
   Image stored_mask(const Sample& s) const { return read_mask_of(options_.folder, s.mask, s.file, s.height, s.width); }
-  void load(std::vector<Sample> candidates);
   void check_bad_share(size_t candidates) const;
 
   Preprocessing preprocessing_;
   DatasetOptions options_;
   std::vector<Sample> samples_;
-  std::vector<Image> cache_;  // one per sample; empty where it is not kept
+  std::vector<bool> may_be_kept_;  // by sample
   std::vector<BadImage> bad_images_;
   std::vector<int64_t> class_counts_;
-  int64_t height_ = 0, width_ = 0, cached_images_ = 0;
-  uint64_t cached_bytes_ = 0;
+  int64_t height_ = 0, width_ = 0;
+  uint64_t cache_limit_ = 0;
+
+  mutable std::mutex mutex_;
+  // By sample; null where it is not kept, or not yet.
+  mutable std::vector<std::shared_ptr<const Image>> cache_;
 };
 
 }  // namespace dura

@@ -24,6 +24,10 @@ std::string Communicator::name_of(int64_t rank) const {
 
 void Communicator::introduce(const std::string& host) { hosts_ = gather(host); }
 
+int64_t Communicator::ranks_on_own_host() const {
+  return hosts_.empty() ? 1 : std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<size_t>(rank())]);
+}
+
 void Communicator::move(int64_t, std::span<const std::byte>, int64_t, std::span<std::byte>) {
   fail("a process that is alone was to send something");
 }

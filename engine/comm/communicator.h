@@ -27,6 +27,7 @@ class Communicator {
   std::string own_name() const { return name_of(rank()); }
   // Tells all ranks each other's hosts.
   void introduce(const std::string& host);
+  int64_t ranks_on_own_host() const;
   // Has all ranks ended with `code`, without waiting for anybody: for errors that the others do not know of. The caller ends itself where
   // this returns, as it does for one that is alone; nothing more can be sent.
   virtual void end_all(int) {}

@@ -14,10 +14,12 @@
 
 #include "data/image/codec.h"
 #include "data/set/loader.h"
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
 #include "tests/support/picture_formula.h"
+#include "tests/support/ranks.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace dura;
@@ -278,6 +280,71 @@ TEST_CASE("bad images are named, counted and left out, and too many stop the run
 
   Loader loader(dataset, {.batch_size = 4, .training = true, .policies = policies});
   CHECK(epoch_fingerprints(loader, 0).size() == 9);
+}
+
+TEST_CASE("what is remembered of pictures saves decoding them and changes nothing else", "[data][loader]") {
+  const Slices slices(40);
+  slices.folder.write("s3.png", "no picture");
+  const std::filesystem::path record = slices.folder / "checked.csv";
+  log_sink() = [](LogLevel, const std::string&) {};
+  const auto open = [&](const std::filesystem::path& checked) {
+    return slices.dataset({.allowed_bad_share = 0.1, .cache_bytes = 9000, .checked = checked});
+  };
+  const auto batches = [](const Dataset& dataset) {
+    Loader loader(dataset, {.batch_size = 4, .training = true, .seed = 5, .policies = policies});
+    return epoch_fingerprints(loader, 2);
+  };
+  const Dataset plain = open({}), first = open(record);
+  const std::vector<uint64_t> expected = batches(plain);
+  CHECK(plain.cached_images() == first.cached_images());
+  const std::string text = read_text_file(record, 1 << 20);
+  CHECK(parse_checked(text, "text").size() == 40);
+
+  const Dataset second = open(record);
+  CHECK(second.cached_images() == 0);  // nothing was decoded
+  CHECK(second.bad_images().at(0).reason == plain.bad_images().at(0).reason);
+  CHECK(second.class_counts() == plain.class_counts());
+  CHECK(batches(second) == expected);
+  CHECK(second.cached_bytes() <= second.cache_limit());
+  CHECK(second.cache_limit() <= 9000);
+  CHECK(read_text_file(record, 1 << 20) == text);
+
+  // Another time, the same contents: found by their sum. A repaired file and a damaged one are noticed.
+  std::filesystem::last_write_time(slices.folder / "s4.png", std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  CHECK(open(record).cached_images() == 0);
+  std::filesystem::copy_file(slices.folder / "s4.png", slices.folder / "s3.png", std::filesystem::copy_options::overwrite_existing);
+  CHECK(open(record).bad_images().empty());
+  slices.folder.write("s5.png", "");
+  CHECK(open(record).bad_images().at(0).file == "s5.png");
+
+  // A record that is none is passed over.
+  slices.folder.write("checked.csv", "file,bytes\ns1.png,12\n");
+  CHECK(open(record).size() == 39);
+  log_sink() = nullptr;
+}
+
+TEST_CASE("processes check and keep a part each and find the same data set", "[data][loader]") {
+  const Slices slices(41);
+  slices.folder.write("s30.png", "no picture");
+  log_sink() = [](LogLevel, const std::string&) {};
+  const Dataset alone = slices.dataset({.allowed_bad_share = 0.1});
+  std::vector<int64_t> kept(3), same(3);
+  std::vector<std::string> bad(3);
+  const std::vector<std::string> errors = test::on_ranks(3, {}, [&](Communicator& ranks) {
+    const Dataset own =
+        slices.dataset({.allowed_bad_share = 0.1, .part = ranks.rank(), .parts = ranks.size(), .gather = [&](const std::string& text) {
+                          return ranks.gather(text);
+                        }});
+    const auto r = static_cast<size_t>(ranks.rank());
+    kept[r] = own.cached_images();
+    bad[r] = own.bad_images().at(0).reason;
+    for (int64_t i = 0; i < own.size(); ++i) same[r] += own.image(i) == alone.image(i) && own.sample(i).file == alone.sample(i).file;
+  });
+  CHECK(errors == std::vector<std::string>(3));
+  CHECK(kept == std::vector<int64_t>{13, 14, 13});  // of 41, one is bad
+  CHECK(same == std::vector<int64_t>(3, 40));
+  CHECK(bad == std::vector<std::string>(3, alone.bad_images().at(0).reason));
+  log_sink() = nullptr;
 }
 
 TEST_CASE("a data set of one class, of no rows or of unequal slices is refused", "[data][loader]") {
