@@ -36,7 +36,8 @@ std::map<std::string, std::string> facts_to_agree_on(const Program& program, std
                                                      const Dataset& training, const Dataset& validation) {
   facts["version"] = dura_version();
   for (const TomlEntry& e : parse_toml(program.resolved_configuration(), "the configuration"))
-    if (e.key != "threads") facts["--" + e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+    if (e.key != "threads" && e.key != "checked" && e.key != "cache-budget")
+      facts["--" + e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
   for (const Dataset* d : {&training, &validation})
     facts[d == &training ? "training images" : "validation images"] = concat(d->size(), ", ", d->bad_images().size(), " bad");
   return facts;

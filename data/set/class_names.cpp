@@ -26,17 +26,16 @@ ClassNames::ClassNames(const std::vector<std::string>& entries) {
       if (part.empty()) fail_usage("the class '", entry, "' has an empty name. Write NAME or NAME=ALIAS.");
       const std::optional<int32_t> other = find(part);
       if (other && *other != index) fail_usage("'", part, "' stands for two classes, ", names_[*other], " and ", parts[0]);
-      if (!other) aliases_.push_back({lower_case(part), index});
+      aliases_.emplace(lower_case(part), index);
       if (names_.size() == static_cast<size_t>(index)) names_.push_back(part);
     }
   }
 }
 
 std::optional<int32_t> ClassNames::find(const std::string& label) const {
-  const std::string key = lower_case(trimmed(label));
-  const auto it = std::find_if(aliases_.begin(), aliases_.end(), [&](const Alias& a) { return a.lower_case == key; });
-  if (it == aliases_.end()) return std::nullopt;
-  return it->index;
+  const auto found = aliases_.find(lower_case(trimmed(label)));
+  if (found == aliases_.end()) return std::nullopt;
+  return found->second;
 }
 
 std::string ClassNames::list() const { return joined(names_, ", "); }

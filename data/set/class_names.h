@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace dura {
@@ -26,12 +27,8 @@ class ClassNames {
   std::vector<double> weights(const std::vector<std::string>& entries) const;
 
  private:
-  struct Alias {
-    std::string lower_case;
-    int32_t index;
-  };
   std::vector<std::string> names_;
-  std::vector<Alias> aliases_;  // the names themselves included
+  std::unordered_map<std::string, int32_t> aliases_;  // in lower case, the names themselves included
 };
 
 }  // namespace dura

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <unordered_map>
 
 #include "data/set/csv.h"
@@ -52,18 +53,32 @@ std::vector<std::string> rename_columns(std::vector<std::string> header, const s
   return header;
 }
 
+// Says where a field stands; called for errors only, since a manifest may have millions of them.
+using Where = std::function<std::string()>;
+
+// Whether the path is in its shortest form as it is: no part of it is empty or begins with a dot.
+bool is_plain(const std::string& path) {
+  bool part_begins = true;
+  for (const char c : path) {
+    if (part_begins && (c == '/' || c == '.')) return false;
+    part_begins = c == '/';
+  }
+  return !part_begins;
+}
+
 // The path in its shortest form, "a/b.png" for "./a//b.png". Lexical only: a link inside of the data folder is the user's own doing.
-std::string checked_path(const std::string& path, const std::string& where) {
+std::string checked_path(const std::string& path, const Where& where) {
+  if (is_plain(path)) return path;
   const std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
-  DURA_CHECK(!normal.is_absolute(), where, ": '", path, "' is an absolute path. Paths are relative to the data folder.");
-  DURA_CHECK(normal.begin() == normal.end() || *normal.begin() != "..", where, ": '", path, "' leads outside of the data folder");
+  DURA_CHECK(!normal.is_absolute(), where(), ": '", path, "' is an absolute path. Paths are relative to the data folder.");
+  DURA_CHECK(normal.begin() == normal.end() || *normal.begin() != "..", where(), ": '", path, "' leads outside of the data folder");
   return normal.generic_string();
 }
 
-double parse_mm_per_pixel(const std::string& text, const std::string& where) {
+double parse_mm_per_pixel(const std::string& text, const Where& where) {
   if (text.empty()) return 0;
   const double value = parse_number(text).value_or(0);
-  DURA_CHECK(value > 0, where, ": mm_per_pixel is '", text, "', expected a positive number or nothing");
+  DURA_CHECK(value > 0, where(), ": mm_per_pixel is '", text, "', expected a positive number or nothing");
   return value;
 }
 
@@ -173,31 +188,33 @@ Manifest read_manifest(const std::string& path, const std::vector<std::string>& 
 }
 
 Manifest parse_manifest(const std::string& text, const std::string& name, const std::vector<std::string>& rename) {
-  const CsvTable table = parse_csv(text, name);
-  Manifest manifest{.name = name, .columns = rename_columns(table.header, rename, name), .rows = {}};
-  DURA_CHECK(!table.rows.empty(), name, ": there are no rows, only the names of the columns");
+  CsvReader reader(text, name);
+  Manifest manifest{.name = name, .columns = rename_columns(reader.header(), rename, name), .rows = {}};
+  std::vector<const KnownColumn*> known_at;
+  for (const std::string& column : manifest.columns) known_at.push_back(find_known(column));
   std::unordered_map<std::string, int64_t> line_of_file;
-  for (const CsvRow& fields : table.rows) {
-    const std::string where = concat(name, " line ", fields.line);
+  for (CsvRow fields; reader.next(fields);) {
+    const auto where = [&] { return concat(name, " line ", fields.line); };
     ManifestRow row;
     row.line = fields.line;
     for (size_t i = 0; i < fields.fields.size(); ++i) {
-      const KnownColumn* known = find_known(manifest.columns[i]);
+      const KnownColumn* known = known_at[i];
       if (!known)
-        row.extra.push_back(fields.fields[i]);
+        row.extra.push_back(std::move(fields.fields[i]));
       else if (known->text)
-        row.*known->text = fields.fields[i];
+        row.*known->text = std::move(fields.fields[i]);
       else
         row.mm_per_pixel = parse_mm_per_pixel(fields.fields[i], where);
     }
-    DURA_CHECK(!row.file.empty(), where, ": the field `file` is empty");
-    DURA_CHECK(!row.label.empty(), where, ": the field `label` is empty");
+    DURA_CHECK(!row.file.empty(), where(), ": the field `file` is empty");
+    DURA_CHECK(!row.label.empty(), where(), ": the field `label` is empty");
     row.file = checked_path(row.file, where);
     if (!row.mask.empty()) row.mask = checked_path(row.mask, where);
     const auto [first, is_new] = line_of_file.emplace(row.file, fields.line);
-    DURA_CHECK(is_new, where, ": '", row.file, "' is listed twice, first in line ", first->second);
+    DURA_CHECK(is_new, where(), ": '", row.file, "' is listed twice, first in line ", first->second);
     manifest.rows.push_back(std::move(row));
   }
+  DURA_CHECK(!manifest.rows.empty(), name, ": there are no rows, only the names of the columns");
   return manifest;
 }
 

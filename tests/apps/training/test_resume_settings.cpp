@@ -18,8 +18,9 @@ TEST_CASE("a setting that changes what is learnt must be that of the run, and ev
 }
 
 TEST_CASE("threads, epochs and patience may differ, and so may settings that the run's version did not have", "[training]") {
-  CHECK_NOTHROW(require_same_settings("threads = 1\nphase2-epochs = 5\npatience = 3\nresume = false\n",
-                                      "threads = 4\nphase2-epochs = 50\npatience = 0\nresume = true\nprecision = \"f32\"\n", "c"));
+  CHECK_NOTHROW(require_same_settings(
+      "threads = 1\ncache-budget = 1\nchecked = \"a\"\nphase2-epochs = 5\npatience = 3\nresume = false\n",
+      "threads = 4\ncache-budget = 2\nchecked = \"off\"\nphase2-epochs = 50\npatience = 0\nresume = true\nprecision = \"f32\"\n", "c"));
 }
 
 TEST_CASE("the number of epochs may not differ where the learning rate follows a cosine over them", "[training]") {
