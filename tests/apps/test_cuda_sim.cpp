@@ -98,7 +98,7 @@ TEST_CASE("training with cached features on the simulated CUDA device follows th
 }
 
 TEST_CASE("the whole job on synthetic slices runs on the simulated CUDA device in f16, and ends with the same bytes each time",
-          "[apps][cuda-sim][train]") {
+          "[apps][cuda-sim][train][slow]") {
   const TemporaryFolder out;
   const std::string data = out / "data", weights = write_initial_model(out / "weights.safetensors");
   must_run("dura-phantom",

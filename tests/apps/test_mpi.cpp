@@ -77,7 +77,7 @@ TEST_CASE("1, 2 and 4 processes make the same bytes: frozen backbone, cached fea
   check_numbers_of_processes({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+"});
 }
 
-TEST_CASE("1, 2 and 4 processes make the same bytes: batch statistics, augmentation, weights by their sum", "[apps][train][mpi]") {
+TEST_CASE("1, 2 and 4 processes make the same bytes: batch statistics, augmentation, weights by their sum", "[apps][train][mpi][slow]") {
   check_numbers_of_processes({"--augment", "mission", "--class-weight-norm", "weights"});
 }
 

@@ -315,13 +315,13 @@ TEST_CASE("golden ResNet-50 V1 with ceil-mode pooling and PyTorch's class weight
 TEST_CASE("golden ResNet-18, everything trained, odd image size", "[golden][models]") { check_case("resnet18_full"); }
 TEST_CASE("golden ResNet-18 with frozen BatchNorm and class weights", "[golden][models]") { check_case("resnet18_frozen_bn"); }
 
-TEST_CASE("golden ResNet-50 on the simulated CUDA device, everything trained", "[golden][models][cuda-sim]") {
+TEST_CASE("golden ResNet-50 on the simulated CUDA device, everything trained", "[golden][models][cuda-sim][slow]") {
   check_case_cuda("resnet50_full", {DType::f32, DType::f16});
 }
 TEST_CASE("golden ResNet-18 on the simulated CUDA device in f32, f16 and bf16", "[golden][models][cuda-sim]") {
   check_case_cuda("resnet18_full", {DType::f32, DType::f16, DType::bf16});
 }
-TEST_CASE("golden ResNet-50 on the simulated CUDA device, from layer3 on with frozen BatchNorm", "[golden][models][cuda-sim]") {
+TEST_CASE("golden ResNet-50 on the simulated CUDA device, from layer3 on with frozen BatchNorm", "[golden][models][cuda-sim][slow]") {
   check_case_cuda("resnet50_frozen_bn", {DType::f32, DType::f16, DType::bf16});
 }
 

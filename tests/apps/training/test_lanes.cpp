@@ -211,7 +211,7 @@ TEST_CASE("a replayed lane makes the same bytes as one whose kernels are started
   CHECK(trained(true) == trained(false));
 }
 
-TEST_CASE("lanes that processes share make the same bytes on any number of them", "[training][lanes][comm]") {
+TEST_CASE("lanes that processes share make the same bytes on any number of them", "[training][lanes][comm][slow]") {
   struct Row {
     DType precision;
     bool batch_statistics;
