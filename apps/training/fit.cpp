@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "apps/training/training_state.h"
-#include "apps/training/weight_average.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "weights/load.h"
@@ -70,7 +69,7 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       restore_optimizer(phase.adam(), *saved, last.string());
       stopping.restore(saved->early_stopping);
       schedule.restore(saved->schedule);
-      average.restore(saved->arrays, last.string());
+      average = saved->average;
       epoch = saved->epoch + 1;
       saved.reset();
     }
@@ -97,14 +96,14 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
       ++rows;
       if (history) {
         history->add(record);
-        TrainingState state{.phase = plan.name,
-                            .epoch = epoch,
-                            .history_rows = rows,
-                            .early_stopping = stopping.state(),
-                            .schedule = schedule.state(),
-                            .arrays = {}};
-        average.save(state.arrays);
-        write_training_state(last, model, phase.adam(), state);
+        write_training_state(last, model, phase.adam(),
+                             {.phase = plan.name,
+                              .epoch = epoch,
+                              .history_rows = rows,
+                              .early_stopping = stopping.state(),
+                              .schedule = schedule.state(),
+                              .average = average,
+                              .arrays = {}});
       }
       phase.log_epoch(record, improved);
     }

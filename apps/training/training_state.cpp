@@ -56,8 +56,7 @@ void write_training_state(const std::filesystem::path& file, Classifier& model, 
                   {"phase", state.phase},
                   {"epoch", std::to_string(state.epoch)},
                   {"history_rows", std::to_string(state.history_rows)}};
-  for (const StateDict::Entry& e : state.arrays.entries()) s.add(e.name, e.array);
-  s.metadata().insert(state.arrays.metadata().begin(), state.arrays.metadata().end());
+  state.average.save(s);
   for (const auto& [key, value] : state.early_stopping) s.metadata()["early_stopping." + key] = value;
   for (const auto& [key, value] : state.schedule) s.metadata()["schedule." + key] = value;
   write_safetensors(file, s);
@@ -71,6 +70,7 @@ TrainingState training_state_of(StateDict arrays, const std::string& file) {
   state.phase = required(state.arrays, "phase", file);
   state.epoch = required_count(state.arrays, "epoch", file);
   state.history_rows = required_count(state.arrays, "history_rows", file);
+  state.average.restore(state.arrays, file);
   for (const auto& [key, value] : state.arrays.metadata())
     if (key.starts_with("early_stopping."))
       state.early_stopping[key.substr(15)] = value;

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "apps/training/weight_average.h"
 #include "engine/optim/adam.h"
 #include "models/network/classifier.h"
 #include "weights/state.h"
@@ -15,7 +16,8 @@ struct TrainingState {
   int64_t epoch = 0;         // the last one that is complete
   int64_t history_rows = 0;  // of history.csv that belong to it
   std::map<std::string, std::string> early_stopping, schedule = {};
-  StateDict arrays;  // as read; when writing: what is kept besides
+  WeightAverage average = {};  // of the phase
+  StateDict arrays;            // as read; unused when writing
 };
 
 void write_training_state(const std::filesystem::path& file, Classifier& model, const Adam& adam, const TrainingState& state);

@@ -4,6 +4,7 @@
 //   Loader loader(dataset, {.batch_size = 16, .training = true, .seed = 1, .policies = policies});
 //   for (loader.start_epoch(epoch); loader.next();) step.run(loader.batch());
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -54,7 +55,7 @@ struct LoaderOptions {
   bool training = false;
   uint64_t seed = 0;
   int workers = default_loader_workers();    // threads; 0: batches are prepared in next()
-  int prefetch = 2 * workers;                // batches ready or in preparation at most
+  int prefetch = std::max(4, 2 * workers);   // batches ready or in preparation at most
   std::vector<AugmentPolicy> policies = {};  // one per class; empty: none
   std::vector<LoaderItem> items = {};        // empty: every sample once
   LesionGrid lesions = {};                   // where batches are to say where lesions lie

@@ -59,7 +59,7 @@ TEST_CASE("weights of another network are not averaged", "[training]") {
   CHECK_THROWS_WITH(average.add(other), Contains("'a' is f32 (1)"));
 }
 
-TEST_CASE("--average-from: phase 2 ends with the mean of its later epochs, which is validated and said", "[apps][train]") {
+TEST_CASE("phase 2 ends with the mean of its later epochs, which is validated and said", "[apps][train]") {
   const TextureData data;
   const TemporaryFolder out;
   const std::string initial = write_initial_model(out / "weights.safetensors");
