@@ -5,11 +5,12 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 usage: ./test.sh [--slow] [--asan] [-- ARGUMENTS OF CTEST]
-       ./test.sh --clang | --fuzz
+       ./test.sh --clang | --fuzz | --tsan
   --slow   also the tests labelled slow (always run where CI=true)
   --asan   a build with AddressSanitizer and UndefinedBehaviorSanitizer
   --clang  only compiles everything with Debian's clang, warnings as errors
   --fuzz   only builds the fuzz targets (tests/fuzz), with clang, and runs each for 20 seconds
+  --tsan   only builds the C interface with ThreadSanitizer, and uses one model from 24 threads for a minute
 example: ./test.sh -- -R golden
 TEXT
 }
@@ -36,6 +37,13 @@ while (($# > 0)); do
       build_dura "$root" fuzz OFF fuzz
       say "fuzzing"
       "$root/tests/fuzz/run.sh" "$root/build-fuzz" -max_total_time=20
+      exit 0
+      ;;
+    --tsan)
+      ensure_packages
+      build_dura "$root" tsan OFF c_threads
+      say "24 threads on one model"
+      TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" "$root/build-tsan/tests/programs/c_threads" 24 60
       exit 0
       ;;
     --help | -h)

@@ -58,7 +58,7 @@ void convert_weights(const ConvertOptions& options, StateDict& state, const Weig
   write_safetensors(options.out, state);
   check_copy(state, read_safetensors(options.out), options.out);
   print_written(options.out, concat(state.size(), " tensors"));
-  std::cout << "read back: every bit as in " << options.in << std::endl;
+  std::cout << "read back: every bit as written" << std::endl;
 }
 
 void write_result(const ConvertOptions& o, Classifier& model, const PreprocessingOptions& preprocessing, const std::string& sha256) {
@@ -71,7 +71,7 @@ void write_result(const ConvertOptions& o, Classifier& model, const Preprocessin
   const StateDict written = state_of(model), read = state_of(*read_model(o.out, {}).model);
   check_copy(written, read, o.out);
   print_written(o.out, what);
-  std::cout << "read back: every bit as in " << o.in << std::endl;
+  std::cout << "read back: every bit as written" << std::endl;
 }
 
 int convert(ConvertOptions& o) {

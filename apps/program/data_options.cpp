@@ -140,6 +140,10 @@ void AugmentOptions::declare(OptionSet& options) {
   options.number("--oversample", oversample,
                  "Share of each epoch that the rare class is brought up to by further augmented versions of its images; 0: none",
                  {.min = 0, .max = 0.95});
+  options.integer("--augment-repeat", repeat,
+                  "After so many epochs the same augmentations come again, and the features of what is frozen are computed once for each "
+                  "(--feature-budget): much faster epochs where a stage or more is frozen; 0: never",
+                  {.min = 0, .max = 1000});
 }
 
 std::vector<AugmentPolicy> AugmentOptions::policies(const std::vector<int64_t>& training_images, const ClassNames& classes) const {

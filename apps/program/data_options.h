@@ -68,6 +68,7 @@ struct AugmentOptions {
   std::string preset = "none", rare = {};
   std::vector<std::string> per_class = {};  // "Menin=strong,rotation=30"
   double oversample = 0;                    // the rare class's share of an epoch; 0: every image once
+  int64_t repeat = 0;                       // after so many epochs the augmentations come again; 0: never
 
   void declare(OptionSet& options);
   // One per class: what --augment gives it, changed by its --augment-class. UsageError naming the option, what was found and expected.

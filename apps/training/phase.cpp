@@ -52,6 +52,7 @@ void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<s
 LoaderOptions FitOptions::training_loader(const LesionGrid& lesions) const {
   return {.batch_size = batch,
           .training = true,
+          .repeat = augment_repeat,
           .seed = seed,
           .policies = augment,
           .items = items,
@@ -66,13 +67,28 @@ LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const 
   return guided;
 }
 
+namespace {
+
 // Whole batches: which images are computed together does not depend on the number of processes.
+std::vector<LoaderItem> own_batches(const std::vector<LoaderItem>& items, int64_t batch, const Communicator& ranks) {
+  const auto count = std::ssize(items);
+  const RankShare own = share_of(ranks.rank(), ranks.size(), ceil_div(count, batch));
+  return {items.begin() + std::min(own.begin * batch, count), items.begin() + std::min(own.end * batch, count)};
+}
+
+}  // namespace
+
 LoaderOptions FitOptions::ordered_loader(const Dataset& dataset) const {
-  LoaderOptions loader{.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = {}};
-  const RankShare own = share_of(ranks->rank(), ranks->size(), ceil_div(dataset.size(), loader.batch_size));
-  for (int64_t i = own.begin * loader.batch_size; i < std::min(own.end * loader.batch_size, dataset.size()); ++i)
-    loader.items.push_back({i, 0});
-  return loader;
+  return {.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = own_batches(each_once(dataset), rows_at_once(), *ranks)};
+}
+
+LoaderOptions FitOptions::ordered_training_loader(const Dataset& train) const {
+  return {.batch_size = rows_at_once(),
+          .repeat = augment_repeat,
+          .pictures_of_training = true,
+          .seed = seed,
+          .policies = augment,
+          .items = own_batches(items.empty() ? each_once(train) : items, rows_at_once(), *ranks)};
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
@@ -90,9 +106,9 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   if (!own_validation.items.empty()) val_loader_ = std::make_unique<Loader>(val, own_validation);
   if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
     val_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget / 4);
-    if (!augmented) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
+    if (!augmented || o.augment_repeat > 0) train_cache_ = std::make_unique<FeatureCache>(model, o.feature_budget - o.feature_budget / 4);
   }
-  if (train_cache_) fill_cache(train);
+  if (train_cache_) fill_cache(train, augmented);
   make_step(train, loss);
   if (!val_cache_) {
     // Before the first epoch: a validation for which there is no memory should not be found out after it.
@@ -102,26 +118,28 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
 }
 
 // In the order of the data set, so that features do not depend on the order in which training first asks for them.
-void Phase::fill_cache(const Dataset& train) {
+void Phase::fill_cache(const Dataset& train, bool augmented) {
   Communicator& ranks = *options_.ranks;
-  const LoaderOptions own = options_.ordered_loader(train);
+  const LoaderOptions own = augmented ? options_.ordered_training_loader(train) : options_.ordered_loader(train);
+  const int64_t epochs = augmented ? options_.augment_repeat : 1;
+  const int64_t images = augmented && !options_.items.empty() ? std::ssize(options_.items) : train.size();
   std::unique_ptr<Loader> in_order;
-  if (!own.items.empty()) {
-    in_order = std::make_unique<Loader>(train, own);
-    in_order->start_epoch(0);
-  }
+  if (!own.items.empty()) in_order = std::make_unique<Loader>(train, own);
   // All processes make as many rounds as the one with the most batches.
-  const int64_t batches = ceil_div(train.size(), own.batch_size), rounds = ceil_div(batches, ranks.size());
+  const int64_t batches = ceil_div(images, own.batch_size), rounds = ceil_div(batches, ranks.size());
   const Shape shape = train_cache_->feature_shape({own.batch_size, train.height(), train.width(), 3});
-  Progress progress(concat(plan_.name, ": features of the frozen part"), train.size());
-  for (int64_t round = 0; round < rounds; ++round) {
-    if (in_order && in_order->next())
-      train_cache_->fill(in_order->batch().images, in_order->batch().samples, shape, ranks);
-    else
-      train_cache_->fill({}, {}, shape, ranks);
-    progress.update(std::min((round + 1) * ranks.size() * own.batch_size, train.size()));
+  Progress progress(concat(plan_.name, ": features of the frozen part"), images * epochs);
+  for (int64_t epoch = 0; epoch < epochs; ++epoch) {
+    if (in_order) in_order->start_epoch(epoch);
+    for (int64_t round = 0; round < rounds; ++round) {
+      if (in_order && in_order->next())
+        train_cache_->fill(in_order->batch().images, in_order->batch().pictures, shape, ranks);
+      else
+        train_cache_->fill({}, {}, shape, ranks);
+      progress.update(epoch * images + std::min((round + 1) * ranks.size() * own.batch_size, images));
+    }
   }
-  log_info(plan_.name, ": features of ", train.size(), " images behind stage ", train_cache_->stage(), " kept (",
+  log_info(plan_.name, ": features of ", images * epochs, " pictures behind stage ", train_cache_->stage(), " kept (",
            train_cache_->bytes() >> 20, " MiB)");
 }
 
@@ -154,7 +172,7 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
-    step_->run(batch, [&](const Tensor& images, const std::vector<int64_t>& samples) { return train_cache_->features(images, samples); });
+    step_->run(batch, [&](const Tensor& images, const std::vector<int64_t>& pictures) { return train_cache_->features(images, pictures); });
     done += batch.rows;
     progress.update(done, [&] {
       const TrainSums sums = step_->read_sums();

@@ -40,7 +40,9 @@ struct FitOptions {
   GuideOptions guide = {};
   AdamOptions adam;  // its learning rate is the phase's
   LossScalerOptions scaler;
-  std::vector<AugmentPolicy> augment;  // one per class; empty: none, and the features of the frozen part are computed once
+  std::vector<AugmentPolicy> augment;  // one per class; empty: none
+  // The augmentations come again after so many epochs, and the features of the frozen part are computed once for each; 0: never.
+  int64_t augment_repeat = 0;
   std::vector<LoaderItem> items = {};  // of a training epoch; empty: every image once
   size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
   uint64_t seed = 0;
@@ -54,6 +56,8 @@ struct FitOptions {
   LossOptions loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const;
   // All images in order, of which this process has some batches in a row; no items where there are not enough for all.
   LoaderOptions ordered_loader(const Dataset& dataset) const;
+  // The pictures of an epoch of training, divided in the same way.
+  LoaderOptions ordered_training_loader(const Dataset& train) const;
 };
 
 // Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
@@ -79,7 +83,7 @@ class Phase {
 
  private:
   std::string validation_text(const EpochRecord& record) const;
-  void fill_cache(const Dataset& train);
+  void fill_cache(const Dataset& train, bool augmented);
   Predictions predict_validation(const FeatureUse& use);
   void make_step(const Dataset& train, const LossOptions& loss);
 

@@ -65,7 +65,7 @@ Predictions predict(Classifier& model, Loader& loader, bool capture) {
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use) {
   const NoGradScope no_grad(model);
   return predict_batches(class_count(model), loader, [&](const Batch& batch) {
-    const Tensor features = cache.features(batch.images, batch.samples);
+    const Tensor features = cache.features(batch.images, batch.pictures);
     const Var behind = model.backbone().run(features, cache.stage() + 1);
     if (use) use(batch, behind.value());
     return model.classify(behind).value();

@@ -164,6 +164,7 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .adam = optimizer.adam(),
                  .scaler = {.enabled = precision == "f16"},
                  .augment = augment.policies(training.class_counts(), classes),
+                 .augment_repeat = augment.repeat,
                  .items = augment.items(training, classes, static_cast<uint64_t>(seed)),
                  .feature_budget = feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(feature_mib) << 20,
                  .seed = static_cast<uint64_t>(seed),

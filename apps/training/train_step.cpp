@@ -114,7 +114,7 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
   Backend& b = backend(in_.input.device());
   Tensor input = part(batch.images, first_row - batch.first_image);
   if (options_.first_stage > 0) {
-    const auto first = batch.samples.begin() + first_row;
+    const auto first = batch.pictures.begin() + first_row;
     input = features(input, {first, first + rows});
     DURA_CHECK(input.shape() == in_.input.shape(), "train step: features of ", describe(input), ", planned for ", describe(in_.input));
   }

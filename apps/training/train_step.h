@@ -47,7 +47,7 @@ struct TrainStepOptions {
 class TrainStep {
  public:
   // Where the step begins behind a stage: the features on the model's device of some rows of a batch, as FeatureCache::features gives them.
-  using FeatureSource = std::function<Tensor(const Tensor& images, const std::vector<int64_t>& samples)>;
+  using FeatureSource = std::function<Tensor(const Tensor& images, const std::vector<int64_t>& pictures)>;
 
   // `input` is the shape of what a lane takes. `model` and `adam` must outlive the step; what is trainable must not change in its lifetime.
   TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, const Shape& input, const TrainStepOptions& options = {});

@@ -18,12 +18,6 @@
 namespace dura {
 namespace {
 
-std::vector<LoaderItem> each_once(const Dataset& dataset) {
-  std::vector<LoaderItem> items;
-  for (int64_t i = 0; i < dataset.size(); ++i) items.push_back({i, 0});
-  return items;
-}
-
 std::vector<int64_t> members_of(const Dataset& dataset, int32_t label) {
   std::vector<int64_t> samples;
   for (int64_t i = 0; i < dataset.size(); ++i)
@@ -50,6 +44,7 @@ class BatchMaker {
     if (options_.batch_size < 1) fail_usage("the batch size is ", options_.batch_size, ", it must be at least 1");
     if (options_.workers < 0 || options_.workers > 256)
       fail_usage("the number of loader threads is ", options_.workers, ", it must be from 0 to 256");
+    if (options_.repeat < 0) fail_usage("augmentations repeat after ", options_.repeat, " epochs; 0 (never) or more is expected");
     if (options_.prefetch < 1) fail_usage("the number of batches prepared ahead is ", options_.prefetch, ", it must be at least 1");
     if (!options_.policies.empty() && options_.policies.size() != dataset.class_counts().size())
       fail_usage(options_.policies.size(), " augmentation policies for ", dataset.class_counts().size(), " classes");
@@ -57,8 +52,10 @@ class BatchMaker {
                "loader: part ", options_.part, " of ", options_.parts, " of a batch of ", options_.batch_size);
     for (const AugmentPolicy& policy : options_.policies) policy.check("augmentation");
     if (options_.items.empty()) options_.items = each_once(dataset);
-    for (const LoaderItem& item : options_.items)
+    for (const LoaderItem& item : options_.items) {
       DURA_CHECK(item.sample >= 0 && item.sample < dataset.size(), "loader: item ", item.sample, " of a data set of ", dataset.size());
+      versions_ = std::max(versions_, int64_t{item.variant} + 1);
+    }
     DURA_CHECK(batches() > 0, "a training batch needs ", options_.batch_size, " slices and there are ", options_.items.size(),
                ". Make the batch smaller.");
   }
@@ -82,6 +79,7 @@ class BatchMaker {
     if (lesions.rows > 0) batch.lesion = Tensor::zeros({size, lesions.rows, lesions.columns}, DType::u8, Device::cpu, "batch of lesions");
     batch.rows = std::min(size, items() - first);
     batch.samples.assign(static_cast<size_t>(size), -1);
+    batch.pictures = batch.samples;
     batch.variants.assign(static_cast<size_t>(size), 0);
     batch.augmentations.assign(static_cast<size_t>(size), {});
     batch.epoch = epoch;
@@ -104,11 +102,18 @@ class BatchMaker {
   void fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
     const Sample& sample = dataset_.sample(item.sample);
     // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
-    const uint64_t key = make_row_key(sample.key, options_.training ? static_cast<uint64_t>(batch.epoch) : 0, item.variant);
-    Augmentation a;
-    if (!options_.policies.empty() && (options_.training || item.variant > 0))
-      a = draw_augmentation(options_.policies[static_cast<size_t>(sample.label)], options_.seed, key, dataset_.height(), dataset_.width());
+    const bool of_training = options_.training || options_.pictures_of_training;
+    const int64_t epoch = of_training ? batch.epoch : 0, round = options_.repeat > 0 ? epoch % options_.repeat : epoch;
+    const uint64_t key = make_row_key(sample.key, static_cast<uint64_t>(epoch), item.variant);
     const auto row = static_cast<size_t>(k);
+    Augmentation a;
+    batch.pictures[row] = item.sample;
+    const AugmentPolicy policy = options_.policies.empty() ? AugmentPolicy{} : options_.policies[static_cast<size_t>(sample.label)];
+    if (!policy.changes_nothing() && (of_training || item.variant > 0)) {
+      const uint64_t drawn_by = make_row_key(sample.key, static_cast<uint64_t>(round), item.variant);
+      a = draw_augmentation(policy, options_.seed, drawn_by, dataset_.height(), dataset_.width());
+      batch.pictures[row] += dataset_.size() * (1 + item.variant + versions_ * round);
+    }
     batch.labels.data<int32_t>()[k] = sample.label;
     store_words(key, batch.row_keys.data<int32_t>() + 2 * k);
     batch.samples[row] = item.sample;
@@ -122,6 +127,7 @@ class BatchMaker {
 
   const Dataset& dataset_;
   LoaderOptions options_;
+  int64_t versions_ = 1;  // of a sample, at most
 };
 
 }  // namespace
@@ -243,6 +249,12 @@ bool Loader::next() {
 const Batch& Loader::batch() const {
   DURA_CHECK(state_->has_current, "loader: batch() without a successful next()");
   return state_->current;
+}
+
+std::vector<LoaderItem> each_once(const Dataset& dataset) {
+  std::vector<LoaderItem> items;
+  for (int64_t i = 0; i < dataset.size(); ++i) items.push_back({i, 0});
+  return items;
 }
 
 std::vector<LoaderItem> balanced_items(const Dataset& dataset) {

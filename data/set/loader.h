@@ -24,6 +24,7 @@ struct Batch {
   int64_t first_image = 0;                  // the row that images begins with
   int64_t rows = 0;                         // rows that count; the rest pads a last batch: black, label 0
   std::vector<int64_t> samples;             // N: index into the data set, -1 where padded
+  std::vector<int64_t> pictures;            // N: the same number means the same pixels, whatever the epoch; -1 where padded
   std::vector<uint32_t> variants;           // N
   std::vector<Augmentation> augmentations;  // N: what was done to each slice, for its mask
   int64_t epoch = 0, index = 0;
@@ -34,6 +35,8 @@ struct LoaderItem {
   int64_t sample = 0;
   uint32_t variant = 0;
 };
+
+std::vector<LoaderItem> each_once(const Dataset& dataset);
 
 // Every sample once, then augmented versions of the smaller classes until all classes are equally large: the balanced set of the
 // comparison, to be reported beside the untouched one and never in its place.
@@ -53,6 +56,10 @@ struct LoaderOptions {
   // Training: a new order each epoch, every item augmented, a short last batch dropped. Otherwise: the order of the items, the same in
   // every epoch, only variants above 0 augmented, the last batch padded.
   bool training = false;
+  // The augmentations of training come again after so many epochs; 0: never.
+  int64_t repeat = 0;
+  // The pictures that training has in the same epoch, but in the order of the items, all of them.
+  bool pictures_of_training = false;
   uint64_t seed = 0;
   int workers = default_loader_workers();    // threads; 0: batches are prepared in next()
   int prefetch = std::max(4, 2 * workers);   // batches ready or in preparation at most

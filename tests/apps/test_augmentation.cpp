@@ -147,3 +147,27 @@ TEST_CASE("the rows of a sheet are spread over each class", "[apps][train]") {
   }
   CHECK(rows_of_each_class(manifest, rows, classes, 3) == std::vector<int64_t>{4, 7, 0, 3, 8});
 }
+
+TEST_CASE("with repeated augmentations the same model comes out with and without kept features", "[apps][train][feature_cache]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  const std::vector<std::string> common = {"--data",           data.path(),
+                                           "--depth",          "18",
+                                           "--size",           "32",
+                                           "--batch",          "8",
+                                           "--phase1-epochs",  "3",
+                                           "--phase2-epochs",  "2",
+                                           "--weights",        write_initial_model(out / "weights.safetensors"),
+                                           "--unfreeze",       "layer4",
+                                           "--augment-repeat", "2",
+                                           "--augment",        "mission",
+                                           "--threads",        "1"};
+  const ProgramRun kept = run_program("dura-train", joined(common, {"--out", out / "kept"}));
+  CAPTURE(kept.output);
+  REQUIRE(kept.code == 0);
+  CHECK_THAT(kept.output, Contains("phase1: features of 48 pictures behind stage 4 kept") &&
+                              Contains("phase2: features of 48 pictures behind stage 3 kept"));
+  REQUIRE(run_program("dura-train", joined(common, {"--feature-budget", "0", "--out", out / "again"})).code == 0);
+  const auto model = [&](const char* name) { return read_text_file(out / name + "/model.safetensors", uint64_t{1} << 30); };
+  CHECK((model("kept") == model("again")));
+}

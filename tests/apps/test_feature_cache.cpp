@@ -97,7 +97,7 @@ TEST_CASE("cached features have the bits of features computed directly, in any o
   }
   // What is known is not looked at again: other pixels under a known number give the known features.
   CHECK((row(cache.features(pictures({9, 9}), {0, 1}), 0) == row(expected, 0)));
-  CHECK_THROWS_WITH(cache.features(pictures({0, 1}), {0}), Contains("1 sample numbers for 2 images"));
+  CHECK_THROWS_WITH(cache.features(pictures({0, 1}), {0}), Contains("1 picture numbers for 2 images"));
 }
 
 TEST_CASE("over its budget the cache keeps what fits, computes the rest, and says so once", "[apps][feature_cache]") {

@@ -122,10 +122,10 @@ void check_resume(const std::vector<std::string>& options, const std::vector<dou
 
 }  // namespace
 
-TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached features, oversampling", "[apps][train]") {
+TEST_CASE("a resumed run is bit-equal: frozen backbone from a file, cached features of augmented pictures, oversampling", "[apps][train]") {
   const TemporaryFolder folder;
-  check_resume(
-      joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample", "0.5"}));
+  check_resume(joined(halved, {"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--oversample",
+                               "0.5", "--augment", "mission", "--augment-repeat", "2"}));
 }
 
 TEST_CASE("a resumed run is bit-equal: guided, augmented, masks for a third", "[apps][train][guide]") {

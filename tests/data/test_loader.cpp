@@ -257,6 +257,34 @@ TEST_CASE("an oversampled epoch shows every listed version, augmented each its o
     CHECK(of_sample.size() == (dataset.sample(sample).label == 1 ? 1 : of_sample.size() == 3 ? 3 : 2));
 }
 
+TEST_CASE("where augmentations repeat, pictures of the same number have the same pixels, and random keys go on", "[data][loader]") {
+  const Slices slices(12);
+  const Dataset dataset = slices.dataset();
+  std::map<int64_t, std::vector<uint8_t>> pixels;
+  std::set<uint64_t> keys;
+  const auto look = [&](Loader& loader, int64_t epoch) {
+    for (loader.start_epoch(epoch); loader.next();)
+      for (int64_t k = 0; k < loader.batch().rows; ++k) {
+        const Batch& batch = loader.batch();
+        const int64_t side = dataset.height();
+        const Tensor image = batch.images.slice(k * side * side * 3, {side, side, 3});
+        const std::vector<uint8_t> found(image.data<uint8_t>(), image.data<uint8_t>() + image.numel());
+        CHECK(pixels.emplace(batch.pictures[static_cast<size_t>(k)], found).first->second == found);
+        const int32_t* words = batch.row_keys.data<int32_t>() + 2 * k;
+        keys.insert(formula::join_words(words[0], words[1]));
+      }
+  };
+  const std::vector<LoaderItem> items = oversampled_items(dataset, 0, 0.5, 3);  // 18 in an epoch
+  Loader training(dataset, {.batch_size = 3, .training = true, .repeat = 2, .seed = 5, .policies = policies, .items = items});
+  for (int64_t epoch = 0; epoch < 4; ++epoch) look(training, epoch);
+  CHECK(pixels.size() == 2 * 18);
+  CHECK(keys.size() == 4 * 18);
+  Loader ordered(dataset, {.batch_size = 4, .repeat = 2, .pictures_of_training = true, .seed = 5, .policies = policies, .items = items});
+  for (int64_t epoch = 0; epoch < 2; ++epoch) look(ordered, epoch);
+  CHECK(pixels.size() == 2 * 18);  // those that training had
+  CHECK_THROWS_AS(Loader(dataset, {.batch_size = 3, .repeat = -1}), UsageError);
+}
+
 TEST_CASE("bad images are named, counted and left out, and too many stop the run", "[data][loader]") {
   const Slices slices(40);
   std::vector<std::string> warnings;

@@ -10,6 +10,8 @@ example: tests/fuzz/run.sh build-fuzz -max_total_time=20
 TEXT
   exit 2
 fi
+# Files that a target writes are never kept: in memory they cost nothing.
+if [[ -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "$1" && pwd) limit=$2
 shift 2
