@@ -22,7 +22,8 @@ void add_scores(HtmlPage& page, const Json& maps) {
                                                            {"brightest", "brightest smoothed point"},
                                                            {"brain_centre", "centre of the brain"},
                                                            {"random_point", "any point of the brain"},
-                                                           {"random_weights", "the network with random weights"}};
+                                                           {"random_weights", "the network with random weights"},
+                                                           {"best_cell", "the best single cell of such a map, chosen knowing the lesion"}};
   for (const Json& group : maps.at("groups")) {
     if (group.at("group") != "all") continue;
     Table table = {{"what points", "peak in the lesion", "energy in the lesion", "overlap above half", "overlap above Otsu"}};

@@ -182,13 +182,42 @@ MapScore score_map(const HeatMap& map, const Image& mask, const Image& near) {
           .iou_otsu = overlap(values, mask, [&](double v) { return v > otsu; })};
 }
 
+MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& near) {
+  const double reach_y = like.rows.step > 0 ? like.rows.step * static_cast<double>(mask.height)
+                                            : static_cast<double>(mask.height) / static_cast<double>(like.height),
+               reach_x = like.columns.step > 0 ? like.columns.step * static_cast<double>(mask.width)
+                                               : static_cast<double>(mask.width) / static_cast<double>(like.width);
+  int64_t top = mask.height, bottom = -1, left = mask.width, right = -1;
+  for (int64_t r = 0; r < mask.height; ++r)
+    for (int64_t c = 0; c < mask.width; ++c)
+      if (near.at(r, c)) top = std::min(top, r), bottom = r, left = std::min(left, c), right = std::max(right, c);
+  HeatMap one = like;
+  MapScore best;
+  for (size_t i = 0; i < one.values.size(); ++i) {
+    std::fill(one.values.begin(), one.values.end(), 0.0f);
+    one.values[i] = 1;
+    // Light falls to nothing within the distance of two middles. At the edges, which are repeated, it goes on: there the middle is nearer.
+    const Pixel peak = peak_of(one, mask.height, mask.width);
+    const auto y = static_cast<double>(peak.row), x = static_cast<double>(peak.column);
+    if (y + reach_y < static_cast<double>(top) || y - reach_y > static_cast<double>(bottom) || x + reach_x < static_cast<double>(left) ||
+        x - reach_x > static_cast<double>(right))
+      continue;
+    const MapScore s = score_map(one, mask, near);
+    best.pointing = std::max(best.pointing, s.pointing);
+    best.energy = std::max(best.energy, s.energy);
+    best.iou_half = std::max(best.iou_half, s.iou_half);
+    best.iou_otsu = std::max(best.iou_otsu, s.iou_otsu);
+  }
+  return best;
+}
+
 const char* guess_name(Guess g) {
-  constexpr const char* names[] = {"network", "random weights", "brain's centre", "random point", "brightest point"};
+  constexpr const char* names[] = {"network", "random weights", "brain's centre", "random point", "brightest point", "best single cell"};
   return names[static_cast<size_t>(g)];
 }
 
 const char* guess_key(Guess g) {
-  constexpr const char* keys[] = {"network", "random_weights", "brain_centre", "random_point", "brightest"};
+  constexpr const char* keys[] = {"network", "random_weights", "brain_centre", "random_point", "brightest", "best_cell"};
   return keys[static_cast<size_t>(g)];
 }
 
@@ -216,6 +245,7 @@ PictureScore score_picture(const ScoredSlice& slice, const HeatMap& map, const s
   }
   score[Guess::brain_centre] = score_map(centre_guess(region), mask, near);
   score[Guess::brightest] = score_map(brightness_guess(gray, region), mask, near);
+  score[Guess::best_cell] = best_cell_score(map, mask, near);
   const double lesion = share_of_region(mask, mask, region);
   score[Guess::random_point] = {share_of_region(near, mask, region), lesion, lesion, lesion};
   return score;

@@ -23,7 +23,7 @@ HeatMap centre_guess(const Image& region);
 // Inside of the region, how much brighter than its darkest place the mean of a window of a twelfth of the shorter side is; 0 outside.
 HeatMap brightness_guess(const Image& gray, const Image& region);
 
-// Does a heat map point at the lesion? One picture's map against its mask, and beside it four guesses that know nothing of the lesion.
+// Does a heat map point at the lesion? One picture's map against its mask, and beside it guesses that know nothing of the lesion.
 // Everything is compared in the network's frame: picture, mask and region as the network saw them, maps enlarged to that size.
 // How far outside of the lesion a peak still counts as a hit.
 struct Tolerance {
@@ -51,14 +51,18 @@ struct MapScore {
 // `near`: the mask grown by the tolerance. A map without evidence scores 0 everywhere.
 MapScore score_map(const HeatMap& map, const Image& mask, const Image& near);
 
-// Whose maps: the network's, the same architecture's with random weights (mean over networks), and guesses. A random point's scores are
-// expected values: the lesion's share of the region.
-enum class Guess : uint8_t { network, random_weights, brain_centre, random_point, brightest };
-constexpr size_t guesses = 5;
+// How well a single lit cell of a map like this one can score, chosen by who knows the lesion: the largest of each score over its cells. Of
+// pointing and energy no map of the same cells has more: its peak lies in the middle of a cell, and its energy is a mean over its cells.
+MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& near);
+
+// Whose maps: the network's, the same architecture's with random weights (mean over networks), guesses, and the best single cell. A random
+// point's scores are expected values: the lesion's share of the region.
+enum class Guess : uint8_t { network, random_weights, brain_centre, random_point, brightest, best_cell };
+constexpr size_t guesses = 6;
 const char* guess_name(Guess g);  // "network", "random weights", ...
-const char* guess_key(Guess g);   // for files: "network", "random_weights", "brain_centre", "random_point", "brightest"
-constexpr std::array<Guess, guesses> all_guesses = {Guess::network, Guess::random_weights, Guess::brain_centre, Guess::random_point,
-                                                    Guess::brightest};
+const char* guess_key(Guess g);   // for files: "network", "random_weights", "brain_centre", "random_point", "brightest", "best_cell"
+constexpr std::array<Guess, guesses> all_guesses = {Guess::network,      Guess::random_weights, Guess::brain_centre,
+                                                    Guess::random_point, Guess::brightest,      Guess::best_cell};
 
 struct PictureScore {
   std::array<MapScore, guesses> scores;

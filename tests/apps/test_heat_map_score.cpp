@@ -50,6 +50,27 @@ TEST_CASE("a map's peak lies under the centre of its largest cell, also in pictu
   CHECK(large.values[35 * 120 + 45] == Approx(*std::max_element(large.values.begin(), large.values.end())).epsilon(0.2));
 }
 
+TEST_CASE("no map of the same cells points better than the best single cell", "[apps][heat_maps]") {
+  const auto best = [](int64_t cells, const Image& lesion) { return score(lesion, point_map(cells, 0, 0))[Guess::best_cell]; };
+  // Middles of 4 cells over 32 pixels: 4, 12, 20, 28. A lesion between them cannot be pointed at, one on a middle can.
+  CHECK(best(4, rectangle(32, 14, 14, 4, 4)).pointing == 0);
+  CHECK(best(4, rectangle(32, 11, 11, 4, 4)).pointing == 1);
+  CHECK(best(8, rectangle(32, 14, 14, 4, 4)).pointing == 1);
+  CHECK(best(4, rectangle(32, 14, 14, 4, 4)).energy > 0);
+  CHECK(best(8, rectangle(32, 14, 14, 4, 4)).energy > 2 * best(4, rectangle(32, 14, 14, 4, 4)).energy);
+  // The whole picture in one cell: all of any map is inside of a lesion that fills it.
+  CHECK(best(1, everywhere(32)).energy == 1);
+  // Any other map has no more, wherever the lesion is.
+  for (const Image& lesion : {rectangle(32, 3, 20, 9, 7), rectangle(32, 0, 0, 5, 5), rectangle(32, 14, 14, 4, 4)})
+    for (uint32_t seed = 1; seed < 40; ++seed) {
+      HeatMap map = point_map(4, 0, 0);
+      for (size_t i = 0; i < map.values.size(); ++i) map.values[i] = static_cast<float>((seed * 2654435761u >> (i % 16)) % 17);
+      const PictureScore s = score(lesion, map);
+      CHECK(s[Guess::network].energy <= s[Guess::best_cell].energy + 1e-6);
+      CHECK(s[Guess::network].pointing <= s[Guess::best_cell].pointing);
+    }
+}
+
 TEST_CASE("the head is what is bright and what lies between", "[apps][heat_maps]") {
   Image head = rectangle(40, 8, 10, 20, 16, 200);
   for (int64_t r = 12; r < 20; ++r) std::fill_n(head.row(r) + 14, 6, uint8_t{0});  // dark ventricles belong to it

@@ -79,7 +79,7 @@ TEST_CASE("the scores' text has one sentence and a row for each guess of each gr
   const std::string text = score_text(groups, "maps");
   CHECK_THAT(text,
              Contains("maps on 20 pictures with a lesion, 1 without positive evidence: peak inside of 0.400, 8.0 times a random point"));
-  CHECK(std::count(text.begin(), text.end(), '\n') == 2 + 5 * 5);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2 + 5 * 6);
   CHECK_THAT(text, Contains("wrong: 3"));
   CHECK(score_text({}, "maps").empty());
 }
