@@ -24,8 +24,8 @@ __global__ void finish_kernel(const float* gamma, const float* beta, const float
 }  // namespace
 
 bool CudaBackend::fuses(const Shape& x, DType dtype, const BatchNormOptions& options) {
-  return trusts(dtype, options) && driver_.supports(batch_norm_training_graph(x, dtype, options)) &&
-         driver_.supports(batch_norm_backward_graph(x, dtype, options));
+  return trusts(dtype, options) && supports(batch_norm_training_graph(x, dtype, options)) &&
+         supports(batch_norm_backward_graph(x, dtype, options));
 }
 
 // A bit for each element, where each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
@@ -36,8 +36,8 @@ size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormOptio
 BatchNormSpace CudaBackend::batch_norm_space(const Shape& x, DType dtype, const BatchNormOptions& options) {
   if (!fuses(x, dtype, options)) return {};
   return {.mask = largest_batch_norm_mask(x, options),
-          .forward_workspace = driver_.workspace_bytes(batch_norm_training_graph(x, dtype, options)),
-          .backward_workspace = driver_.workspace_bytes(batch_norm_backward_graph(x, dtype, options))};
+          .forward_workspace = workspace_bytes(batch_norm_training_graph(x, dtype, options)),
+          .backward_workspace = workspace_bytes(batch_norm_backward_graph(x, dtype, options))};
 }
 
 void CudaBackend::batch_norm_training_forward(const Tensor& x, const BatchNormOptions& options, const BatchNormParameters& p,

@@ -33,8 +33,17 @@ __global__ void narrow_kernel(const float* x, T* y, int64_t count) {
 
 constexpr int64_t part_alignment = 256;
 
+// A folded filter is followed by its bias.
+int64_t folded_bias_offset(const Shape& w, DType dtype) {
+  return round_up(w[0] * w[1] * w[2] * padded_channels(w[3], dtype) * static_cast<int64_t>(dtype_size(dtype)), part_alignment);
+}
+
+void* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ? static_cast<char*>(workspace.raw()) + offset : nullptr; }
+
+}  // namespace
+
 // One call: its graph, and where the parts of its workspace begin, in bytes. A part that is not needed has no bytes.
-struct ConvCall {
+struct CudaBackend::ConvCall {
   ConvGeometry g;
   int64_t padded;  // channels in the graph
   ConvKey in_graph;
@@ -42,10 +51,9 @@ struct ConvCall {
   bool own_filter = false, own_images = false, own_result = false;
   int64_t images = 0, bias = 0, result = 0, graph_space = 0, bytes = 0;  // the filter is first
 
-  // `trusted`: that the pattern of the graph computes what it says.
-  ConvCall(Driver& driver, const ConvGeometry& geometry, DType dtype, const ConvKey& key, bool trusted)
+  ConvCall(CudaBackend& b, const ConvGeometry& geometry, DType dtype, const ConvKey& key)
       : g(geometry), padded(padded_channels(g.C, dtype)), in_graph(key), graph(padded_conv_graph(g, dtype, key)) {
-    if (!trusted || !driver.supports(graph)) {
+    if (!b.trusts(dtype, key) || !b.supports(graph)) {
       in_graph = {.pass = key.pass, .scale = key.scale};
       graph = padded_conv_graph(g, dtype, in_graph);
     }
@@ -65,23 +73,14 @@ struct ConvCall {
     bias = part(in_graph.bias, g.K);
     result = part(own_result, key.pass == ConvPass::backward_data ? image_elements() : filter_elements());
     graph_space = bytes;
-    bytes += static_cast<int64_t>(driver.workspace_bytes(graph));
+    bytes += static_cast<int64_t>(b.workspace_bytes(graph));
   }
   int64_t filter_elements() const { return g.K * g.R * g.S * padded; }
   int64_t image_elements() const { return g.N * g.H * g.W * padded; }
 };
 
-// A folded filter is followed by its bias.
-int64_t folded_bias_offset(const Shape& w, DType dtype) {
-  return round_up(w[0] * w[1] * w[2] * padded_channels(w[3], dtype) * static_cast<int64_t>(dtype_size(dtype)), part_alignment);
-}
-
-void* at(const Tensor& workspace, int64_t offset) { return workspace.defined() ? static_cast<char*>(workspace.raw()) + offset : nullptr; }
-
-}  // namespace
-
 size_t CudaBackend::conv_workspace(const ConvGeometry& g, DType dtype, const ConvKey& key) {
-  return static_cast<size_t>(ConvCall(driver_, g, dtype, key, trusts(dtype, key)).bytes);
+  return static_cast<size_t>(ConvCall(*this, g, dtype, key).bytes);
 }
 
 void* CudaBackend::padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to) {
@@ -119,7 +118,7 @@ void CudaBackend::take_result(const void* x, int64_t channels, int64_t wide, con
 
 void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Weight& w, const Epilogue& e, const Tensor& workspace,
                                const Tensor& y) {
-  const ConvCall call(driver_, g, x.dtype(), key_of(e), trusts(x.dtype(), key_of(e)));
+  const ConvCall call(*this, g, x.dtype(), key_of(e));
   const bool folded = w.folded.defined();
   std::vector<void*> tensors = {call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw(),
                                 folded            ? w.folded.raw()
@@ -136,8 +135,7 @@ void CudaBackend::conv_forward(const ConvGeometry& g, const Tensor& x, const Wei
 
 void CudaBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, const Weight& w, const FoldedScale& scale,
                                      const Tensor& workspace, GradTarget dx) {
-  const ConvCall call(driver_, g, dy.dtype(),
-                      {.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate}, true);
+  const ConvCall call(*this, g, dy.dtype(), {.pass = ConvPass::backward_data, .scale = scale.scale.defined(), .accumulate = dx.accumulate});
   void* filter = call.own_filter ? padded(w.value, scale.scale, g.R * g.S, g.C, call.padded, at(workspace, 0)) : w.value.raw();
   void* result = call.own_result ? at(workspace, call.result) : dx.tensor.raw();
   driver_.run(call.graph, {dy.raw(), filter, result}, at(workspace, call.graph_space), stream_);
@@ -145,7 +143,7 @@ void CudaBackend::conv_backward_data(const ConvGeometry& g, const Tensor& dy, co
 }
 
 void CudaBackend::conv_backward_filter(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Tensor& workspace, GradTarget dw) {
-  const ConvCall call(driver_, g, dy.dtype(), {.pass = ConvPass::backward_filter, .accumulate = dw.accumulate}, true);
+  const ConvCall call(*this, g, dy.dtype(), {.pass = ConvPass::backward_filter, .accumulate = dw.accumulate});
   void* images = call.own_images ? padded(x, {}, 1, g.C, call.padded, at(workspace, call.images)) : x.raw();
   void* result = call.own_result ? at(workspace, call.result) : dw.tensor.raw();
   driver_.run(call.graph, {images, dy.raw(), result}, at(workspace, call.graph_space), stream_);

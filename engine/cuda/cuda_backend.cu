@@ -48,6 +48,25 @@ int32_t* CudaBackend::overflow_flag() {
   return static_cast<int32_t*>(overflow_->data());
 }
 
+void CudaBackend::make_ready(const std::function<void()>& questions) {
+  if (!workspace_is_slow()) return;
+  std::vector<Graph> graphs;
+  asked_ = &graphs;
+  try {
+    questions();
+  } catch (...) {
+    asked_ = nullptr;
+    throw;
+  }
+  asked_ = nullptr;
+  driver_.make_ready(graphs);
+}
+
+bool CudaBackend::supports(const Graph& graph) {
+  if (asked_) asked_->push_back(graph);
+  return asked_ || driver_.supports(graph);
+}
+
 std::unique_ptr<Replay> CudaBackend::capture(const std::function<void()>& body) {
   return std::make_unique<CapturedReplay>(driver_, stream_, body);
 }

@@ -12,6 +12,7 @@
 #include "engine/core/backend.h"
 #include "engine/cuda/kernel.h"
 #include "engine/cuda/staging.h"
+#include "engine/plan/makes_ready.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
@@ -32,7 +33,7 @@ P argument(const A& a) {
     return static_cast<P>(a);
 }
 
-class CudaBackend final : public Backend {
+class CudaBackend final : public Backend, public MakesReady {
  public:
   CudaBackend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
 
@@ -41,6 +42,7 @@ class CudaBackend final : public Backend {
   size_t memory_bytes() override { return driver_.memory_bytes(); }
   BlockWatcher* watcher() override { return &driver_; }
   bool workspace_is_slow() override { return device() == Device::cuda; }
+  void make_ready(const std::function<void()>& questions) override;
   bool captures() override { return true; }
   std::unique_ptr<Replay> capture(const std::function<void()>& body) override;
   void allow_tf32(bool allowed) override { driver_.allow_tf32(allowed); }
@@ -70,6 +72,9 @@ class CudaBackend final : public Backend {
   // ReLU of cuDNN may make 0 of what is not a number, and then nothing of it is left in the gradients.
   int32_t* overflow_flag();
   void multiply(const Product& p);
+  // What the driver says of a graph, or inside of make_ready anything: there the graphs are only collected.
+  bool supports(const Graph& graph);
+  size_t workspace_bytes(const Graph& graph) { return asked_ ? 0 : driver_.workspace_bytes(graph); }
   // Whether BatchNorm is one graph of cuDNN in each direction.
   bool fuses(const Shape& x, DType dtype, const BatchNormOptions& options);
   // Whether cuDNN's graphs of this pattern compute what their parts do. Where a driver does not know, the first question compares them on
@@ -78,6 +83,7 @@ class CudaBackend final : public Backend {
   bool trusts(DType dtype, const ConvKey& forward);
   bool trusts(const std::string& pattern, const std::function<std::string()>& difference);
   class Comparison;
+  struct ConvCall;
   // Rows of `channels` elements copied to rows of `wide` ones, with zeros behind, at `to`, which is returned; times
   // scale[row/rows_of_scale] where there is a scale.
   void* padded(const Tensor& x, const Tensor& scale, int64_t rows_of_scale, int64_t channels, int64_t wide, void* to);
@@ -93,6 +99,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Buffer> scratch_, overflow_;
   const bool fusion_;                    // DURA_CUDA_FUSION
   std::map<std::string, bool> trusted_;  // by pattern
+  std::vector<Graph>* asked_ = nullptr;  // in make_ready: what was asked about
 };
 
 // Calls f with a value of the storage type.

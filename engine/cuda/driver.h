@@ -132,6 +132,8 @@ class Driver : public BlockWatcher {
   virtual bool fusion_is_proven() const { return true; }
   // Whether factors of f32 products and convolutions may be rounded to TF32; at first not.
   virtual void allow_tf32(bool allowed) = 0;
+  // These graphs will be asked about: a driver may get ready for them side by side.
+  virtual void make_ready(const std::vector<Graph>& /*graphs*/) {}
 };
 
 }  // namespace dura::cuda

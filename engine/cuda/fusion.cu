@@ -151,6 +151,10 @@ class CudaBackend::Comparison {
 };
 
 bool CudaBackend::trusts(const std::string& pattern, const std::function<std::string()>& difference) {
+  if (asked_) {
+    const auto known = trusted_.find(pattern);
+    return known == trusted_.end() || known->second;
+  }
   const auto [entry, first_question] = trusted_.try_emplace(pattern, true);  // true while it is compared: the comparison runs it
   if (first_question) {
     const std::string found = difference();

@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "engine/core/trace.h"
 #include "engine/core/weight.h"
+#include "engine/plan/makes_ready.h"
 
 namespace dura {
 
@@ -27,6 +28,11 @@ CapturedStep::CapturedStep(Device device, std::function<void()> body, CapturedSt
 CapturedStep::~CapturedStep() = default;
 
 MemoryPlan CapturedStep::plan() {
+  if (auto* slow = dynamic_cast<MakesReady*>(&device_backend(device_)))
+    slow->make_ready([this] {
+      const DryRun questions(device_);
+      body_();
+    });
   DryRun dry(device_);
   body_();
   kernels_ = dry.calls();

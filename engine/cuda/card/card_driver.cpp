@@ -4,52 +4,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_map>
 #include <utility>
 
+#include "engine/cuda/card/card_plans.h"
 #include "engine/cuda/card/cublas_product.h"
+#include "engine/cuda/card/cuda_check.h"
 #include "engine/cuda/card/cudnn_library.h"
-#include "engine/cuda/card/cudnn_plan.h"
-#include "engine/base/log.h"
 
 namespace dura::cuda {
 namespace {
-
-// After these every later call fails too, whatever it asks for: a kernel has broken the process' hold of the card.
-bool is_sticky(cudaError_t error) {
-  for (const cudaError_t e : {cudaErrorIllegalAddress, cudaErrorLaunchFailure, cudaErrorMisalignedAddress, cudaErrorIllegalInstruction,
-                              cudaErrorInvalidAddressSpace, cudaErrorInvalidPc, cudaErrorHardwareStackError, cudaErrorAssert,
-                              cudaErrorLaunchTimeout, cudaErrorECCUncorrectable})
-    if (error == e) return true;
-  return false;
-}
-
-// What was put into a stream last; kernels' errors come late.
-const char* queued_last = "nothing";
-
-void check(cudaError_t error, const std::string& what) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // errors that are not sticky are over with this report
-  std::string message = concat(what, ": ", cudaGetErrorString(error));
-  if (is_sticky(error))
-    message += concat(". Earlier work failed, perhaps what was queued last: ", queued_last, ". Run it again with CUDA_LAUNCH_BLOCKING=1");
-  if (error == cudaErrorMemoryAllocation) throw OutOfMemory("out of memory: " + message);
-  throw DriverError(static_cast<Status>(error), message);
-}
-
-// Work that broke the card makes cuDNN fail next, which would read as "no engine can do that": asked before and after each plan is made.
-void check_alive(const std::string& before) {
-  cudaError_t error = cudaPeekAtLastError();
-  if (!is_sticky(error)) error = cudaStreamQuery(nullptr);
-  if (is_sticky(error)) check(error, "CUDA, " + before);
-}
-
-struct CudnnHandle {
-  CudnnHandle() { check_cudnn(cudnn().create(&raw), "cuDNN, new handle"); }
-  ~CudnnHandle() { cudnn().destroy(raw); }
-  CudnnHandle(const CudnnHandle&) = delete;
-  cudnnHandle_t raw = nullptr;
-};
 
 class CardDriver final : public Driver {
  public:
@@ -62,7 +25,6 @@ class CardDriver final : public Driver {
     DURA_CHECK(product_workspace_, "the card has no ", product_workspace_bytes, " bytes free for products; another program fills it");
   }
   ~CardDriver() override {
-    plans_.clear();
     for (cudaGraphExec_t w : captured_)
       if (w) cudaGraphExecDestroy(w);
     for (cudaEvent_t e : events_) cudaEventDestroy(e);
@@ -148,13 +110,15 @@ class CardDriver final : public Driver {
           concat("CUDA, kernel ", k.name));
     queued_last = k.name;
   }
-  bool supports(const Graph& graph) override { return plan_or_null(graph) != nullptr; }
+  void make_ready(const std::vector<Graph>& graphs) override { plans_.make(graphs, tf32_); }
+  bool supports(const Graph& graph) override { return plans_.find(graph, tf32_) != nullptr; }
   size_t workspace_bytes(const Graph& graph) override { return plan(graph).workspace_bytes(); }
   void run(const Graph& graph, const std::vector<void*>& addresses, void* workspace, Stream s) override {
     const CudnnPlan& p = plan(graph);
     try {
-      check_cudnn(cudnn().set_stream(handle_.raw, stream(s)), "cuDNN, choosing a stream");
-      p.run(handle_.raw, addresses, workspace);
+      const auto handle = static_cast<cudnnHandle_t>(p.handle());
+      check_cudnn(cudnn().set_stream(handle, stream(s)), "cuDNN, choosing a stream");
+      p.run(handle, addresses, workspace);
     } catch (const CudnnError&) {
       check_alive("at " + graph.name);
       throw;
@@ -188,23 +152,8 @@ class CardDriver final : public Driver {
     return executable;
   }
 
-  // Made when a graph is first asked for; null where no engine computes it.
-  const CudnnPlan* plan_or_null(Graph graph) {
-    graph.tf32 = tf32_ && multiplies_f32(graph);
-    const auto found = plans_.find(graph);
-    if (found != plans_.end()) return found->second.get();
-    check_alive("before cuDNN is asked for " + graph.name);
-    std::unique_ptr<CudnnPlan> made;
-    try {
-      made = std::make_unique<CudnnPlan>(CudnnPlan::best(graph, PlanTarget::of_handle(handle_.raw), plan_workspace_cap));
-    } catch (const NoEngine& e) {
-      check_alive("while cuDNN was asked for " + graph.name);
-      log_warning(e.what());
-    }
-    return plans_.emplace(std::move(graph), std::move(made)).first->second.get();
-  }
   const CudnnPlan& plan(const Graph& graph) {
-    const CudnnPlan* p = plan_or_null(graph);
+    const CudnnPlan* p = plans_.find(graph, tf32_);
     DURA_CHECK(p, "cuDNN has no engine for ", graph.name, "; there is no other way to compute it on this card. Try another --precision.");
     return *p;
   }
@@ -213,13 +162,12 @@ class CardDriver final : public Driver {
   static constexpr size_t kept_back = size_t{1} << 30;
   size_t memory_bytes_ = 0;  // free when the driver was made, without that
   bool tf32_ = false;
-  CudnnHandle handle_;
+  CardPlans plans_;
   CublasProducts products_;
   void* product_workspace_ = nullptr;
   std::vector<cudaStream_t> streams_ = {nullptr};  // number 0 is the legacy stream
   std::vector<cudaEvent_t> events_;
   std::vector<cudaGraphExec_t> captured_;
-  std::unordered_map<Graph, std::unique_ptr<CudnnPlan>, GraphHash> plans_;  // null: no engine
 };
 
 }  // namespace

@@ -26,10 +26,8 @@ std::vector<CudnnDescriptor> heuristic_results(const CudnnGraph& graph, const Pl
   return results;
 }
 
-EngineOffer read_offer(const CudnnDescriptor& configuration) {
-  CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "engine");
-  cudnnBackendDescriptor_t raw = engine.raw();
-  configuration.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
+// What an engine says of itself, whatever its settings.
+EngineOffer read_engine(const CudnnDescriptor& engine) {
   EngineOffer offer;
   offer.choice.engine = engine.get_int64(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
   std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
@@ -40,6 +38,14 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
     if (notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS || notes[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
       offer.reduced_precision = true;
   }
+  return offer;
+}
+
+EngineOffer read_offer(const CudnnDescriptor& configuration) {
+  CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "engine");
+  cudnnBackendDescriptor_t raw = engine.raw();
+  configuration.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
+  EngineOffer offer = read_engine(engine);
 
   // Asked for the number of knobs, cuDNN 9.19 says 0: room for all there can be is given instead.
   std::vector<CudnnDescriptor> knobs;
@@ -59,6 +65,13 @@ EngineOffer read_offer(const CudnnDescriptor& configuration) {
   return offer;
 }
 
+std::string read_text(const CudnnDescriptor& descriptor, cudnnBackendAttributeName_t attribute) {
+  std::string text(static_cast<size_t>(descriptor.count(attribute, CUDNN_TYPE_CHAR)), ' ');
+  text.resize(static_cast<size_t>(descriptor.get(attribute, CUDNN_TYPE_CHAR, static_cast<int64_t>(text.size()), text.data())));
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  return text;
+}
+
 // cuDNN's way to say "not this engine": an unsupported combination, or code that could not be compiled or, for a card, loaded. Anything
 // else is a real failure that another engine would meet too. (Full memory is no CudnnError.)
 bool is_refusal(cudnnStatus_t status, const PlanTarget& target) {
@@ -76,12 +89,7 @@ std::string card_properties() {
   CudnnDescriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "device properties");
   properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, int32_t{0});
   properties.finalize();
-  std::string json(static_cast<size_t>(properties.count(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR)), ' ');
-  const int64_t length =
-      properties.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()), json.data());
-  json.resize(static_cast<size_t>(length));
-  while (!json.empty() && json.back() == '\0') json.pop_back();
-  return json;
+  return read_text(properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
 }
 
 PlanTarget PlanTarget::of_handle(void* handle) {
@@ -96,12 +104,6 @@ PlanTarget PlanTarget::of_description(const std::string& json) {
   t.properties_->set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()), json.data());
   t.properties_->finalize();
   return t;
-}
-
-std::string describe(const PlanChoice& choice) {
-  std::string text = concat("engine ", choice.engine, ", knobs");
-  for (const auto& [type, value] : choice.knobs) text += concat(" ", type, "=", value);
-  return text;
 }
 
 std::vector<EngineOffer> offered_engines(const Graph& graph, const PlanTarget& target) {
@@ -127,7 +129,8 @@ std::string unfit(const EngineOffer& offer, const Graph& graph, size_t workspace
   return "";
 }
 
-CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t workspace_cap) {
+std::vector<CudnnPlan> CudnnPlan::candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most) {
+  std::vector<CudnnPlan> plans;
   std::string story;
   std::vector<EngineOffer> offers;
   try {
@@ -137,11 +140,15 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
     story = concat("\n  ", e.what());
   }
   for (const EngineOffer& offer : offers) {
+    if (plans.size() == most) break;
     std::string why = unfit(offer, graph, workspace_cap);
     if (why.empty()) {
       try {
         CudnnPlan plan(graph, target, offer.choice);
-        if (plan.workspace_bytes() <= workspace_cap) return plan;
+        if (plan.workspace_bytes() <= workspace_cap) {
+          plans.push_back(std::move(plan));
+          continue;
+        }
         why = concat("it needs ", plan.workspace_bytes(), " bytes of workspace");
       } catch (const CudnnError& e) {
         if (!is_refusal(e.status(), target)) throw;
@@ -150,17 +157,24 @@ CudnnPlan CudnnPlan::best(const Graph& graph, const PlanTarget& target, size_t w
     }
     story += concat("\n  ", describe(offer.choice), ": ", why);
   }
+  if (!plans.empty()) return plans;
   throw NoEngine(concat("cuDNN has no engine for this graph with at most ", workspace_cap, " bytes of workspace:\n", describe(graph),
                         story.empty() ? "  none was offered" : "what was offered:" + story));
 }
 
-CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice)
-    : graph_(std::make_unique<CudnnGraph>(graph, as_handle(target.handle()))), name_(graph.name), choice_(choice) {
+CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice, const std::string& serialized)
+    : graph_(std::make_unique<CudnnGraph>(graph, as_handle(target.handle()))),
+      name_(graph.name),
+      choice_(choice),
+      handle_(target.handle()) {
   CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR, "engine");
   engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph_->descriptor());
   engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, choice.engine);
   if (target.properties()) engine.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *target.properties());
   engine.finalize();
+  // A choice may come from a file.
+  if (const std::string why = unfit(read_engine(engine), graph, plan_workspace_cap); !why.empty())
+    fail(describe(choice), " is not for ", graph.name, ": ", why);
   std::vector<CudnnDescriptor> knobs;
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const auto& [type, value] : choice.knobs) {
@@ -176,7 +190,10 @@ CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanCho
     configuration.set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data());
   configuration.finalize();
   plan_ = std::make_unique<CudnnDescriptor>(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "plan");
-  plan_->set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  if (serialized.empty())
+    plan_->set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  else
+    plan_->set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(serialized.size()), serialized.data());
   if (target.handle()) plan_->set(attribute_plan_handle, CUDNN_TYPE_HANDLE, as_handle(target.handle()));
   if (target.properties()) plan_->set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
   try {
@@ -188,6 +205,14 @@ CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanCho
     throw;
   }
   workspace_ = static_cast<size_t>(plan_->get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+}
+
+std::string CudnnPlan::serialized() const {
+  try {
+    return read_text(*plan_, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+  } catch (const CudnnError&) {
+    return "";
+  }
 }
 
 CudnnPlan::~CudnnPlan() = default;

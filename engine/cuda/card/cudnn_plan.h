@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/cuda/graph.h"
+#include "engine/cuda/plan_folder.h"
 
 namespace dura::cuda {
 
@@ -40,14 +41,6 @@ class PlanTarget {
   std::shared_ptr<CudnnDescriptor> properties_;
 };
 
-// Enough to make the same plan again: an engine and its settings.
-struct PlanChoice {
-  int64_t engine = -1;
-  std::vector<std::pair<int64_t, int64_t>> knobs;  // type and value, by type
-  bool operator==(const PlanChoice&) const = default;
-};
-std::string describe(const PlanChoice& choice);  // "engine 38, knobs 2=14 13=32"
-
 // What cuDNN's heuristics offer, best first, with what an engine says of itself.
 struct EngineOffer {
   PlanChoice choice;
@@ -69,16 +62,23 @@ class NoEngine : public Error {
 
 class CudnnPlan {
  public:
-  // The first fitting engine that cuDNN can make a plan of, with at most `workspace_cap` bytes of workspace. Throws NoEngine.
-  static CudnnPlan best(const Graph& graph, const PlanTarget& target, size_t workspace_cap);
-  // The plan that a choice stands for; throws where cuDNN refuses it.
-  CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice);
+  // Plans of the first fitting engines that cuDNN can make one of, with at most `workspace_cap` bytes of workspace: `most` of them, best
+  // first, or as many as there are. Throws NoEngine where there is none.
+  static std::vector<CudnnPlan> candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most);
+  static CudnnPlan best(const Graph& graph, const PlanTarget& target, size_t workspace_cap) {
+    return std::move(candidates(graph, target, workspace_cap, 1).front());
+  }
+  // The plan that a choice stands for, made from `serialized` where that is not empty. Throws where cuDNN refuses it, or where the engine
+  // is unfit.
+  CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanChoice& choice, const std::string& serialized = "");
   ~CudnnPlan();
   CudnnPlan(CudnnPlan&&) noexcept;
 
   const std::string& name() const { return name_; }  // the graph's
   const PlanChoice& choice() const { return choice_; }
   size_t workspace_bytes() const { return workspace_; }
+  void* handle() const { return handle_; }  // of its target
+  std::string serialized() const;           // in cuDNN's own words; "" where it has none for this engine
 
   // Puts the work into the stream of `handle`. Addresses: of the graph's tensors that are not virtual, in their order; `workspace` has
   // workspace_bytes().
@@ -89,6 +89,7 @@ class CudnnPlan {
   std::unique_ptr<CudnnDescriptor> plan_;
   std::string name_;
   PlanChoice choice_;
+  void* handle_ = nullptr;
   size_t workspace_ = 0;
 };
 

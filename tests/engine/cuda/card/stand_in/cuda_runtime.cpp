@@ -20,6 +20,8 @@ struct CUstream_st {
 };
 struct CUevent_st {
   dura::cuda::Event event;
+  bool timed = false, waited_for = false;
+  double recorded_ms = -1;  // on the card's clock; negative: never
 };
 struct CUgraph_st {
   dura::cuda::CapturedWork work;
@@ -34,6 +36,7 @@ namespace {
 const bool environment = [] {
   setenv("DURA_CUDA_LIBRARIES", DURA_STAND_IN_FOLDER, 1);
   setenv("DURA_TEST_DEVICE", "cuda", 1);
+  setenv("DURA_CUDA_PLANS", "off", 1);  // no test depends on an earlier one
   return true;
 }();
 
@@ -158,6 +161,18 @@ std::function<bool(const Graph&)>& unsupported_graph() {
   static std::function<bool(const Graph&)> f;
   return f;
 }
+PlanCosts& plan_costs() {
+  static PlanCosts costs;
+  return costs;
+}
+int& compile_ms() {
+  static int ms = 0;
+  return ms;
+}
+double& card_ms() {
+  static double ms = 0;
+  return ms;
+}
 std::map<std::string, int64_t>& engines() {
   static std::map<std::string, int64_t> all;
   return all;
@@ -187,6 +202,9 @@ cudaError_t cudaSetDevice(int device) {
   return call("cudaSetDevice", cudaErrorInvalidDevice, [&] {
     if (device != 0) throw DriverError(Status::invalid_value, "there is one device");
   });
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  return call("cudaDriverGetVersion", cudaErrorUnknown, [&] { *version = 13000; });
 }
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
   return call("cudaMemGetInfo", cudaErrorUnknown, [&] { *free_bytes = *total = stand_in::device().memory_bytes(); });
@@ -261,21 +279,33 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return call("cudaStreamWaitEvent", cudaErrorUnknown,
               [&] { stand_in::device().wait(stand_in::stream_of(stream), living(runtime().events, "event", event).event); });
 }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  return call("cudaEventCreateWithFlags", cudaErrorUnknown,
-              [&] { *event = made(runtime().events, "event", CUevent_st{stand_in::device().create_event()}); });
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  return call("cudaEventCreateWithFlags", cudaErrorUnknown, [&] {
+    *event = made(runtime().events, "event", CUevent_st{stand_in::device().create_event(), (flags & cudaEventDisableTiming) == 0});
+  });
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return call("cudaEventDestroy", cudaErrorUnknown, [&] { ended(runtime().events, "event", event); });
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return call("cudaEventRecord", cudaErrorUnknown,
-              [&] { stand_in::device().record(living(runtime().events, "event", event).event, stand_in::stream_of(stream)); });
+  return call("cudaEventRecord", cudaErrorUnknown, [&] {
+    stand_in::device().record(living(runtime().events, "event", event).event, stand_in::stream_of(stream));
+    event->recorded_ms = stand_in::card_ms(), event->waited_for = false;
+  });
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return call("cudaEventSynchronize", cudaErrorUnknown, [&] {
     forbid_while_capturing();
     stand_in::device().synchronize(living(runtime().events, "event", event).event);
+    event->waited_for = true;
+  });
+}
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t begin, cudaEvent_t end) {
+  return call("cudaEventElapsedTime", cudaErrorUnknown, [&] {
+    for (const CUevent_st* e : {&living(runtime().events, "event", begin), &living(runtime().events, "event", end)})
+      if (!e->timed || e->recorded_ms < 0) throw DriverError(Status::invalid_value, "an event without timing, or never recorded");
+    if (!end->waited_for) throw DriverError(Status::invalid_value, "the time is read before anybody waited for the event");
+    *ms = static_cast<float>(end->recorded_ms - begin->recorded_ms);
   });
 }
 
@@ -289,6 +319,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
       d.copy_to_host(to, from, bytes, s);
     else
       d.copy_on_device(to, from, bytes, s);
+  });
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  return call("cudaMemsetAsync", cudaErrorUnknown, [&] {
+    stand_in::device().push("memset", {{memory, bytes}}, stand_in::stream_of(stream), [=] { std::memset(memory, value, bytes); });
   });
 }
 

@@ -3,9 +3,13 @@
 #include <cudnn_graph.h>
 
 #include <algorithm>
+#include <chrono>
+#include <mutex>
 #include <optional>
 #include <set>
+#include <thread>
 
+#include "engine/base/text.h"
 #include "engine/cuda/sim/interpreter.h"
 #include "tests/engine/cuda/card/stand_in/cudnn_descriptor.h"
 #include "tests/engine/cuda/card/stand_in/stand_in.h"
@@ -23,6 +27,10 @@ namespace {
 
 std::set<const cudnnContext*> handles;
 
+// cuDNN may be called by several threads.
+std::recursive_mutex mutex;
+using Lock = std::lock_guard<std::recursive_mutex>;
+
 // ---- engines ----
 
 struct Engine {
@@ -31,6 +39,7 @@ struct Engine {
   size_t workspace;
   std::vector<std::pair<int, int64_t>> knobs = {};
   bool completes = true;  // whether a plan of it can be made
+  double ms = 1;          // that a run takes
 };
 // Best first, as heuristics give them; what only the fallback offers comes last.
 const std::vector<Engine> engines_offered = {
@@ -38,7 +47,7 @@ const std::vector<Engine> engines_offered = {
     {1, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, 0},
     {2, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, size_t{1} << 30},
     {3, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, 64, {}, false},
-    {4, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, 1000, {{2, 14}, {13, 32}}},
+    {4, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, 1000, {{2, 14}, {13, 32}}, true, 2},
 };
 const std::vector<Engine> fallback_engines = {{5, {}, 320}};
 
@@ -219,6 +228,10 @@ std::shared_ptr<Contents> configuration(const Engine& e, const std::shared_ptr<c
   return result;
 }
 
+// Plans that were put into words: engine configurations. Words are the place in this list, and good in this process alone.
+std::vector<std::shared_ptr<const Contents>> described;
+constexpr std::string_view description = "a plan of the stand-in: ";
+
 cudnnStatus_t finalize(Contents& c) {
   if (c.type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR) {
     Translator(c).take();  // says what does not fit
@@ -226,12 +239,24 @@ cudnnStatus_t finalize(Contents& c) {
     const auto& graph = c.children(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).at(0);
     if (unsupported_graph() && unsupported_graph()(Translator(*graph).take().graph)) return CUDNN_STATUS_NOT_SUPPORTED;
     auto& results = c.attributes[CUDNN_ATTR_ENGINEHEUR_RESULTS].descriptors;
+    ++plan_costs().heuristics;
     const bool fallback = c.one<int>(CUDNN_ATTR_ENGINEHEUR_MODE) == CUDNN_HEUR_MODE_FALLBACK;
     for (const Engine& e : fallback ? fallback_engines : engines_offered) results.push_back(configuration(e, graph));
   } else if (c.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR) {
-    if (!engine_of(c.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX)))
-      return complain("cuDNN: there is no such engine"), CUDNN_STATUS_BAD_PARAM;
+    const Engine* e = engine_of(c.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+    if (!e) return complain("cuDNN: there is no such engine"), CUDNN_STATUS_BAD_PARAM;
+    c.put(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, e->notes);
   } else if (c.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+    const bool has_words = c.has(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+    if (has_words == c.has(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))
+      return complain("cuDNN: a plan is made of an engine or of words, one of the two"), CUDNN_STATUS_BAD_PARAM;
+    if (has_words) {
+      const auto words = c.list<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+      const std::string text(words.begin(), words.end());
+      const auto place = text.rfind(description, 0) == 0 ? parse_number<size_t>(text.substr(description.size())) : std::nullopt;
+      if (!place || *place >= described.size()) return CUDNN_STATUS_BAD_PARAM;
+      c.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG].descriptors = {described[*place]};
+    }
     const Contents& chosen = c.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     const Engine& e = *engine_of(chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE).one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
     if (!e.completes) return CUDNN_STATUS_NOT_SUPPORTED;
@@ -240,6 +265,12 @@ cudnnStatus_t finalize(Contents& c) {
       knobs.emplace_back(k->one<int>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), k->one<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
     if (knobs != e.knobs) return complain("cuDNN: a plan was made with other settings than were offered"), CUDNN_STATUS_BAD_PARAM;
     c.put(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, std::vector<int64_t>{static_cast<int64_t>(e.workspace)});
+    if (!has_words) {
+      ++plan_costs().compiled;
+      described.push_back(c.children(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).at(0));
+      const std::string words = concat(description, described.size() - 1);
+      c.put(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, std::vector<char>(words.begin(), words.end()));
+    }
   } else if (c.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR) {
     if (c.attributes[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].count != c.attributes[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].count)
       return complain("cuDNN: a pack has not as many addresses as numbers"), CUDNN_STATUS_BAD_PARAM;
@@ -253,6 +284,7 @@ cudnnStatus_t execute(const cudnnContext& handle, const Contents& plan, const Co
   if (!handle.has_stream) return refuse("no stream was chosen");
   const Contents& engine = plan.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).child(CUDNN_ATTR_ENGINECFG_ENGINE);
   const Engine& e = *engine_of(engine.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+  card_ms() += e.ms;
   Translation t = Translator(engine.child(CUDNN_ATTR_ENGINE_OPERATION_GRAPH)).take();
   std::map<int64_t, void*> address;
   const auto numbers = pack.list<int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
@@ -306,6 +338,7 @@ const char* cudnnGetErrorString(cudnnStatus_t status) {
                                               : "CUDNN_STATUS_OTHER";
 }
 void cudnnGetLastErrorString(char* message, size_t size) {
+  const Lock lock(mutex);
   const std::string text = complaints().empty() ? "" : complaints().back();
   if (size == 0) return;
   std::memcpy(message, text.c_str(), std::min(size - 1, text.size()));
@@ -313,6 +346,7 @@ void cudnnGetLastErrorString(char* message, size_t size) {
 }
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
+  const Lock lock(mutex);
   if (injected("cudnnCreate")) return CUDNN_STATUS_NOT_INITIALIZED;
   *handle = new cudnnContext;
   handles.insert(*handle);
@@ -320,11 +354,13 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+  const Lock lock(mutex);
   if (handles.erase(handle) == 0) return complain("cuDNN: a handle ends twice"), CUDNN_STATUS_BAD_PARAM;
   --alive()["cuDNN handle"];
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
+  const Lock lock(mutex);
   if (injected("cudnnSetStream")) return CUDNN_STATUS_EXECUTION_FAILED;
   if (handles.count(handle) == 0) return complain("cuDNN: a handle is used after its end"), CUDNN_STATUS_BAD_PARAM;
   handle->stream = stream, handle->has_stream = true;
@@ -332,20 +368,36 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
 }
 
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t* descriptor) {
+  const Lock lock(mutex);
   if (injected("cudnnBackendCreateDescriptor")) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
   *descriptor = new_descriptor(type);
   return *descriptor ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
 }
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
+  const Lock lock(mutex);
   return end_descriptor(descriptor) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t attribute,
                                        cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+  const Lock lock(mutex);
   if (injected("cudnnBackendSetAttribute")) return CUDNN_STATUS_BAD_PARAM;
   const std::shared_ptr<Contents> c = contents_of(descriptor);
   return c && set_values(*c, attribute, type, count, values) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
+  {
+    std::unique_lock lock(mutex);
+    const auto plan = compile_ms() > 0 ? contents_of(descriptor) : nullptr;
+    if (plan && plan->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+      static int64_t now = 0;
+      plan_costs().at_once = std::max(plan_costs().at_once, ++now);
+      lock.unlock();
+      std::this_thread::sleep_for(std::chrono::milliseconds(compile_ms()));
+      lock.lock();
+      --now;
+    }
+  }
+  const Lock lock(mutex);
   if (injected("cudnnBackendFinalize")) return CUDNN_STATUS_INTERNAL_ERROR;
   const std::shared_ptr<Contents> c = contents_of(descriptor);
   if (!c || !complete(*c)) return CUDNN_STATUS_BAD_PARAM;
@@ -359,6 +411,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
 }
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t attribute,
                                        cudnnBackendAttributeType_t type, int64_t wanted, int64_t* count, void* values) {
+  const Lock lock(mutex);
   if (injected("cudnnBackendGetAttribute")) return CUDNN_STATUS_INTERNAL_ERROR;
   const std::shared_ptr<Contents> c = contents_of(descriptor);
   if (!c) return CUDNN_STATUS_BAD_PARAM;
@@ -384,6 +437,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
+  const Lock lock(mutex);
   if (injected("cudnnBackendExecute")) return CUDNN_STATUS_EXECUTION_FAILED;
   const std::shared_ptr<Contents> p = contents_of(plan), v = contents_of(pack);
   if (!p || !v || handles.count(handle) == 0 || !p->finalized || !v->finalized)

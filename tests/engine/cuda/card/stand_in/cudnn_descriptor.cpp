@@ -96,7 +96,10 @@ const std::map<int, std::vector<Row>>& table() {
       {CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
        {{CUDNN_ATTR_ENGINECFG_ENGINE, descriptor, 1, 1}, {CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, descriptor, 0, many, optional}}},
       {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR,
-       {{400, CUDNN_TYPE_HANDLE, 1, 1}, {CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, descriptor, 1, 1}}},
+       {{400, CUDNN_TYPE_HANDLE, 1, 1},
+        // One of the two.
+        {CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, descriptor, 1, 1, optional},
+        {CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 1, many, optional}}},
       {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR,
        {{CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, number, 1, many},
         {CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 1, many},

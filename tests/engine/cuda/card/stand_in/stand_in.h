@@ -40,6 +40,16 @@ void repair();
 // Products that cublasLt has no algorithm for, and graphs that cuDNN has no engine for; at first none.
 std::function<bool(const Product&)>& unsupported_product();
 std::function<bool(const Graph&)>& unsupported_graph();
+// What making plans took: how often heuristics were asked, how many plans were made of an engine (a real cuDNN may compile then), and how
+// many of those at once at most. Each takes compile_ms() milliseconds of the host's time, at first none.
+struct PlanCosts {
+  int64_t heuristics = 0, compiled = 0, at_once = 0;
+};
+PlanCosts& plan_costs();
+int& compile_ms();
+// The time on the card, which runs of cuDNN's plans take: a plan of engine 4 two milliseconds, one of engine 5 one.
+double& card_ms();
+
 // The engine that each graph ran on, by the graph's description.
 std::map<std::string, int64_t>& engines();
 

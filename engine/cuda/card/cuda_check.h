@@ -1,0 +1,17 @@
+// Errors of CUDA's runtime as exceptions: OutOfMemory where memory was full, else DriverError with the runtime's own number and words.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+namespace dura::cuda {
+
+// What was put into a stream last; kernels' errors come late.
+extern const char* queued_last;
+
+void check(cudaError_t error, const std::string& what);
+
+// Work that broke the card makes cuDNN fail next, which would read as "no engine can do that": asked before and after plans are made.
+void check_alive(const std::string& before);
+
+}  // namespace dura::cuda
