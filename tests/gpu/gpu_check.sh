@@ -12,7 +12,7 @@ usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--part N | --stages "NAME ...
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
   --part     the stages of one command of ten minutes at most; 1 to 4 one after the other are everything
-               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops types libtorch compiled mission sanitizer, as far as time goes
+               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops types libtorch compiled mission sanitizer cards, as far as time goes
   --stages   only these (default: all, in this order)
   --data, --weights   real slices and ImageNet weights, for the stage `mission` (default: those in .gpu)
   --manifest their table with a split (default: manifest.csv in --data)
@@ -27,11 +27,11 @@ TEXT
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 arguments=("$@")
 device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=580 budget=1500 pack='' only='' part='' clock=''
-parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops types libtorch compiled mission sanitizer")
+parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops types libtorch compiled mission sanitizer cards")
 stages="${parts[*]}"
 # Seconds that a stage is estimated to take on a machine with a card and 16 cores; never measured.
 declare -A estimate=([machine]=5 [build]=300 [smoke]=120 [steps]=180 [bench]=120 [tests]=240 [torch]=60
-  [plans]=60 [ops]=20 [types]=120 [libtorch]=120 [compiled]=120 [mission]=300 [sanitizer]=180)
+  [plans]=60 [ops]=20 [types]=120 [libtorch]=120 [compiled]=120 [mission]=300 [sanitizer]=180 [cards]=60)
 while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
@@ -228,6 +228,22 @@ steps() {
     cp "$work/$type/history.csv" "$out/steps-$type.csv"
   done
   return "$failed"
+}
+
+# Two processes with a card each, against one process with both lanes: the same bytes. Gradients go through host memory, by MPI; there is no NCCL here to
+# measure.
+cards() {
+  command -v mpirun >/dev/null && [[ -e $apps/libdura_mpi.so ]] || skip "mpirun is not installed, or dura was built without MPI" || return
+  if [[ $device == cuda ]]; then
+    (($(nvidia-smi --list-gpus | wc -l) >= 2)) || skip "there is one card" || return
+  fi
+  "$apps/dura-phantom" --out "$work/phantoms" --patients 24 --slices 1 --menin-share 0.5 --size 64 >/dev/null || return 1
+  local options=(--data "$work/phantoms" --depth 18 --size "$size" --batch "$batch" --lanes 2 --threads 4 --seed 1 --device "$device" --precision f16
+    --phase1-epochs 0 --phase2-epochs 1 --unfreeze all)
+  "$apps/dura-train" "${options[@]}" --out "$work/one" >"$work/one.log" 2>&1 || { tail -20 "$work/one.log"; return 1; }
+  mpirun --allow-run-as-root --oversubscribe -np 1 -x CUDA_VISIBLE_DEVICES=0 "$apps/dura-train" "${options[@]}" --out "$work/two" : \
+    -np 1 -x CUDA_VISIBLE_DEVICES=1 "$apps/dura-train" "${options[@]}" --out "$work/two" >"$work/two.log" 2>&1 || { tail -20 "$work/two.log"; return 1; }
+  cmp "$work/one/model.safetensors" "$work/two/model.safetensors" && echo "two processes, a card each: the bytes of one process with two lanes"
 }
 
 # $1: precisions, $2: modes. One process for each type and batch: making plans takes longer than measuring. Clocks rise in the first two seconds.
