@@ -46,6 +46,26 @@ std::string knobs_of(const PlanChoice& choice) {
 
 std::string describe(const PlanChoice& choice) { return concat("engine ", choice.engine, ", knobs", knobs_of(choice)); }
 
+std::string plan_text(const std::string& key, const KeptPlan& plan) {
+  const std::string contents =
+      concat(key, plan.choice.engine, knobs_of(plan.choice), "\n", plan.measured ? "measured" : "offered", "\n", plan.serialized);
+  return concat(format, "\n", sha256_hex(contents), "\n", contents);
+}
+
+KeptPlan read_plan(const std::string& text, const std::string& key, const std::string& name) {
+  std::string_view rest = text;
+  DURA_CHECK(take_line(rest) == format, name, ": does not begin with '", format, "'");
+  const std::string_view sum = take_line(rest);
+  DURA_CHECK(sum == sha256_hex(rest), name, ": is damaged, its bytes have another sum than its second line says");
+  DURA_CHECK(rest.substr(0, key.size()) == key, name, ": is the plan of another graph, library or card");
+  rest.remove_prefix(key.size());
+  const std::optional<PlanChoice> choice = read_choice(take_line(rest));
+  const std::string_view how = take_line(rest);
+  DURA_CHECK(choice && (how == "measured" || how == "offered"), name,
+             ": an engine and its knobs, then 'measured' or 'offered', were expected behind the graph");
+  return {.choice = *choice, .measured = how == "measured", .serialized = std::string(rest)};
+}
+
 std::filesystem::path PlanFolder::of_user() {
   const auto variable = [](const char* name) {
     const char* text = std::getenv(name);
@@ -65,27 +85,13 @@ std::filesystem::path PlanFolder::file_of(const Graph& graph) const { return fol
 std::optional<KeptPlan> PlanFolder::find(const Graph& graph) const {
   const std::filesystem::path path = file_of(graph);
   if (std::error_code none; folder_.empty() || !std::filesystem::exists(path, none)) return std::nullopt;
-  const std::string text = read_text_file(path, largest_file);
-  std::string_view rest = text;
-  DURA_CHECK(take_line(rest) == format, path.string(), ": does not begin with '", format, "'");
-  const std::string_view sum = take_line(rest);
-  DURA_CHECK(sum == sha256_hex(rest), path.string(), ": is damaged, its bytes have another sum than its second line says");
-  const std::string expected = key(graph);
-  DURA_CHECK(rest.substr(0, expected.size()) == expected, path.string(), ": is the plan of another graph, library or card");
-  rest.remove_prefix(expected.size());
-  const std::optional<PlanChoice> choice = read_choice(take_line(rest));
-  const std::string_view how = take_line(rest);
-  DURA_CHECK(choice && (how == "measured" || how == "offered"), path.string(),
-             ": an engine and its knobs, then 'measured' or 'offered', were expected behind the graph");
-  return KeptPlan{.choice = *choice, .measured = how == "measured", .serialized = std::string(rest)};
+  return read_plan(read_text_file(path, largest_file), key(graph), path.string());
 }
 
 void PlanFolder::keep(const Graph& graph, const KeptPlan& plan) const {
   if (folder_.empty()) return;
   make_folder(folder_);
-  const std::string contents =
-      concat(key(graph), plan.choice.engine, knobs_of(plan.choice), "\n", plan.measured ? "measured" : "offered", "\n", plan.serialized);
-  write_file_atomically(file_of(graph), concat(format, "\n", sha256_hex(contents), "\n", contents));
+  write_file_atomically(file_of(graph), plan_text(key(graph), plan));
 }
 
 }  // namespace dura::cuda

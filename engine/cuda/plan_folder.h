@@ -27,6 +27,10 @@ struct KeptPlan {
   bool operator==(const KeptPlan&) const = default;
 };
 
+// A plan's file: its contents, and back. `key`: what it is a plan of. read_plan throws Error that begins with `name`.
+std::string plan_text(const std::string& key, const KeptPlan& plan);
+KeptPlan read_plan(const std::string& text, const std::string& key, const std::string& name);
+
 class PlanFolder {
  public:
   // `target`: what a plan depends on besides its graph, in one line. Without a folder nothing is kept.

@@ -44,6 +44,8 @@ write("toml", "values", "# a run\nepochs = 3\nlr = 1e-3\nname = \"a \\u00e9 \\\"
       "weights = [1, 4.5, inf, -0.0]\nhex = 0xff\n")
 write("toml", "refused", "[table]\na = 1\n[[list]]\nb = [[1], {c = 1979-05-27T07:32:00Z}]\n")
 
+write("plan", "knobs", "62 2=7 13=-1 18=0\nmeasured\n{}")
+
 write("onnx", "graph", b"\x03abc\x00\x04Conv\x02\x01x\x01w\x02\x04pads\x02\x01" + bytes(range(16)) + b"\x01w\x01\x02\x02\x02\x01" + bytes(40)
       + b"\x01x\x02\x03" + struct.pack("<qqq", 0, 3, -1) + b"\x03key\x03\x05value")
 # Bytes that c_interface.cpp makes its choices of: compute or not, how many pictures, their structs' size; form, extents, channels, stride.
