@@ -12,7 +12,7 @@ usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--part N | --stages "NAME ...
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
   --part     the stages of one command of ten minutes at most; 1 to 4 one after the other are everything
-               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops types libtorch compiled mission sanitizer cards, as far as time goes
+               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops tuned types libtorch compiled mission sanitizer cards, as far as time goes
   --stages   only these (default: all, in this order)
   --data, --weights   real slices and ImageNet weights, for the stage `mission` (default: those in .gpu)
   --manifest their table with a split (default: manifest.csv in --data)
@@ -27,11 +27,11 @@ TEXT
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 arguments=("$@")
 device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=580 budget=1500 pack='' only='' part='' clock=''
-parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops types libtorch compiled mission sanitizer cards")
+parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops tuned types libtorch compiled mission sanitizer cards")
 stages="${parts[*]}"
 # Seconds that a stage is estimated to take on a machine with a card and 16 cores; never measured.
 declare -A estimate=([machine]=5 [build]=300 [smoke]=120 [steps]=180 [bench]=120 [tests]=240 [torch]=60
-  [plans]=60 [ops]=20 [types]=120 [libtorch]=120 [compiled]=120 [mission]=300 [sanitizer]=180 [cards]=60)
+  [plans]=60 [ops]=20 [tuned]=150 [types]=120 [libtorch]=120 [compiled]=120 [mission]=300 [sanitizer]=180 [cards]=60)
 while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
@@ -263,6 +263,13 @@ measure() {
 bench() {
   : >"$out/bench.jsonl"
   measure f16 "train inf"
+}
+
+# Engines of cuDNN by their times on this card, beside cuDNN's own choice in the stage `bench`. The plans are this stage's own.
+tuned() {
+  [[ $device == cuda ]] || skip "the simulated device has no engines to choose from" || return
+  local run=("$apps/dura-bench" --device cuda --depth "$depth" --size "$size" --repetitions "$repetitions" --warm-up "$warm_up" --mode train --batch 256 --precision f16)
+  "${run[@]}" | tee "$out/tuned.jsonl" && DURA_CUDA_TUNE=1 DURA_CUDA_PLANS=$work/plans "${run[@]}" | tee -a "$out/tuned.jsonl"
 }
 
 # Of f32 without TF32 nobody asks how fast it is.
