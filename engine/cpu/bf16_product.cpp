@@ -15,18 +15,20 @@ int64_t pairs_of(const GatherGrid& grid) { return ceil_div(grid.depth(), 2); }
 // How a product is cut, as in conv_f32_direct.cpp: a task's rows of A (96 x 768, 147 KB), its sums and the panel at work stay in the
 // second-level cache. Rows are cut evenly.
 struct Cut {
-  int64_t rows, cols, depth;  // depth: a multiple of 2
+  int64_t rows, cols, depth;  // depth: a multiple of 2 * tile_pairs
   int64_t row_blocks, col_blocks;
   bool gather;
   int64_t row_step;
 };
 
 constexpr int64_t target_rows = 96, target_depth = 768, target_cols = 512, wanted_tasks = 16;
+constexpr int64_t tile_pairs = 16;  // what AMX takes at once
+static_assert(target_depth <= 2 * static_cast<int64_t>(bf16_most_pairs));
 // Rows of 4 KiB and more fall into the same few sets of the first-level cache.
 constexpr int64_t longest_direct_row = 1024;
 
-Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
-  const int64_t nr = static_cast<int64_t>(set.nr), depth = 2 * pairs_of(grid), cells = grid.cells();
+Cut cut_product(const Bf16Kernel& kernel, const GatherGrid& grid) {
+  const int64_t nr = static_cast<int64_t>(kernel.nr), depth = 2 * pairs_of(grid), cells = grid.cells();
   Cut cut;
   cut.row_blocks = std::max<int64_t>(1, ceil_div(cells, target_rows));
   cut.rows = ceil_div(cells, cut.row_blocks);
@@ -36,24 +38,24 @@ Cut cut_product(const KernelSet& set, const GatherGrid& grid) {
   cut.cols = round_up(ceil_div(grid.out_c, cut.col_blocks), nr);
   cut.col_blocks = ceil_div(grid.out_c, cut.cols);
   const int64_t steps = std::max<int64_t>(1, ceil_div(depth, target_depth));
-  cut.depth = round_up(ceil_div(depth, steps), 2);
+  cut.depth = round_up(ceil_div(depth, steps), 2 * tile_pairs);
   cut.gather = !(grid.plain() && grid.in_c % 2 == 0 && grid.in_c <= longest_direct_row);
-  cut.row_step = round_up(cut.depth, 32) + 32;
+  cut.row_step = cut.depth + 32;
   return cut;
 }
 
-int64_t partial_floats(const KernelSet& set, int64_t rows, int64_t cols) {
-  return round_up(rows, static_cast<int64_t>(set.mr)) * round_up(cols, static_cast<int64_t>(set.nr));
+int64_t partial_floats(const Bf16Kernel& kernel, int64_t rows, int64_t cols) {
+  return round_up(rows, static_cast<int64_t>(kernel.mr)) * round_up(cols, static_cast<int64_t>(kernel.nr));
 }
 
 }  // namespace
 
-int64_t bf16_panel_elements(const KernelSet& set, const GatherGrid& grid) {
-  return round_up(grid.out_c, static_cast<int64_t>(set.nr)) * 2 * pairs_of(grid);
+int64_t bf16_panel_elements(const Bf16Kernel& kernel, const GatherGrid& grid) {
+  return round_up(grid.out_c, static_cast<int64_t>(kernel.nr)) * 2 * pairs_of(grid);
 }
 
-void pack_forward_bf16(const KernelSet& set, const GatherGrid& grid, const Bf16* filter, Bf16* panels) {
-  const int64_t nr = static_cast<int64_t>(set.nr), depth = grid.depth(), pairs = pairs_of(grid), cols = grid.out_c;
+void pack_forward_bf16(const Bf16Kernel& kernel, const GatherGrid& grid, const Bf16* filter, Bf16* panels) {
+  const int64_t nr = static_cast<int64_t>(kernel.nr), depth = grid.depth(), pairs = pairs_of(grid), cols = grid.out_c;
   constexpr int64_t piece = 16;  // one cache line of each filter at a time
   parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
     Bf16* const target = panels + panel * nr * 2 * pairs;
@@ -68,9 +70,9 @@ void pack_forward_bf16(const KernelSet& set, const GatherGrid& grid, const Bf16*
   });
 }
 
-void pack_backward_bf16(const KernelSet& set, const GatherGrid& grid, const ConvGeometry& g, const Bf16* filter, const float* scale,
+void pack_backward_bf16(const Bf16Kernel& kernel, const GatherGrid& grid, const ConvGeometry& g, const Bf16* filter, const float* scale,
                         Bf16* panels) {
-  const int64_t nr = static_cast<int64_t>(set.nr), pairs = pairs_of(grid), cols = grid.out_c;
+  const int64_t nr = static_cast<int64_t>(kernel.nr), pairs = pairs_of(grid), cols = grid.out_c;
   parallel_for(ceil_div(cols, nr), [&](int64_t panel) {
     Bf16* const target = panels + panel * nr * 2 * pairs;
     const int64_t width = std::min(nr, cols - panel * nr);
@@ -92,20 +94,19 @@ void pack_backward_bf16(const KernelSet& set, const GatherGrid& grid, const Conv
   });
 }
 
-int64_t bf16_scratch_bytes(const KernelSet& set, const GatherGrid& grid) {
-  const Cut cut = cut_product(set, grid);
+int64_t bf16_scratch_bytes(const Bf16Kernel& kernel, const GatherGrid& grid) {
+  const Cut cut = cut_product(kernel, grid);
   const int64_t gathered = cut.gather ? cut.rows * cut.row_step * static_cast<int64_t>(sizeof(Bf16)) : 0;
   const int64_t partial =
-      cut.depth < 2 * pairs_of(grid) ? partial_floats(set, cut.rows, cut.cols) * static_cast<int64_t>(sizeof(float)) : 0;
+      cut.depth < 2 * pairs_of(grid) ? partial_floats(kernel, cut.rows, cut.cols) * static_cast<int64_t>(sizeof(float)) : 0;
   return round_up(gathered, 64) + round_up(partial, 64);
 }
 
 void run_bf16(const Bf16Pass& pass) {
-  const KernelSet& set = pass.set;
+  const Bf16Kernel& kernel = pass.kernel;
   const GatherGrid& grid = pass.grid;
-  const Bf16Output& output = pass.output;
-  const Cut cut = cut_product(set, grid);
-  const int64_t cells = grid.cells(), depth = grid.depth(), padded = 2 * pairs_of(grid), nr = static_cast<int64_t>(set.nr);
+  const Cut cut = cut_product(kernel, grid);
+  const int64_t cells = grid.cells(), depth = grid.depth(), padded = 2 * pairs_of(grid), nr = static_cast<int64_t>(kernel.nr);
   parallel_for(cut.row_blocks * cut.col_blocks, [&](int64_t task) {
     const int64_t m0 = task / cut.col_blocks * cut.rows, m1 = std::min(cells, m0 + cut.rows);
     const int64_t n0 = task % cut.col_blocks * cut.cols, n1 = std::min(grid.out_c, n0 + cut.cols);
@@ -118,11 +119,8 @@ void run_bf16(const Bf16Pass& pass) {
     block.rows = static_cast<size_t>(m1 - m0), block.cols = static_cast<size_t>(n1 - n0);
     block.b_panel = nr * padded, block.b_pair = 2 * nr;
     block.partial = reinterpret_cast<float*>(mine + (cut.gather ? round_up(cut.rows * cut.row_step * 2, 64) : 0));
-    block.c = output.to + n0, block.c_rows = offsets;
-    block.residual = output.residual ? output.residual + n0 : nullptr;
-    block.epilogue = output.epilogue;
-    if (block.epilogue.scale) block.epilogue.scale += n0;
-    if (block.epilogue.bias) block.epilogue.bias += n0;
+    block.c = pass.output + n0, block.c_rows = offsets;
+    block.epilogue = from_column(pass.epilogue, n0);
     block.a_pair = 2;
     int64_t d0 = 0;
     do {  // once also where no tap reaches these pixels: the sum is zero then
@@ -139,7 +137,7 @@ void run_bf16(const Bf16Pass& pass) {
         block.a = pass.input + m0 * grid.in_c + d0, block.a_row = grid.in_c;
       }
       block.b = pass.filter + n0 * padded + d0 * nr;
-      set.bf16_product(&block);
+      kernel.product(&block);
       d0 = d1;
     } while (d0 < padded);
   });
@@ -161,8 +159,9 @@ struct FilterCut {
 constexpr int64_t step = 144, filter_rows = 256, filter_cols = 256, filter_tasks = 32, shortest_chunk = 1024;
 constexpr int64_t partial_limit = int64_t{2} << 20;  // floats of all chunks' sums
 
-FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g) {
-  const int64_t mr = static_cast<int64_t>(set.mr), nr = static_cast<int64_t>(set.nr), columns = g.R * g.S * g.C, pixels = g.N * g.P * g.Q;
+FilterCut cut_filter(const Bf16Kernel& kernel, const ConvGeometry& g) {
+  const int64_t mr = static_cast<int64_t>(kernel.mr), nr = static_cast<int64_t>(kernel.nr), columns = g.R * g.S * g.C,
+                pixels = g.N * g.P * g.Q;
   FilterCut cut;
   cut.rows = round_up(ceil_div(g.K, ceil_div(g.K, filter_rows)), mr);
   cut.row_blocks = ceil_div(g.K, cut.rows);
@@ -175,7 +174,7 @@ FilterCut cut_filter(const KernelSet& set, const ConvGeometry& g) {
   cut.a_pair = 2 * cut.rows + 32, cut.b_pair = 2 * cut.cols + 32;
   cut.a_bytes = round_up(step / 2 * cut.a_pair * 2, 64), cut.b_bytes = round_up(step / 2 * cut.b_pair * 2, 64);
   cut.row_bytes = round_up(2 * std::max(cut.rows, cut.cols) * 2, 64);
-  cut.scratch = cut.a_bytes + cut.b_bytes + cut.row_bytes + round_up(partial_floats(set, cut.rows, cut.cols) * 4, 64);
+  cut.scratch = cut.a_bytes + cut.b_bytes + cut.row_bytes + round_up(partial_floats(kernel, cut.rows, cut.cols) * 4, 64);
   return cut;
 }
 
@@ -202,14 +201,14 @@ void gather_pairs(const GatherGrid& grid, const Bf16* input, int64_t m0, int64_t
 
 }  // namespace
 
-int64_t bf16_filter_gradient_bytes(const KernelSet& set, const ConvGeometry& g) {
-  const FilterCut cut = cut_filter(set, g);
+int64_t bf16_filter_gradient_bytes(const Bf16Kernel& kernel, const ConvGeometry& g) {
+  const FilterCut cut = cut_filter(kernel, g);
   return num_threads() * cut.scratch + (cut.chunks > 1 ? cut.chunks * g.K * g.R * g.S * g.C * static_cast<int64_t>(sizeof(float)) : 0);
 }
 
-void bf16_filter_gradient(const KernelSet& set, const ConvGeometry& g, const Bf16* x, const Bf16* dy, char* workspace, bool accumulate,
+void bf16_filter_gradient(const Bf16Kernel& kernel, const ConvGeometry& g, const Bf16* x, const Bf16* dy, char* workspace, bool accumulate,
                           float* dw) {
-  const FilterCut cut = cut_filter(set, g);
+  const FilterCut cut = cut_filter(kernel, g);
   const GatherGrid grid = forward_grid(g);
   GatherGrid dy_rows;  // dy itself, pixel by pixel
   dy_rows.images = g.N, dy_rows.rows = dy_rows.in_h = g.P, dy_rows.cols = dy_rows.in_w = g.Q, dy_rows.in_c = g.K;
@@ -230,9 +229,10 @@ void bf16_filter_gradient(const KernelSet& set, const ConvGeometry& g, const Bf1
     Bf16Product block = {};
     block.rows = static_cast<size_t>(k1 - k0), block.cols = static_cast<size_t>(n1 - n0);
     block.a = a, block.a_row = 2, block.a_pair = cut.a_pair;
-    block.b = b, block.b_panel = 2 * static_cast<ptrdiff_t>(set.nr), block.b_pair = cut.b_pair;
+    block.b = b, block.b_panel = 2 * static_cast<ptrdiff_t>(kernel.nr), block.b_pair = cut.b_pair;
     block.partial = reinterpret_cast<float*>(mine + cut.a_bytes + cut.b_bytes + cut.row_bytes);
-    block.wide_c = sums + (cut.chunks > 1 ? chunk * count : 0) + n0, block.c_rows = offsets;
+    block.c = sums + (cut.chunks > 1 ? chunk * count : 0) + n0, block.c_rows = offsets;
+    block.epilogue.stored = stored_f32;
     block.epilogue.accumulate = cut.chunks == 1 && accumulate;
     const int64_t begin = chunk * cut.chunk, end = std::min(pixels, begin + cut.chunk);
     for (int64_t m0 = begin; m0 < end; m0 += step) {
@@ -241,7 +241,7 @@ void bf16_filter_gradient(const KernelSet& set, const ConvGeometry& g, const Bf1
       gather_pairs(grid, x, m0, m1, n0, n1, rows, b, cut.b_pair);
       block.pairs = static_cast<size_t>((m1 - m0 + 1) / 2);
       block.first = m0 == begin, block.last = m1 == end;
-      set.bf16_product(&block);
+      kernel.product(&block);
     }
   });
 

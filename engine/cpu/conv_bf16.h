@@ -1,5 +1,5 @@
 // Convolutions of bf16 tensors computed in bf16: products of pairs with f32 sums, rounded once where the output is written. No f32 copy of
-// an image is made. For kernel sets with a bf16 product (KernelSet::bf16_product); elsewhere conv_f32.h computes them. Subnormal bf16
+// an image is made. For kernel sets with a bf16 product (KernelSet::bf16); elsewhere conv_f32.h computes them. Subnormal bf16
 // numbers count as zero in the products, which is how processors define the instruction.
 #pragma once
 #include "engine/core/backend.h"

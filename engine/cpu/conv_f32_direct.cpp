@@ -18,14 +18,6 @@ struct Cut {
   int64_t row_step;  // of the copied rows
 };
 
-// The same epilogue for the columns from n on.
-EpiloguePointers from_column(EpiloguePointers e, int64_t n) {
-  for (const float** part : {&e.scale, &e.bias})
-    if (*part) *part += n;
-  if (e.residual) e.residual = (StoredPointer{e.residual, e.stored} + n).data;
-  return e;
-}
-
 constexpr int64_t target_rows = 96, target_depth = 384, target_cols = 512, wanted_tasks = 16;
 // Rows of 4 KiB and more fall into the same few sets of the first-level cache: twelve of them evict each other. Copying spreads them.
 constexpr int64_t longest_direct_row = 512;

@@ -6,6 +6,13 @@
 
 namespace dura::cpu {
 
+EpiloguePointers from_column(EpiloguePointers e, int64_t n) {
+  for (const float** part : {&e.scale, &e.bias})
+    if (*part) *part += n;
+  if (e.residual) e.residual = (StoredPointer{e.residual, e.stored} + n).data;
+  return e;
+}
+
 GatherGrid forward_grid(const ConvGeometry& g) {
   GatherGrid grid;
   grid.images = g.N;

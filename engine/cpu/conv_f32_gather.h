@@ -19,6 +19,9 @@ struct StoredPointer {
   int64_t bytes() const { return stored == stored_f32 ? 4 : 2; }  // of an element
 };
 
+// The same epilogue for the columns from n on.
+EpiloguePointers from_column(EpiloguePointers e, int64_t n);
+
 struct GatherGrid {
   int64_t images = 0;
   int64_t in_h = 0, in_w = 0, in_c = 0;  // the tensor that is read

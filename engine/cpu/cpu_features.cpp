@@ -4,20 +4,28 @@
 #include <cstdlib>
 
 #include "engine/base/check.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
+#include "engine/cpu/amx.h"
 
 namespace dura::cpu {
 namespace {
 
-std::vector<const KernelSet*> available() {
+constexpr const char* amx = "amx";  // never run on a processor that has it: used where it is asked for by name, not chosen
+
+// All that can run here, best first. Whether AMX can is not asked in vain: the answer is Linux's permission to use it.
+std::vector<const KernelSet*> available(bool with_amx) {
   std::vector<const KernelSet*> sets;
 #if defined(DURA_X86_KERNELS)
   // These builtins ask the operating system too (xgetbv): a processor may have wide registers that are not saved at a task switch.
-  static const KernelSet avx512bf16_kernels = [] {
+  const auto with_bf16 = [](const char* name, const Bf16Kernel& kernel) {
     KernelSet set = avx512_kernels;
-    set.name = "avx512bf16", set.bf16_product = bf16_product_avx512bf16;
+    set.name = name, set.bf16 = kernel;
     return set;
-  }();
+  };
+  static const KernelSet amx_kernels = with_bf16(amx, amx_bf16_kernel),
+                         avx512bf16_kernels = with_bf16("avx512bf16", avx512bf16_bf16_kernel);
+  if (with_amx && why_no_amx().empty()) sets.push_back(&amx_kernels);
   if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
     sets.push_back(&avx512bf16_kernels);
   if (__builtin_cpu_supports("avx512f")) sets.push_back(&avx512_kernels);
@@ -28,18 +36,26 @@ std::vector<const KernelSet*> available() {
 }
 
 const KernelSet& find(const std::string& name, const char* where) {
-  for (const KernelSet* set : available())
+  for (const KernelSet* set : available(name == amx))
     if (name == set->name) return *set;
   std::vector<std::string> known;
-  for (const KernelSet* set : available()) known.push_back(set->name);
-  fail_usage(where, " asks for the CPU kernels '", name,
-             "', which this processor or build does not have. Use one of: ", joined(known, ", "), ".");
+  for (const KernelSet* set : available(false)) known.push_back(set->name);
+  fail_usage(where, " asks for the CPU kernels '", name, "', which this processor or build does not have",
+             name == amx ? concat(" (", why_no_amx(), ")") : "", ". Use one of: ", joined(known, ", "), ".");
+}
+
+const KernelSet& named(const char* name) {
+  const KernelSet& set = find(name, "DURA_CPU");
+  if (set.name == std::string(amx))
+    log_warning("DURA_CPU=amx: these kernels were tested in emulation and never on a processor with AMX. Compare what they compute with ",
+                "DURA_CPU=avx512 before you rely on it.");
+  return set;
 }
 
 std::atomic<const KernelSet*>& current() {
   static std::atomic<const KernelSet*> set = [] {
     const char* text = std::getenv("DURA_CPU");
-    return text ? &find(text, "DURA_CPU") : available().front();
+    return text ? &named(text) : available(false).front();
   }();
   return set;
 }
@@ -54,11 +70,12 @@ const RowKernels& row_kernels(DType dtype) { return dtype == DType::f64 ? f64_ro
 
 std::vector<std::string> available_kernel_sets() {
   std::vector<std::string> names;
-  for (const KernelSet* set : available()) names.emplace_back(set->name);
+  for (const KernelSet* set : available(true)) names.emplace_back(set->name);
   return names;
 }
 
-void use_kernel_set(const std::string& name) { current().store(&find(name, "use_kernel_set")); }
+void use_kernel_set(const std::string& name) { use_kernel_set(find(name, "use_kernel_set")); }
+void use_kernel_set(const KernelSet& set) { current().store(&set); }
 
 bool exact_conv() { return exact.load(std::memory_order_relaxed); }
 void set_exact_conv(bool value) { exact.store(value); }

@@ -8,8 +8,8 @@
 
 namespace dura::cpu {
 
-// The set in use: the best available one, or the one that DURA_CPU=generic|avx2|avx512|avx512bf16 names. Throws UsageError where DURA_CPU
-// is something else, or names a set that this processor or build lacks.
+// The set in use: the best available one but amx, or the one that DURA_CPU=generic|avx2|avx512|avx512bf16|amx names. Throws UsageError
+// where DURA_CPU is something else, or names a set that this processor, operating system or build lacks.
 const KernelSet& kernels();
 
 // The loops over rows for numbers stored as `dtype`, a floating type.
@@ -20,6 +20,7 @@ std::vector<std::string> available_kernel_sets();
 
 // Puts another set in use for the whole process, for tests and measurements; same errors as DURA_CPU. Not while kernels are running.
 void use_kernel_set(const std::string& name);
+void use_kernel_set(const KernelSet& set);  // which must stay
 
 // True where Winograd's algorithm for the 3x3 convolutions (faster, a little less exact) must not be used. Off at start.
 bool exact_conv();

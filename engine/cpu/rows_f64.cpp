@@ -20,6 +20,8 @@ inline void with_elements(Stored, const F& f) {
   f(static_cast<double*>(nullptr));
 }
 
+#include "engine/cpu/simd_parts.h"
+
 #include "engine/cpu/simd_rows.h"
 
 }  // namespace

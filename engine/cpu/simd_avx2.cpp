@@ -51,6 +51,10 @@ inline __m128i narrowed(const Half*, Vec v) { return _mm256_cvtps_ph(v, _MM_FROU
 
 #include "engine/cpu/simd_half.h"
 
+#include "engine/cpu/simd_parts.h"
+
+#include "engine/cpu/simd_epilogue.h"
+
 #include "engine/cpu/simd_rows.h"
 
 #include "engine/cpu/simd_body.h"

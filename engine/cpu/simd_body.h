@@ -3,7 +3,7 @@
 //   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), add_product (sum += a*b by fma), unrolled_steps (of the depth, in
 //   the innermost loop), streams (can it store past the caches?), stream (a store of a part of a cache line that is written whole),
 //   streamed (from then on whoever waits for this thread sees what it streamed), and the macro DURA_TILE_ROWS (= mr),
-// and then includes simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
+// and then includes simd_epilogue.h, simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
 // different instruction sets. No include guard, no include: it is a part of the file that includes it.
 
 constexpr size_t nr = 2 * lanes;
@@ -50,17 +50,7 @@ DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b,
     multiply_strided<Rows>(p.depth, a, 1, p.a_depth, b, p.b_depth, sum);
 }
 
-// Writes the sums of n columns from column j on; `at`: where they lie in the output.
-template <class E>
-DURA_INLINE void finish(const EpiloguePointers& e, Vec v, E* output, ptrdiff_t at, size_t j, size_t n) {
-  if (e.scale) v = v * load(e.scale + j, n);
-  if (e.bias) v = v + load(e.bias + j, n);
-  if (e.residual) v = v + load(static_cast<const E*>(e.residual) + at, n);
-  if (e.accumulate) v = v + load(output + at, n);
-  store(output + at, n, e.relu ? max(Vec{}, v) : v);  // in this order a NaN stays a NaN
-}
-
-// The same for a tile of full width at column j, step by step: what is left out is asked for once.
+// finish() for a tile of full width at column j, step by step: what is left out is asked for once.
 template <int Rows>
 DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], float* output, const ptrdiff_t* rows, size_t j) {
   const auto change = [&](const auto& f) __attribute__((always_inline)) {
@@ -89,19 +79,6 @@ DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], flo
     change([&](int r, int half) __attribute__((always_inline)) { stream(output + place(r, half), sum[r][half]); });
   else
     change([&](int r, int half) __attribute__((always_inline)) { store(output + place(r, half), sum[r][half]); });
-}
-
-// Writes a tile of sums, `rows` rows of nr, as 16-bit numbers; row r goes to p.c + c_rows[r]. Not inlined into each of the tiles.
-__attribute__((noinline)) void finish_16bit(const BlockProduct& p, const float* sums, size_t rows, const ptrdiff_t* c_rows, size_t j) {
-  const size_t width = p.cols - j < nr ? p.cols - j : nr;
-  with_elements(
-      p.epilogue.stored, [&]<class E>(E*) __attribute__((always_inline)) {
-        for (size_t r = 0; r < rows; ++r)
-          for (size_t k = 0; k < width; k += lanes) {
-            const size_t n = width - k < lanes ? width - k : lanes;
-            finish(p.epilogue, load(sums + r * nr + k), static_cast<E*>(p.c), c_rows[r] + static_cast<ptrdiff_t>(j + k), j + k, n);
-          }
-      });
 }
 
 template <int Rows>
@@ -138,7 +115,7 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
     float sums[Rows * nr];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) store(sums + r * nr, sum[r][0]), store(sums + r * nr + lanes, sum[r][1]);
-    return finish_16bit(p, sums, Rows, p.c_rows + i, j);
+    return finish_sums(p, sums, nr, Rows, p.c_rows + i, j);
   }
   float* const c = static_cast<float*>(p.c);
   const size_t width = p.cols - j;

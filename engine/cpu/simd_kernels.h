@@ -43,18 +43,16 @@ struct BlockProduct {
 
 // A product of bf16 numbers (their bits) with sums in f32, two steps of the depth at a time: a pair of A's row against pairs of B's
 // columns.
+constexpr size_t bf16_most_pairs = 384;
 struct Bf16Product {
-  size_t rows, cols, pairs;
+  size_t rows, cols, pairs;  // at most bf16_most_pairs of them
   const Bf16* a;  // pair d of row i begins at a[i * a_row + d * a_pair]
   ptrdiff_t a_row, a_pair;
   const Bf16* b;  // pair d of column j begins at b[(j / nr) * b_panel + d * b_pair + 2 * (j % nr)]; the last panel has its full width
   ptrdiff_t b_panel, b_pair;
   float* partial;   // as in BlockProduct
   int first, last;  // likewise
-  // The output is bf16 in `c`, or f32 in `wide_c` and then without residual and relu.
-  Bf16* c;
-  float* wide_c;
-  const Bf16* residual;  // as `c` lies; that of the epilogue is not read
+  void* c;  // bf16 or f32, as the epilogue says
   const ptrdiff_t* c_rows;
   EpiloguePointers epilogue;  // of the last block
 };
@@ -116,6 +114,12 @@ struct RowKernels {
 };
 extern const RowKernels f64_row_kernels;
 
+// Products of bf16 numbers as they are stored, where a processor has them; it may have another register tile.
+struct Bf16Kernel {
+  size_t mr = 0, nr = 0;
+  void (*product)(const Bf16Product*) = nullptr;  // null: there are none, and bf16 is computed with in f32
+};
+
 struct KernelSet {
   const char* name;
   size_t mr, nr;  // the register tile
@@ -128,14 +132,15 @@ struct KernelSet {
   void (*winograd_filter_gradient)(const WinogradFilter*);
   RowKernels rows;                                                          // f32, bf16 and f16
   void (*widen)(const void* from, Stored stored, size_t count, float* to);  // `from` may be the last bytes of `to`
-  void (*bf16_product)(const Bf16Product*) = nullptr;                       // null: the set has none, and bf16 is computed with in f32
+  Bf16Kernel bf16 = {};
 };
 
 extern const KernelSet generic_kernels;
 #if defined(DURA_X86_KERNELS)
-extern const KernelSet avx2_kernels;                       // needs AVX2 and FMA
-extern const KernelSet avx512_kernels;                     // needs AVX-512 F
-void bf16_product_avx512bf16(const Bf16Product* product);  // needs AVX-512 F, BW, VL and BF16
+extern const KernelSet avx2_kernels;             // needs AVX2 and FMA
+extern const KernelSet avx512_kernels;           // needs AVX-512 F
+extern const Bf16Kernel avx512bf16_bf16_kernel;  // needs AVX-512 F, BW, VL and BF16
+extern const Bf16Kernel amx_bf16_kernel;         // needs AVX-512 F, BW and VL, AMX's tiles and their products of bf16
 #endif
 
 }  // namespace dura::cpu

@@ -1,25 +1,9 @@
 // BatchNorm's loops over rows of channels and max pooling, written once for every element type and instruction set. Each file that includes
 // this one defines before it, in an unnamed namespace,
-//   Vec, Number (of which Vec has `lanes`), load and load_part from each element type to Vec, store and store_part back, max,
-//   where_positive(t, v) (v in the lanes in which t > 0, else 0), if_greater(v, best, a, b) (a where v > best or v is NaN, else b), and
-//   with_elements(stored, f), which calls f with a null pointer to the
-//   element type.
+//   Vec, Number (of which Vec has `lanes`), load and load_part from each element type to Vec, store and store_part back (and includes
+//   simd_parts.h), max, where_positive(t, v) (v in the lanes in which t > 0, else 0), if_greater(v, best, a, b) (a where v > best or v is
+//   NaN, else b), and with_elements(stored, f), which calls f with a null pointer to the element type.
 // Sums are made in the order of the rows. No include guard, no include: it is a part of the file that includes it; see simd_kernels.h.
-
-#define DURA_INLINE inline __attribute__((always_inline))
-
-// The first n lanes, n <= lanes.
-template <class E>
-DURA_INLINE Vec load(const E* p, size_t n) {
-  return n == lanes ? load(p) : load_part(p, n);
-}
-template <class E>
-DURA_INLINE void store(E* p, size_t n, Vec v) {
-  if (n == lanes)
-    store(p, v);
-  else
-    store_part(p, n, v);
-}
 
 // f(offset in the arrays, channel, lanes) for each piece of each row.
 template <class F>

@@ -7,6 +7,7 @@
 #include "engine/cpu/cpu_features.h"
 #include "engine/devices/cuda_devices.h"
 #include "engine/base/parallel.h"
+#include "tests/engine/cpu/emulated_amx.h"
 
 namespace dura::optest {
 namespace {
@@ -68,11 +69,11 @@ class OneThread {
 }  // namespace
 
 KernelChoice::KernelChoice(const Column& column) : before_(cpu::kernels().name), exact_before_(cpu::exact_conv()) {
-  if (!column.kernels.empty()) cpu::use_kernel_set(column.kernels);
+  if (!column.kernels.empty()) use_kernels(column.kernels);
   cpu::set_exact_conv(!column.winograd);
 }
 KernelChoice::~KernelChoice() {
-  cpu::use_kernel_set(before_);
+  use_kernels(before_);
   cpu::set_exact_conv(exact_before_);
 }
 
@@ -97,6 +98,7 @@ std::vector<Column> columns() {
     for (const bool winograd : {false, true}) all.push_back({.dtype = DType::f32, .kernels = set, .winograd = winograd});
   all.push_back({.dtype = DType::f16});
   for (const std::string& set : cpu::available_kernel_sets()) all.push_back({.dtype = DType::bf16, .kernels = set});
+  all.push_back({.dtype = DType::bf16, .kernels = emulated_amx_kernels().name});
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda_sim, .dtype = dtype});
   if (cuda::why_not(Device::cuda).empty())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) all.push_back({.device = Device::cuda, .dtype = dtype});
@@ -106,7 +108,7 @@ std::vector<Column> columns() {
 std::map<std::string, std::string> missing_columns() {
   std::map<std::string, std::string> missing;
   const std::vector<std::string> available = cpu::available_kernel_sets();
-  for (const char* set : {"avx2", "avx512", "avx512bf16"})
+  for (const char* set : {"avx2", "avx512", "avx512bf16", "amx"})
     if (std::find(available.begin(), available.end(), set) == available.end()) missing[concat("cpu f32 ", set)] = "not on this processor";
   if (const std::string reason = cuda::why_not(Device::cuda); !reason.empty()) missing[device_name(Device::cuda)] = reason;
   return missing;

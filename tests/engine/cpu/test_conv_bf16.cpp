@@ -1,4 +1,4 @@
-// Convolutions of bf16 tensors by products of bf16 numbers, where the processor has them.
+// Convolutions of bf16 tensors by products of bf16 numbers: with every kernel set that has them, and with emulated tiles of AMX.
 #include "tests/support/catch.h"
 
 #include <cmath>
@@ -11,22 +11,20 @@
 #include "engine/cpu/conv_f32.h"
 #include "engine/cpu/cpu_features.h"
 #include "tests/engine/conv_f32_cases.h"
+#include "tests/engine/cpu/emulated_amx.h"
 
 using namespace dura;
 using namespace dura::conv_cases;
 
 namespace {
 
-// The set with bf16 products while alive; `there` is false on processors without.
+// A set with bf16 products while alive.
 struct Bf16Kernels {
   std::string before = cpu::kernels().name;
-  bool there = false;
-  Bf16Kernels() {
-    for (const std::string& set : cpu::available_kernel_sets())
-      if (set == "avx512bf16") cpu::use_kernel_set(set), there = true;
-    if (!there) WARN("not run: this processor has no AVX-512 BF16");
-  }
-  ~Bf16Kernels() { cpu::use_kernel_set(before); }
+  explicit Bf16Kernels(const std::string& set) { use_kernels(set); }
+  ~Bf16Kernels() { use_kernels(before); }
+  Bf16Kernels(const Bf16Kernels&) = delete;
+  Bf16Kernels& operator=(const Bf16Kernels&) = delete;
 };
 
 Tensor cast(const Tensor& t, DType dtype) {
@@ -83,8 +81,9 @@ bool same_bits(const Tensor& a, const Tensor& b) { return a.bytes() == b.bytes()
 }  // namespace
 
 TEST_CASE("bf16 convolutions with bf16 products are f32's, rounded once", "[cpu][conv]") {
-  const Bf16Kernels kernels;
-  if (!kernels.there) return;
+  const std::string set = GENERATE(from_range(bf16_kernel_sets()));
+  CAPTURE(set);
+  const Bf16Kernels kernels(set);
   // Odd depths, channels that fill no panel, strides whose parities have different taps, pixels no tap reaches, one row, a depth of two
   // blocks, and a batch whose filter gradient is cut into chunks.
   for (const ConvGeometry& g :
@@ -101,8 +100,9 @@ TEST_CASE("bf16 convolutions with bf16 products are f32's, rounded once", "[cpu]
 }
 
 TEST_CASE("bf16 convolutions with bf16 products give the same bits for any number of threads", "[cpu][conv]") {
-  const Bf16Kernels kernels;
-  if (!kernels.there) return;
+  const std::string set = GENERATE(from_range(bf16_kernel_sets()));
+  CAPTURE(set);
+  const Bf16Kernels kernels(set);
   const int before = num_threads();
   const ConvGeometry g = geometry(4, 40, 40, 24, 48, 3, 3, 1, 1);
   set_num_threads(1);
@@ -118,8 +118,9 @@ TEST_CASE("bf16 convolutions with bf16 products give the same bits for any numbe
 }
 
 TEST_CASE("What is not a number stays so through bf16 products, with ReLU too", "[cpu][conv]") {
-  const Bf16Kernels kernels;
-  if (!kernels.there) return;
+  const std::string set = GENERATE(from_range(bf16_kernel_sets()));
+  CAPTURE(set);
+  const Bf16Kernels kernels(set);
   const ConvGeometry g = geometry(1, 4, 4, 8, 32, 1, 1, 1, 0);
   const Tensor x = operand({1, 4, 4, 8}, 1, DType::bf16), w = operand({32, 1, 1, 8}, 2, DType::bf16),
                y = Tensor::empty({1, 4, 4, 32}, DType::bf16, Device::cpu);

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "tests/engine/conv_f32_cases.h"
+#include "engine/cpu/amx.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/core/formula.h"
 #include "engine/cpu/gemm_f32.h"
@@ -57,10 +58,12 @@ TEST_CASE("DURA_CPU forces a kernel set and refuses what is not there", "[cpu]")
     CHECK(out.status == 0);
     CHECK_THAT(out.text, Catch::Contains(concat("kernels: ", set, "\n")));
   }
-  for (const char* wrong : {"sse9", "''", "AVX2"}) {
+  std::vector<std::string> refused = {"sse9", "''", "AVX2"};
+  if (!cpu::why_no_amx().empty()) refused.emplace_back("amx");
+  for (const std::string& wrong : refused) {
     const Output out = run(concat("DURA_CPU=", wrong, " ", program));
-    CHECK_THAT(out.text, Catch::Contains("refused: ") && Catch::Contains("which this processor or build does not have. Use one of: ") &&
-                             Catch::Contains("generic"));
+    CHECK_THAT(out.text, Catch::Contains("refused: ") && Catch::Contains("which this processor or build does not have") &&
+                             Catch::Contains(". Use one of: ") && Catch::Contains("generic"));
   }
   CHECK(cpu::available_kernel_sets().back() == "generic");
   CHECK_THROWS_AS(cpu::use_kernel_set("nonsense"), UsageError);
@@ -68,7 +71,7 @@ TEST_CASE("DURA_CPU forces a kernel set and refuses what is not there", "[cpu]")
 
 TEST_CASE("Objects compiled for wider instruction sets export their own table and nothing that a linker could share", "[cpu]") {
   REQUIRE(run("nm --version").status == 0);  // of binutils, without which nothing was linked
-  for (const std::string file : {"simd_avx2", "simd_avx512", "simd_avx512bf16"}) {
+  for (const std::string file : {"simd_avx2", "simd_avx512", "simd_avx512bf16", "simd_amx"}) {
     const std::string object = concat(build_folder(), "/engine/CMakeFiles/dura_engine.dir/cpu/", file, ".cpp.o");
     INFO(object);
     REQUIRE(std::filesystem::exists(object));
@@ -86,8 +89,8 @@ TEST_CASE("Objects compiled for wider instruction sets export their own table an
                            symbol.rfind("__asan", 0) == 0 || symbol.rfind("__ubsan", 0) == 0 || symbol.rfind("__stack_chk", 0) == 0;
         CHECK(known);
       } else {
-        const bool own = symbol == concat("dura::cpu::", file.substr(5), "_kernels") ||
-                         symbol == "dura::cpu::bf16_product_avx512bf16(dura::cpu::Bf16Product const*)";
+        const std::string table = concat("dura::cpu::", file.substr(5));
+        const bool own = symbol == table + "_kernels" || symbol == table + "_bf16_kernel";
         CHECK(own);
       }
     }
@@ -96,7 +99,8 @@ TEST_CASE("Objects compiled for wider instruction sets export their own table an
 
 TEST_CASE("Files compiled for wider instruction sets include nothing that others compile too", "[cpu]") {
   for (const std::string file :
-       {"simd_avx2.cpp", "simd_avx512.cpp", "simd_avx512bf16.cpp", "simd_body.h", "simd_half.h", "simd_rows.h", "simd_kernels.h"}) {
+       {"simd_avx2.cpp", "simd_avx512.cpp", "simd_avx512bf16.cpp", "simd_amx.cpp", "simd_avx512_vector.h", "simd_amx_body.h", "simd_body.h",
+        "simd_epilogue.h", "simd_half.h", "simd_parts.h", "simd_rows.h", "simd_kernels.h"}) {
     INFO(file);
     std::ifstream in(concat(source_folder(), "/engine/cpu/", file));
     REQUIRE(in);

@@ -1,0 +1,25 @@
+// Products of bf16 numbers by AMX's tiles (simd_amx_body.h). Compiled with its own flags: see simd_kernels.h for what may be included here.
+#include "engine/cpu/simd_kernels.h"
+
+#if defined(__AMX_BF16__)
+#include <immintrin.h>
+
+namespace dura::cpu {
+namespace {
+
+#include "engine/cpu/simd_avx512_vector.h"
+
+#include "engine/cpu/simd_half.h"
+
+#include "engine/cpu/simd_parts.h"
+
+#include "engine/cpu/simd_epilogue.h"
+
+#include "engine/cpu/simd_amx_body.h"
+
+}  // namespace
+
+const Bf16Kernel amx_bf16_kernel = {mr, nr, bf16_product};
+
+}  // namespace dura::cpu
+#endif
