@@ -15,7 +15,7 @@ import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 TRAINING, INFERENCE = ["torch"], ["torch", "jit", "ort", "openvino", "ncnn", "mnn"]
 PRECISIONS = {"torch": ["f32", "bf16"], "jit": ["f32", "bf16"], "ort": ["f32"], "openvino": ["f32", "bf16", "f16"], "ncnn": ["f32", "bf16"], "mnn": ["f32", "bf16"]}
-MODULES = {"torch": "torch", "jit": "torch", "ort": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "mnn": "MNN"}
+MODULES = {"torch": "torch", "jit": "torch", "ort": "onnxruntime, onnx, onnxscript", "openvino": "openvino", "ncnn": "ncnn, pnnx", "mnn": "MNN, onnx, onnxscript"}
 TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "f16": 0.03}  # largest difference of an output, relative to the largest output
 
 
