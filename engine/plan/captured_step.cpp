@@ -46,6 +46,9 @@ void CapturedStep::prepare() {
   const size_t memory = device_memory_bytes(device_);
   if (memory > 0 && held_besides_ + planned.bytes > memory)
     fail_for_lack_of_memory(planned, memory, concat(device_name(device_), " has ", mebibytes(memory), " MiB"));
+  // What lies idle in the pool is of the past, loading and initialising, and would only add to the peak. (A card would have to wait for its
+  // work; its pool gives idle blocks back when memory runs out.)
+  if (host_readable(device_)) device_pool(device_)->reset_peak();
   arena_ = std::make_shared<Arena>(device_, std::move(planned));
 }
 

@@ -111,6 +111,15 @@ TEST_CASE("memory is flat from the first step on, and the predicted peak is the 
   CHECK(step.predicted_peak() > 0);
 }
 
+TEST_CASE("what lies idle in the pool is given back before a step takes its arena", "[step][memory]") {
+  SmallNet net;
+  CapturedStep step(Device::cpu, [&] { net.step(); });
+  Tensor::empty({25 << 20}, DType::f32, Device::cpu, "weights as they were loaded");
+  CHECK(pool().reserved >= pool().in_use + (size_t{100} << 20));
+  step.prepare();
+  CHECK(pool().reserved == pool().in_use);
+}
+
 TEST_CASE("memory of steps without capture is flat from the second step on", "[step][memory]") {
   SmallNet net;
   net.step();
