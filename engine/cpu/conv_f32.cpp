@@ -12,14 +12,15 @@
 namespace dura::cpu {
 namespace {
 
-// How a forward pass or a data gradient is done, and what it takes from the workspace: first the workers' pieces, then the packed filter.
+// How a forward pass or a data gradient is done, and what it takes from the workspace: first the workers' pieces, then what they share,
+// then the packed filter.
 struct PassPlan {
   ConvGeometry g;
   bool backward;
   const KernelSet& set = kernels();
   std::vector<GatherGrid> grids;
   bool winograd;
-  int64_t scratch_step = 0;
+  int64_t scratch_step = 0, shared_floats = 0;
   std::vector<int64_t> filter_offsets;  // of each grid
   int64_t filter_floats = 0;
 
@@ -32,12 +33,14 @@ struct PassPlan {
     for (const GatherGrid& grid : grids) {
       const int64_t scratch = winograd ? winograd_scratch_floats(set, grid) : direct_scratch_floats(set, grid, stored);
       scratch_step = std::max(scratch_step, whole_lines(scratch));
+      if (!winograd) shared_floats = std::max(shared_floats, whole_lines(direct_shared_floats(set, grid, stored)));
       filter_offsets.push_back(filter_floats);
       filter_floats += whole_lines(winograd ? winograd_filter_floats(set, grid) : panel_floats(set, grid));
     }
   }
 
-  int64_t filter_begin() const { return num_threads() * scratch_step; }
+  int64_t shared_begin() const { return num_threads() * scratch_step; }
+  int64_t filter_begin() const { return shared_begin() + shared_floats; }
   int64_t floats() const { return filter_begin() + filter_floats; }
   FilterKey filter_key() const {
     return {.pass = backward ? ConvPass::backward_data : ConvPass::forward,
@@ -107,6 +110,7 @@ void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const Pa
                              .epilogue = epilogue,
                              .scratch = space,
                              .scratch_step = plan.scratch_step,
+                             .shared = space + plan.shared_begin(),
                              .output = t.to.tensor.raw()};
     if (plan.winograd) {
       run_winograd(grid_pass);

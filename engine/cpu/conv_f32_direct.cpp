@@ -15,12 +15,16 @@ struct Cut {
   int64_t rows, cols, depth;
   int64_t row_blocks, col_blocks;
   bool gather;       // copy rows of A together first, 16-bit numbers as floats
+  bool shared;       // all of them before the tasks: several tasks need each row
   int64_t row_step;  // of the copied rows
 };
 
 constexpr int64_t target_rows = 96, target_depth = 384, target_cols = 512, wanted_tasks = 16;
 // Rows of 4 KiB and more fall into the same few sets of the first-level cache: twelve of them evict each other. Copying spreads them.
 constexpr int64_t longest_direct_row = 512;
+// Copies for all tasks should stay in a last-level cache: those of one image in the network's last stages do. Of 16-bit numbers no whole
+// image is widened.
+constexpr int64_t shared_floats = 512 << 10;
 
 Cut cut_product(const KernelSet& set, const GatherGrid& grid, Stored stored) {
   const int64_t nr = static_cast<int64_t>(set.nr);
@@ -36,6 +40,9 @@ Cut cut_product(const KernelSet& set, const GatherGrid& grid, Stored stored) {
   cut.depth = ceil_div(depth, steps);
   cut.gather = stored != stored_f32 || !(grid.plain() && grid.in_c <= longest_direct_row);
   cut.row_step = whole_lines(cut.depth) + 16;
+  const int64_t whole_row = whole_lines(depth) + 16;
+  cut.shared = stored == stored_f32 && cut.gather && depth > 0 && cut.col_blocks > 1 && cells * whole_row <= shared_floats;
+  if (cut.shared) cut.row_step = whole_row;
   return cut;
 }
 
@@ -93,7 +100,12 @@ template void pack_backward_panels(const KernelSet&, const GatherGrid&, const Co
 int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid, Stored stored) {
   const Cut cut = cut_product(set, grid, stored);
   const int64_t partial = round_up(cut.rows, static_cast<int64_t>(set.mr)) * cut.cols;
-  return (cut.gather ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? partial : 0);
+  return (cut.gather && !cut.shared ? cut.rows * cut.row_step : 0) + (cut.depth < grid.depth() ? partial : 0);
+}
+
+int64_t direct_shared_floats(const KernelSet& set, const GatherGrid& grid, Stored stored) {
+  const Cut cut = cut_product(set, grid, stored);
+  return cut.shared ? grid.cells() * cut.row_step : 0;
 }
 
 void run_direct(const GridPass& pass) {
@@ -101,6 +113,12 @@ void run_direct(const GridPass& pass) {
   const GatherGrid& grid = pass.grid;
   const Cut cut = cut_product(set, grid, pass.input.stored);
   const int64_t cells = grid.cells(), depth = grid.depth(), nr = static_cast<int64_t>(set.nr);
+  if (cut.shared) {
+    constexpr int64_t rows_at_once = 8;
+    parallel_ranges(cells, rows_at_once, [&](int64_t begin, int64_t end) {
+      gather_floats(set, grid, pass.input, {begin, end}, {0, depth}, pass.shared + begin * cut.row_step, cut.row_step);
+    });
+  }
   parallel_for(cut.row_blocks * cut.col_blocks, [&](int64_t task) {
     const int64_t m0 = task / cut.col_blocks * cut.rows, m1 = std::min(cells, m0 + cut.rows);
     const int64_t n0 = task % cut.col_blocks * cut.cols, n1 = std::min(grid.out_c, n0 + cut.cols);
@@ -111,7 +129,7 @@ void run_direct(const GridPass& pass) {
     BlockProduct block = {};
     block.rows = static_cast<size_t>(m1 - m0), block.cols = static_cast<size_t>(n1 - n0);
     block.b_panel = nr * depth, block.b_depth = nr;
-    block.partial = gathered + (cut.gather ? cut.rows * cut.row_step : 0);
+    block.partial = gathered + (cut.gather && !cut.shared ? cut.rows * cut.row_step : 0);
     block.c = static_cast<char*>(pass.output) + n0 * pass.input.bytes(), block.c_rows = offsets;
     block.epilogue = from_column(pass.epilogue, n0);
     int64_t d0 = 0;
@@ -119,7 +137,9 @@ void run_direct(const GridPass& pass) {
       const int64_t d1 = std::min(depth, d0 + cut.depth);
       block.depth = static_cast<size_t>(d1 - d0);
       block.first = d0 == 0, block.last = d1 == depth;
-      if (cut.gather) {
+      if (cut.shared) {
+        block.a = pass.shared + m0 * cut.row_step + d0, block.a_row = cut.row_step;
+      } else if (cut.gather) {
         if (d1 > d0) gather_floats(set, grid, pass.input, {m0, m1}, {d0, d1}, gathered, cut.row_step);
         block.a = gathered, block.a_row = cut.row_step;
       } else {

@@ -14,6 +14,7 @@ struct GridPass {
   EpiloguePointers epilogue;
   float* scratch;
   int64_t scratch_step;
+  float* shared;  // by all of them, direct_shared_floats(); Winograd's algorithm needs none
   void* output;  // its type is the input's, which the epilogue repeats
 };
 
@@ -28,6 +29,8 @@ void pack_backward_panels(const KernelSet& set, const GatherGrid& grid, const Co
 
 // Floats that each worker needs while running a grid on an input of that type.
 int64_t direct_scratch_floats(const KernelSet& set, const GatherGrid& grid, Stored stored);
+// Floats that all workers share.
+int64_t direct_shared_floats(const KernelSet& set, const GatherGrid& grid, Stored stored);
 void run_direct(const GridPass& pass);
 
 }  // namespace dura::cpu

@@ -9,6 +9,21 @@
 
 namespace dura::cpu {
 
+namespace {
+
+// to[r * to_row + k] = from[k * from_row + r], for k, r < 4
+void transpose_four(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+  const auto row = [&](int64_t k) { return *reinterpret_cast<const Four*>(from + k * from_row); };
+  const Four low01 = __builtin_shufflevector(row(0), row(1), 0, 4, 1, 5), high01 = __builtin_shufflevector(row(0), row(1), 2, 6, 3, 7);
+  const Four low23 = __builtin_shufflevector(row(2), row(3), 0, 4, 1, 5), high23 = __builtin_shufflevector(row(2), row(3), 2, 6, 3, 7);
+  const auto write = [&](int64_t r, Four v) { *reinterpret_cast<Four*>(to + r * to_row) = v; };
+  write(0, __builtin_shufflevector(low01, low23, 0, 1, 4, 5)), write(1, __builtin_shufflevector(low01, low23, 2, 3, 6, 7));
+  write(2, __builtin_shufflevector(high01, high23, 0, 1, 4, 5)), write(3, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
+}
+
+}  // namespace
+
 void gemm_f32(const Gemm& g) {
   const int64_t m = g.m, n = g.n, depth = g.depth;
   const KernelSet& set = kernels();
@@ -36,10 +51,11 @@ void gemm_f32(const Gemm& g) {
     do {  // once for a depth of 0 too: the product is zero then
       const int64_t d1 = std::min(depth, d0 + piece);
       if (g.transpose_b) {
-        float row[piece];
-        for (int64_t j = 0; j < width; ++j) {
-          set.widen((g.b + ((j0 + j) * depth + d0)).data, g.b.stored, static_cast<size_t>(d1 - d0), row);
-          for (int64_t d = d0; d < d1; ++d) panel[(d - d0) * nr + j] = row[d - d0];
+        for (int64_t j = 0; j < width; j += 4) {
+          float rows_of_b[4][piece] = {};
+          for (int64_t r = 0; r < std::min<int64_t>(4, width - j); ++r)
+            set.widen((g.b + ((j0 + j + r) * depth + d0)).data, g.b.stored, static_cast<size_t>(d1 - d0), rows_of_b[r]);
+          for (int64_t d = 0; d < d1 - d0; d += 4) transpose_four(&rows_of_b[0][d], piece, panel + d * nr + j, nr);
         }
       } else {
         for (int64_t d = d0; d < d1; ++d)

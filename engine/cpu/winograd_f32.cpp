@@ -50,9 +50,9 @@ TileCut cut_tiles(const KernelSet& set, const GatherGrid& grid) {
   // V and M should stay in the second-level cache, but a task of few tiles reads the whole filter for little work.
   constexpr int64_t cache_floats = 256 << 10, fewest = 24, most = 96;
   const int64_t fitting = std::clamp(cache_floats / (frequencies * (grid.in_c + grid.out_c)), fewest, most);
-  // Evenly, and an even number where there are several: an odd one would leave half of two threads waiting.
+  // Evenly, and an even number: an odd one would leave half of two threads waiting.
   const int64_t tiles = WinogradTiles(grid).count(), several = ceil_div(tiles, fitting);
-  cut.per_task = ceil_div(tiles, several == 1 ? 1 : round_up<int64_t>(several, 2));
+  cut.per_task = ceil_div(tiles, round_up<int64_t>(several, 2));
   cut.tasks = ceil_div(tiles, cut.per_task);
   // One cache line more than a multiple: 36 frequencies at a distance of a power of two would fall into the same set of the cache.
   cut.v_row = grid.in_c + 16;
@@ -71,8 +71,10 @@ bool winograd_pays(const GatherGrid& grid) {
   if (grid.taps_u != 3 || grid.taps_v != 3 || grid.in_stride != 1 || grid.out_stride != 1) return false;
   const int64_t tiles = WinogradTiles(grid).count();
   // The transforms cost about as much as 16 channels; tiles that hang over the border cost multiplications; and the transformed filter,
-  // four times as large, is read once for all tiles.
-  return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= 32 && 2 * frequencies * tiles <= 9 * grid.cells();
+  // four times as large, is read once for all tiles. One image at 14 px has 16 of them, which are enough for filters of 256 x 256.
+  constexpr int64_t small_filter = 256 * 256;
+  const int64_t fewest = grid.images == 1 && grid.in_c * grid.out_c <= small_filter ? 16 : 32;
+  return grid.in_c >= 32 && grid.out_c >= 32 && tiles >= fewest && 2 * frequencies * tiles <= 9 * grid.cells();
 }
 
 int64_t winograd_filter_floats(const KernelSet& set, const GatherGrid& grid) {

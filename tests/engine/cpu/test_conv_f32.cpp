@@ -159,9 +159,18 @@ TEST_CASE("an output that is written past the caches has the bits of its images 
 
 TEST_CASE("Winograd's algorithm agrees with double where tiles hang over the border", "[cpu][conv]") {
   const Settings settings;
-  for (const ConvGeometry& g : {geometry(4, 9, 10, 33, 47, 3, 3, 1, 1), geometry(9, 24, 23, 130, 300, 3, 3, 1, 1),
-                                geometry(3, 13, 11, 40, 32, 3, 3, 1, 0), geometry(2, 15, 14, 32, 65, 3, 3, 1, 2)})
+  for (const ConvGeometry& g :
+       {geometry(4, 9, 10, 33, 47, 3, 3, 1, 1), geometry(9, 24, 23, 130, 300, 3, 3, 1, 1), geometry(3, 13, 11, 40, 32, 3, 3, 1, 0),
+        geometry(2, 15, 14, 32, 65, 3, 3, 1, 2), geometry(1, 14, 13, 48, 70, 3, 3, 1, 1)})
     check_all_passes(g, winograd_limit);
+}
+
+TEST_CASE("one image takes Winograd's algorithm where a batch does, but for the largest filters", "[cpu][conv]") {
+  for (const int64_t images : {1, 16})
+    for (const auto& [pixels, channels] : std::vector<std::pair<int64_t, int64_t>>{{56, 64}, {28, 128}, {14, 256}})
+      CHECK(cpu::uses_winograd(geometry(images, pixels, pixels, channels, channels, 3, 3, 1, 1), ConvPass::forward));
+  CHECK_FALSE(cpu::uses_winograd(geometry(1, 14, 14, 512, 512, 3, 3, 1, 1), ConvPass::forward));
+  CHECK_FALSE(cpu::uses_winograd(geometry(4, 7, 7, 256, 256, 3, 3, 1, 1), ConvPass::forward));
 }
 
 TEST_CASE("exact_conv turns Winograd's algorithm off", "[cpu][conv]") {
