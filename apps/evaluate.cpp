@@ -1,5 +1,4 @@
 // dura-evaluate: how good is a model on a split? Nothing is shuffled, every prediction is written beside its file.
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -7,71 +6,49 @@
 #include "apps/evaluation/error_analysis.h"
 #include "apps/evaluation/model_card.h"
 #include "apps/evaluation/split_evaluation.h"
-#include "apps/program/program.h"
-#include "apps/program/run_directory.h"
+#include "apps/program/processes.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
-#include "engine/base/sha256.h"
 
 namespace {
 
 using namespace dura;
 
-// Otherwise copies of another class would be told as copies of the rare one.
-void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, const EvaluateOptions& o,
-                           const std::vector<std::string>& classes) {
-  const int64_t own = counts[static_cast<size_t>(rare)];
-  const auto smallest = std::min_element(counts.begin(), counts.end());
-  if (own > *smallest && own == *std::max_element(counts.begin(), counts.end()))
-    fail_usage("--balanced augments the rare class, but ", classes[static_cast<size_t>(rare)], " has ", own, " pictures in the split ",
-               o.split, " and no class has more. Name the rare class (--rare-class ",
-               classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
-}
-
-int evaluate_split(const Program& program, const EvaluateOptions& o) {
+int evaluate_split(const Program& program, const EvaluateOptions& o, Communicator& ranks) {
   const Split split = *parse_split(o.split);
   if (o.views == 1) fail_usage("--tta 1: at least 2 views are needed, the picture itself and an augmented one");
   check_card(o);
   const std::vector<AugmentPolicy> changes = asked_changes(o.changes);
   const bool needs_validation =
       parse_threshold_rule(o.threshold).kind != ThresholdRule::Kind::argmax || o.temperature == "fit" || o.coverage > 0;
-  std::filesystem::create_directories(o.out);
+  if (ranks.is_first()) std::filesystem::create_directories(o.out);
   const std::filesystem::path out = o.out, json = out / ("evaluation_" + o.split + ".json");
-  Ensemble models(o.models, {.tensors = tensors_of_precision(o.precision, program.device()), .batch = o.batch, .capture = !o.no_capture});
+  Ensemble models(
+      o.models,
+      {.tensors = tensors_of_precision(o.precision, program.device()), .batch = o.batch, .capture = !o.no_capture, .ranks = &ranks});
   const std::vector<std::string>& classes = models.classes();
-  const DataSplits data = open_splits(o.data, classes);
-  SplitEvaluation s;
-  s.split = o.split;
-  s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
-  s.device = device_name(program.device()), s.precision = o.precision;
-  const auto add_leaks = [&](const std::vector<std::string>& leaks) {
-    for (const std::string& leak : leaks)
-      if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
-  };
-  for (const std::string& model : o.models) {
-    s.models.push_back({model, sha256_file_hex(model)});
-    add_leaks(allowed_leaks_of_run(std::filesystem::path(model).parent_path()));
-  }
-  add_leaks(data.allowed_leaks);
-  s.classes = classes;
+  const DataSplits data = open_splits(o.data, classes, ranks);
+  SplitEvaluation s = unopened_evaluation(o, data, classes, device_name(program.device()));
+  require_agreement(ranks, facts_of(program, s.manifest_sha256, o.models));
   const Split counted = data.rows[Split::train].empty() ? split : Split::train;
   s.rare = rare_class(o.rare, o.rare.empty() ? data.class_counts(counted, false) : std::vector<int64_t>(), data.classes);
-  s.threshold_rule = o.threshold;
-  s.bootstrap.seed = static_cast<uint64_t>(o.seed);
   if (needs_validation) {
-    const std::unique_ptr<Dataset> validation = data.open(Split::val, o.data, models.preprocessing(), false);
+    const std::unique_ptr<Dataset> validation = data.open(Split::val, o.data, models.preprocessing(), false, ranks);
     choose_on_validation(s, mean_of(models.untouched(*validation), s.rare).mean, o.temperature == "fit", o.coverage);
     // On disk before the split is opened: what is chosen cannot depend on it.
-    write_file_atomically(json, split_evaluation_json(s));
+    if (ranks.is_first()) write_file_atomically(json, split_evaluation_json(s));
     if (o.split == "val")
       log_warning(
           "threshold, temperature and confidence were chosen on validation: scores on validation with them are too good. Use --split "
           "test.");
   }
 
-  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, models.preprocessing(), false);
+  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, models.preprocessing(), false, ranks);
   s.bad_pictures = dataset->bad_images();
   if (o.balanced) check_rare_is_smaller(dataset->class_counts(), s.rare, o, classes);
+  const SplitAnswers answers = answers_of(models, *dataset, o, s.rare);
+  if (!ranks.is_first()) return 0;  // scores and files are the first one's
+
   const auto evaluated = [&](const Predictions& p, const std::string& title) {
     const BootstrapUnits units = bootstrap_units(p, *dataset, data.manifest);
     const Bootstrap bootstrap(units.names, s.bootstrap);
@@ -81,8 +58,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   };
   const auto score = [&](const Predictions& p, const std::string& title) { s.results.push_back(evaluated(p, title)); };
   const double temperature = s.temperature && !s.temperature->at_bound ? s.temperature->value : 1;
-  const std::vector<Predictions> answers = models.untouched(*dataset);
-  const AveragedPredictions together = mean_of(answers, s.rare);
+  const AveragedPredictions together = mean_of(answers.untouched, s.rare);
   const Predictions predictions = with_temperature(together.mean, temperature);
   if (temperature != 1 && o.split != "val") s.temperature_effects.push_back(temperature_effect(o.split, together.mean, predictions));
   score(predictions, untouched_title);
@@ -93,7 +69,7 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
   if (models.size() > 1) {
     s.models_disagree = disagreement(together, models.size());
     std::vector<std::vector<int32_t>> each;
-    for (const Predictions& p : answers) each.push_back(decisions(p));
+    for (const Predictions& p : answers.untouched) each.push_back(decisions(p));
     s.models_disagree->decisions = decided_differently(each);
   }
   if (s.abstention) {
@@ -105,16 +81,16 @@ int evaluate_split(const Program& program, const EvaluateOptions& o) {
       analysed_pictures(predictions, s.decision, *dataset, data.manifest, bootstrap_units(predictions, *dataset, data.manifest).names);
   s.errors = analyse_errors(pictures, s.rare, data.manifest.extra_columns());
   if (o.balanced) {
-    const Predictions balanced = with_temperature(mean_of(models.balanced(*dataset, s.rare), s.rare).mean, temperature);
+    const Predictions balanced = with_temperature(mean_of(answers.balanced, s.rare).mean, temperature);
     score(balanced, augmented_title);
     write_file_atomically(
         out / ("predictions_" + o.split + "_balanced.csv"),
         predictions_csv(balanced, s.decision, *dataset, data.manifest, classes, {.split = o.split, .variant = "balanced"}));
   }
-  for (const AugmentPolicy& change : changes)
-    s.changed.push_back(evaluated(with_temperature(mean_of(models.changed(*dataset, change), s.rare).mean, temperature), describe(change)));
+  for (size_t i = 0; i < changes.size(); ++i)
+    s.changed.push_back(evaluated(with_temperature(mean_of(answers.changed[i], s.rare).mean, temperature), describe(changes[i])));
   if (o.views > 0) {
-    const AveragedPredictions averaged = mean_of(models.views(*dataset, o.views), s.rare);
+    const AveragedPredictions averaged = mean_of(answers.views, s.rare);
     const Predictions mean = with_temperature(averaged.mean, temperature);
     score(mean, concat("mean of ", o.views, " views"));
     s.views = disagreement(averaged, static_cast<size_t>(o.views));
@@ -142,7 +118,9 @@ int main(int argc, char** argv) {
        .summary = "Scores a model on a split: precision, recall, F1, AUC with intervals, curves, calibration, predictions per file.",
        .examples = {"dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/model.safetensors --out run --balanced",
                     "dura-evaluate --data brain --classes Menin=meningioma Glioma --model run/fold1/model.safetensors "
-                    "run/fold2/model.safetensors --out both --coverage 0.9"}});
+                    "run/fold2/model.safetensors --out both --coverage 0.9"},
+       .shares_work = true});
   options.declare(program);
-  return program.run(argc, argv, [&] { return evaluate_split(program, options); });
+  return program.run(argc, argv,
+                     [&] { return run_on_all(program, [&](Communicator& ranks) { return evaluate_split(program, options, ranks); }); });
 }

@@ -1,11 +1,11 @@
 // dura-gradcam: where did the network look? Overlays (red = high), raw maps, and where lesions are known, whether the maps point at them.
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "apps/evaluation/lesion_audit.h"
 #include "apps/evaluation/split_maps.h"
-#include "apps/program/program.h"
+#include "apps/program/processes.h"
 #include "apps/report/heat_map_page.h"
 #include "data/image/codec.h"
 #include "engine/base/file.h"
@@ -24,13 +24,6 @@ struct Options {
   std::vector<std::string> files;
   int64_t batch = 16, pictures = 48, limit = 0, sanity = 0, deletion = 0, audit = 0;
 };
-
-// What a picture is called in the output: the file's name, or the path as it was given where two of them share their name.
-std::string display_name(const std::string& path, const std::vector<std::string>& all) {
-  const auto name = [](const std::string& p) { return std::filesystem::path(p).filename().string(); };
-  const auto shared = std::count_if(all.begin(), all.end(), [&](const std::string& other) { return name(other) == name(path); });
-  return shared > 1 ? path : name(path);
-}
 
 int explain_files(const Options& o, Device device) {
   Predictor predictor(o.model, {.tensors = {.device = device}});
@@ -57,54 +50,50 @@ int explain_files(const Options& o, Device device) {
   return 0;
 }
 
-int explain_split(Options o, Device device) {
-  const ModelFile file = read_model(o.model, {.device = device});
+int explain_split(const Program& program, Options o, Communicator& ranks) {
+  const ModelFile file = read_model(o.model, {.device = program.device()});
   const Split split = *parse_split(o.run.split);
   const Tolerance tolerance = parse_tolerance(o.run.tolerance);
-  const DataSplits data = open_splits(o.data, file.model->classes());
-  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, file.preprocessing, false);
-  SplitMaps maps(*file.model, *dataset, data, o.data,
-                 {.explanation = o.run.explanation(data.classes),
-                  .batch = o.batch,
-                  .limit = o.limit,
-                  .random_networks = o.run.random_networks,
-                  .tolerance = tolerance});
-  HeatMapPage page(o.out);
-  for (size_t i = 0; i < maps.size(); ++i) page.add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
+  const DataSplits data = open_splits(o.data, file.model->classes(), ranks);
+  require_agreement(ranks, facts_of(program, data.manifest_sha256, {o.model, o.against}));
+  std::optional<HeatMapPage> page;  // and all files are the first one's
+  if (ranks.is_first()) page.emplace(o.out);
+  const std::unique_ptr<Dataset> dataset = data.open(split, o.data, file.preprocessing, false, ranks);
+  ExplainOptions explanation = o.run.explanation(data.classes);
+  explanation.shared = ranks.work();
+  SplitMaps maps(
+      *file.model, *dataset, data, o.data,
+      {.explanation = explanation, .batch = o.batch, .limit = o.limit, .random_networks = o.run.random_networks, .tolerance = tolerance});
   const std::vector<ScoredPicture> scored = maps.score();
   const std::vector<ScoreGroup> groups = score_groups(scored, file.model->classes());
-  if (!groups.empty()) {
-    const std::string title = "Heat maps (" + o.run.method + " at " + o.run.stage + ", tolerance " + tolerance.text() + ")";
-    std::cout << score_text(groups, title) << std::flush;
-    add_scores(page.page(), groups, title);
-  }
-  write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
+  const std::string title = "Heat maps (" + o.run.method + " at " + o.run.stage + ", tolerance " + tolerance.text() + ")";
+  if (!groups.empty()) std::cout << score_text(groups, title) << std::flush;
   SanityCheck sanity;
-  if (o.sanity > 0) {
-    sanity = maps.sanity(o.sanity);
-    std::cout << sanity_text(sanity) << std::flush;
-    add_sanity(page.page(), sanity);
-  }
+  if (o.sanity > 0) std::cout << sanity_text(sanity = maps.sanity(o.sanity)) << std::flush;
   DeletionCurves deletion;
-  if (o.deletion > 0) {
-    deletion = maps.deletion(o.deletion);
-    std::cout << deletion_text(deletion) << std::endl;
-    add_deletion(page.page(), deletion);
-  }
+  if (o.deletion > 0) std::cout << deletion_text(deletion = maps.deletion(o.deletion)) << std::endl;
+  LesionAudit audit;
   if (o.audit > 0) {
-    const LesionAudit audit = audit_split(file, o.against, data, o.data, split,
-                                          {.pictures = o.audit, .batch = o.batch, .by_receptive_field = o.run.cells == "receptive-fields"});
+    audit = audit_split(file, o.against, data, o.data, split,
+                        {.pictures = o.audit, .batch = o.batch, .by_receptive_field = explanation.by_receptive_field, .ranks = &ranks});
     std::cout << audit_text(audit) << std::flush;
-    write_audit(o.out, audit);
   }
+  if (!page) return 0;
+
+  for (size_t i = 0; i < maps.size(); ++i) page->add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
+  if (!groups.empty()) add_scores(page->page(), groups, title);
+  if (o.sanity > 0) add_sanity(page->page(), sanity);
+  if (o.deletion > 0) add_deletion(page->page(), deletion);
+  if (o.audit > 0) write_audit(o.out, audit);
+  write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
   o.run.model_sha256 = sha256_file_hex(o.model), o.run.tolerance = tolerance.text();
-  o.run.maps = page.maps(), o.run.without_evidence = page.without_evidence();
+  o.run.maps = page->maps(), o.run.without_evidence = page->without_evidence();
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json(o.run, groups, sanity.steps, deletion));
   const std::vector<size_t> wrong = maps.wrong(o.pictures / 2);
-  for (size_t i : wrong) page.add_picture("Wrong answers, the surest first", maps.picture(i));
+  for (size_t i : wrong) page->add_picture("Wrong answers, the surest first", maps.picture(i));
   for (size_t i : maps.right_answers(o.pictures - static_cast<int64_t>(wrong.size())))
-    page.add_picture("Right answers, the least sure first", maps.picture(i));
-  page.finish();
+    page->add_picture("Right answers, the least sure first", maps.picture(i));
+  page->finish();
   return 0;
 }
 
@@ -117,7 +106,8 @@ int main(int argc, char** argv) {
        .summary =
            "Heat maps of what the network used for its answer (Grad-CAM and relatives); scores against lesion masks where there are any.",
        .examples = {"dura-gradcam --model run/model.safetensors --out maps slice.png",
-                    "dura-gradcam --model run/model.safetensors --data brain --split test --tolerance 5mm --out maps"}});
+                    "dura-gradcam --model run/model.safetensors --data brain --split test --tolerance 5mm --out maps"},
+       .shares_work = true});
   program.text("--model", o.model, "Model written by dura-train", {.required = true});
   program.text("--out", o.out, "Folder for overlays, raw maps and index.html", {.required = true});
   program.text("--method", o.run.method, "How maps are made", {.choices = cam_method_names()});
@@ -145,6 +135,10 @@ int main(int argc, char** argv) {
   o.data.declare(program, false);
   return program.run(argc, argv, [&] {
     if (o.files.empty() == o.data.folder.empty()) fail_usage("name pictures, or a data folder with --data: one of the two");
-    return o.files.empty() ? explain_split(o, program.device()) : explain_files(o, program.device());
+    return run_on_all(program, [&](Communicator& ranks) {
+      if (!o.files.empty() && ranks.size() > 1)
+        fail_usage("several processes share the pictures of --data; name files to one that is alone");
+      return o.files.empty() ? explain_split(program, o, ranks) : explain_files(o, program.device());
+    });
   });
 }

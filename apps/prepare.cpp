@@ -6,11 +6,12 @@
 #include <numeric>
 
 #include "apps/program/data_options.h"
-#include "apps/program/program.h"
+#include "apps/program/processes.h"
 #include "apps/report/prepare_report.h"
 #include "apps/report/survey_report.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/sha256.h"
 
 namespace {
 
@@ -22,7 +23,7 @@ struct PrepareOptions {
   DataOptions data;
   std::string out, json, report, copies, split = "auto";
   std::vector<std::string> balance, class_weights;
-  int64_t seed = 0;
+  int64_t seed = 0, all_pairs = NearCopyOptions{}.all_pairs_up_to;
   double test = 0.2, val = 0.1;
 };
 
@@ -34,12 +35,6 @@ std::vector<int64_t> rows_to_split(const Manifest& manifest, const ClassNames& c
     if (classes.find(row.label) && (row.split.empty() || parse_split(row.split))) rows.push_back(static_cast<int64_t>(i));
   }
   return rows;
-}
-
-void check_bad_files(const DataSurvey& survey, double allowed_share) {
-  const double share = static_cast<double>(survey.bad.size()) / static_cast<double>(std::max<int64_t>(1, survey.slices));
-  DURA_CHECK(share <= allowed_share, survey.bad.size(), " files of ", survey.slices, " slices cannot be used, more than --allow-bad ",
-             allowed_share, ". Repair or remove them. The first: ", survey.bad.front().reason);
 }
 
 // A column of the lesions' equivalent diameters, so that a split can be balanced by it; the table that is written keeps it.
@@ -55,14 +50,17 @@ void add_lesion_column(Manifest& manifest, const DataSurvey& survey) {
   manifest.set_extra_column(lesion_column, values);
 }
 
-int prepare(const PrepareOptions& options) {
+int prepare(const Program& program, const PrepareOptions& options, Communicator& ranks) {
   Manifest manifest = options.data.load();
   std::vector<int64_t> all_rows(manifest.rows.size());
   std::iota(all_rows.begin(), all_rows.end(), 0);
   const ClassNames classes = options.data.classes.empty() ? classes_of_labels(manifest, all_rows) : ClassNames(options.data.classes);
   const std::vector<double> weights = options.class_weights.empty() ? std::vector<double>() : classes.weights(options.class_weights);
-  if (!options.report.empty()) std::filesystem::create_directories(options.report);
-  PrepareReport found{.survey = survey_data(manifest, classes, options.data.folder)};
+  if (!options.report.empty() && ranks.is_first()) std::filesystem::create_directories(options.report);
+  require_agreement(ranks, facts_of(program, sha256_hex(format_manifest(manifest))));
+  PrepareReport found{
+      .survey = survey_data(manifest, classes, options.data.folder, {.all_pairs_up_to = options.all_pairs, .shared = ranks.work()})};
+  if (!ranks.is_first()) return 0;  // what the survey says, and files, are the first one's
   DataSurvey& survey = found.survey;
   check_bad_files(survey, options.data.allowed_bad_share);
   // A file that cannot be read stays in the table, under a split of its own that nothing uses.
@@ -113,7 +111,8 @@ int main(int argc, char** argv) {
                    .examples = {"dura-prepare DIR --out DIR/manifest.csv",
                                 "dura-prepare DIR --classes Menin=meningioma Glioma --split new --balance plane --seed 7 --out split.csv",
                                 "dura-prepare DIR --manifest table.csv --column label=class file=path --json survey.json"},
-                   .computes = false});
+                   .computes = false,
+                   .shares_work = true});
   program.text("folder", options.data.folder, "Data folder: one folder of PNG or JPEG files per class, or files named by a manifest",
                {.required = true});
   program.text("--manifest", options.data.manifest,
@@ -127,6 +126,9 @@ int main(int argc, char** argv) {
       "--report", options.report,
       "Folder for prepare.json, control.json (scores of a classifier by simple statistics of the picture), plots, and a picture of the "
       "copies");
+  program.integer("--all-pairs", options.all_pairs,
+                  "Up to so many pictures all are compared with each other; of more only those whose signatures are close",
+                  {.min = 0, .max = int64_t{1} << 40});
   program.list("--class-weight", options.class_weights,
                "Weights that training will use, as Menin=4, for the effective share of each class");
   program.number("--allow-bad", options.data.allowed_bad_share, "Share of files that may be unreadable", {.min = 0, .max = 1});
@@ -142,5 +144,6 @@ int main(int argc, char** argv) {
                "Further columns to balance over the splits, such as plane; numbers by quartile; lesion_mm: diameter by the masks");
   program.integer("--seed", options.seed, "Seed of the split", {.min = 0});
   program.flag("--allow-leak", options.data.allow_leak, "Accept a patient or group in two splits (scores will be too good)");
-  return program.run(argc, argv, [&] { return prepare(options); });
+  return program.run(argc, argv,
+                     [&] { return run_on_all(program, [&](Communicator& ranks) { return prepare(program, options, ranks); }); });
 }

@@ -1,6 +1,7 @@
 // dura-study: what does each measure bring? Trains a ladder of configurations on the same split, one measure more in each row, and makes
 // the before/after table. And which of several configurations is best? Trains each in every fold of a cross-validation. Every run is
 // dura-train and dura-evaluate in a folder of its own; a study that was stopped goes on where it was.
+#include "apps/program/processes.h"
 #include "apps/study/ladder.h"
 #include "apps/study/search.h"
 
@@ -14,7 +15,8 @@ int main(int argc, char** argv) {
                    .examples = {"dura-study --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --out study",
                                 "dura-study --data brain --weights resnet50.safetensors --device cuda --out study --full --budget 48",
                                 "dura-study --data brain --weights resnet50.safetensors --out search --base configs/mission.toml "
-                                "--settings rate1.toml rate2.toml guided.toml --folds 5 --keep 2"}});
+                                "--settings rate1.toml rate2.toml guided.toml --folds 5 --keep 2"},
+                   .shares_work = true});
   o.data.declare(program);
   program.heading("Study");
   program.text("--weights", o.weights, "ImageNet weights of the backbone, the same for all runs");
@@ -38,8 +40,10 @@ int main(int argc, char** argv) {
   program.integer("--folds", s.folds, "Parts of the training and validation patients, each the unseen one once", {.min = 3, .max = 100});
   program.integer("--keep", s.keep, "After the first fold only so many settings go on, the best; 0: all", {.min = 0, .max = 1000});
   return program.run(argc, argv, [&] {
-    if (s.settings.empty()) return run_ladder(program, o);
-    s.data = o.data, s.weights = o.weights, s.rare = o.rare, s.out = o.out, s.budget_hours = o.budget_hours;
-    return search(program, s);
+    return run_on_all(program, [&](Communicator& ranks) {
+      if (s.settings.empty()) return run_ladder(program, o, ranks);
+      s.data = o.data, s.weights = o.weights, s.rare = o.rare, s.out = o.out, s.budget_hours = o.budget_hours;
+      return search(program, s, ranks);
+    });
   });
 }

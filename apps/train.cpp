@@ -3,7 +3,6 @@
 #include "apps/evaluation/model_card.h"
 #include "apps/program/processes.h"
 #include "apps/program/run_directory.h"
-#include "apps/program/toml.h"
 #include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
 #include "apps/study/lr_finder_report.h"
@@ -34,10 +33,7 @@ int draw_sheet(const TrainOptions& o) {
 // What all processes that share a run must have alike.
 std::map<std::string, std::string> facts_to_agree_on(const Program& program, std::map<std::string, std::string> facts,
                                                      const Dataset& training, const Dataset& validation) {
-  facts["version"] = dura_version();
-  for (const TomlEntry& e : parse_toml(program.resolved_configuration(), "the configuration"))
-    if (e.key != "threads" && e.key != "checked" && e.key != "cache-budget")
-      facts["--" + e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  facts.merge(facts_of(program, facts.at("manifest_sha256")));
   for (const Dataset* d : {&training, &validation})
     facts[d == &training ? "training images" : "validation images"] = concat(d->size(), ", ", d->bad_images().size(), " bad");
   return facts;
@@ -92,11 +88,10 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   InitialModel initial = initial_model(o, data.classes.names(), program.device());
   FitOptions fit_options = o.fit_options(*training, data.classes);
   fit_options.ranks = &ranks;
-  require_lesions(*training, *validation, fit_options);
+  if (o.feature_mib < 0) fit_options.feature_budget /= static_cast<size_t>(ranks.ranks_on_own_host());
   if (ranks.size() > 1 && o.lanes % ranks.size() != 0)
     fail_usage("--lanes ", o.lanes, " cannot be shared by ", ranks.size(), " processes: their number must divide it");
-  if (ranks.size() > 1 && fit_options.guide.on())
-    fail_usage("--guide scores the maps of all validation images in one process: start it alone");
+  require_lesions(*training, *validation, fit_options);
   initial.model->unfreeze(o.unfreeze);  // a name that it does not know is found out now, not when phase 2 begins
 
   const std::map<std::string, std::string> facts = {{"manifest", data.manifest.name},
@@ -125,16 +120,18 @@ int main(int argc, char** argv) {
   Program program(
       {.name = "dura-train",
        .summary = "Trains a classifier by transfer learning in two phases.",
-       .examples = {
-           "dura-train --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --class-weight Menin=4 Glioma=1 "
-           "--augment mission --out run",
-           "dura-train --data brain --augment mission --augment-class Menin=rotation=30,zoom=0.8:1.2 --oversample 0.5 --sheet sheet.png",
-           "dura-train --config run/config.toml --resume"}});
+       .examples =
+           {"dura-train --data brain --classes Menin=meningioma Glioma --weights resnet50.safetensors --class-weight Menin=4 Glioma=1 "
+            "--augment mission --out run",
+            "dura-train --data brain --augment mission --augment-class Menin=rotation=30,zoom=0.8:1.2 --oversample 0.5 --sheet sheet.png",
+            "dura-train --config run/config.toml --resume"},
+       .shares_work = true});
   options.declare(program);
   return program.run(argc, argv, [&] {
     if (!options.sheet.empty()) return draw_sheet(options);
     if (options.out.empty()) fail_usage("--out is required.");
-    if (options.folds > 0) return cross_validate(program, options);
-    return run_on_all("dura-train", options.comm_timeout, [&](Communicator& ranks) { return train(program, options, ranks); });
+    return run_on_all(program, [&](Communicator& ranks) {
+      return options.folds > 0 ? cross_validate(program, options, ranks) : train(program, options, ranks);
+    });
   });
 }

@@ -78,15 +78,14 @@ AveragedPredictions mean_of(const std::vector<Predictions>& answers, int64_t of_
   return result;
 }
 
-std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& o) {
+std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& o, Communicator& ranks) {
   DURA_CHECK(o.views >= 2, "test-time augmentation: ", o.views, " views, at least 2 are needed");
   std::vector<LoaderItem> items;
   for (int64_t i = 0; i < dataset.size(); ++i)
     for (int64_t v = 0; v < o.views; ++v) items.push_back({i, static_cast<uint32_t>(v)});
   // The same policy for every class: a stronger one for the rare class would tell the model which pictures are rare.
   const std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
-  Loader loader(dataset, {.batch_size = o.batch, .policies = policies, .items = items});
-  const Predictions all = predict(model, loader, o.capture);
+  const Predictions all = predict(model, dataset, {.batch_size = o.batch, .policies = policies, .items = items}, o.capture, ranks);
 
   std::vector<Predictions> views(static_cast<size_t>(o.views), Predictions{.classes = all.classes});
   for (size_t row = 0; row < all.labels.size(); ++row) append_row(views[row % views.size()], all, row);

@@ -40,6 +40,7 @@ struct TestTimeAugmentation {
   bool capture = true;  // CapturedStepOptions
 };
 // An answer for each view.
-std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& options);
+std::vector<Predictions> predict_views(Classifier& model, const Dataset& dataset, const TestTimeAugmentation& options,
+                                       Communicator& ranks = alone());
 
 }  // namespace dura

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/evaluation/split_evaluation.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 
@@ -22,45 +23,42 @@ Ensemble::Ensemble(const std::vector<std::string>& files, const EnsembleOptions&
   }
 }
 
-std::vector<Predictions> Ensemble::untouched(const Dataset& dataset) {
+std::vector<Predictions> Ensemble::answers(const Dataset& dataset, LoaderOptions loader) {
+  loader.batch_size = options_.batch;
   std::vector<Predictions> answers;
-  for (const ModelFile& file : models_) {
-    Loader loader(dataset, {.batch_size = options_.batch, .policies = {}, .items = {}});
-    answers.push_back(predict(*file.model, loader, options_.capture));
-  }
+  for (const ModelFile& file : models_) answers.push_back(predict(*file.model, dataset, loader, options_.capture, *options_.ranks));
   return answers;
 }
+
+std::vector<Predictions> Ensemble::untouched(const Dataset& dataset) { return answers(dataset, {.policies = {}, .items = {}}); }
 
 std::vector<Predictions> Ensemble::balanced(const Dataset& dataset, int64_t rare) {
   std::vector<AugmentPolicy> policies(dataset.class_counts().size(), light_augmentation());
   policies[static_cast<size_t>(rare)] = strong_augmentation();
-  std::vector<Predictions> answers;
-  for (const ModelFile& file : models_) {
-    Loader loader(dataset, {.batch_size = options_.batch, .policies = policies, .items = balanced_items(dataset)});
-    answers.push_back(predict(*file.model, loader, options_.capture));
-  }
-  return answers;
+  return answers(dataset, {.policies = policies, .items = balanced_items(dataset)});
 }
 
 std::vector<Predictions> Ensemble::changed(const Dataset& dataset, const AugmentPolicy& change) {
   std::vector<LoaderItem> items;
   for (int64_t i = 0; i < dataset.size(); ++i) items.push_back({.sample = i, .variant = 1});
-  std::vector<Predictions> answers;
-  for (const ModelFile& file : models_) {
-    Loader loader(
-        dataset,
-        {.batch_size = options_.batch, .policies = std::vector<AugmentPolicy>(dataset.class_counts().size(), change), .items = items});
-    answers.push_back(predict(*file.model, loader, options_.capture));
-  }
-  return answers;
+  return answers(dataset, {.policies = std::vector<AugmentPolicy>(dataset.class_counts().size(), change), .items = items});
 }
 
 std::vector<Predictions> Ensemble::views(const Dataset& dataset, int64_t views) {
   std::vector<Predictions> answers;
   for (const ModelFile& file : models_)
-    for (Predictions& view : predict_views(*file.model, dataset, {.views = views, .batch = options_.batch, .capture = options_.capture}))
+    for (Predictions& view :
+         predict_views(*file.model, dataset, {.views = views, .batch = options_.batch, .capture = options_.capture}, *options_.ranks))
       answers.push_back(std::move(view));
   return answers;
+}
+
+SplitAnswers answers_of(Ensemble& models, const Dataset& dataset, const EvaluateOptions& o, int64_t rare) {
+  SplitAnswers all{.untouched = models.untouched(dataset), .balanced = {}, .views = {}, .changed = {}};
+  if (o.balanced) all.balanced = models.balanced(dataset, rare);
+  for (const AugmentPolicy& change : asked_changes(o.changes)) all.changed.push_back(models.changed(dataset, change));
+  if (o.views > 0) all.views = models.views(dataset, o.views);
+  return all;
 }
 
 int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions) {

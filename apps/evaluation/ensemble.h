@@ -10,10 +10,13 @@
 
 namespace dura {
 
+struct EvaluateOptions;
+
 struct EnsembleOptions {
   TensorOptions tensors = {};
   int64_t batch = 16;
-  bool capture = true;  // CapturedStepOptions
+  bool capture = true;             // CapturedStepOptions
+  Communicator* ranks = &alone();  // processes that share the pictures; each gets all answers
 };
 
 class Ensemble {
@@ -35,9 +38,19 @@ class Ensemble {
   std::vector<Predictions> views(const Dataset& dataset, int64_t views);
 
  private:
+  // Of each model.
+  std::vector<Predictions> answers(const Dataset& dataset, LoaderOptions loader);
+
   EnsembleOptions options_;
   std::vector<ModelFile> models_;
 };
+
+// What the models say of a split as it is, and of what else was asked for.
+struct SplitAnswers {
+  std::vector<Predictions> untouched, balanced, views;
+  std::vector<std::vector<Predictions>> changed;  // by EvaluateOptions::changes, written out
+};
+SplitAnswers answers_of(Ensemble& models, const Dataset& dataset, const EvaluateOptions& options, int64_t rare);
 
 // `decisions`: by model, of the same pictures. The number of pictures for which not all decide as the first does.
 int64_t decided_differently(const std::vector<std::vector<int32_t>>& decisions);

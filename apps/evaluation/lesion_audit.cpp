@@ -104,20 +104,31 @@ const std::vector<AuditMeasure>& audit_measures() {
 }
 
 std::vector<AuditedSlice> audit_lesions(Classifier& model, const Dataset& dataset, const Manifest& manifest, const AuditOptions& o) {
+  const SharedWork shared = o.ranks->work();
+  const Stretch looked_at = shared.own(dataset.size());
   std::vector<int64_t> with_lesion;
-  for (int64_t i = 0; i < dataset.size(); ++i) {
+  for (int64_t i = looked_at.begin; i < looked_at.end; ++i) {
     const Image mask = dataset.mask(i);
     if (std::any_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v != 0; })) with_lesion.push_back(i);
   }
+  with_lesion = shared.in_a_row(std::move(with_lesion));
   Predictions chosen;
   for (const int64_t k : spread(std::ssize(with_lesion), o.pictures)) chosen.samples.push_back(with_lesion[static_cast<size_t>(k)]);
   const std::vector<std::string> units = bootstrap_units(chosen, dataset, manifest).names;
+  const Stretch own = shared.own(std::ssize(units));
+  std::vector<double> values;
+  Progress progress("lesion audit", own.size());
+  for (int64_t i = own.begin; i < own.end; ++i) {
+    const std::vector<double> of_slice = values_of(model, dataset, chosen.samples[static_cast<size_t>(i)], o);
+    values.insert(values.end(), of_slice.begin(), of_slice.end());
+    progress.update(i + 1 - own.begin);
+  }
+  values = shared.in_a_row(std::move(values));
   std::vector<AuditedSlice> slices;
-  Progress progress("lesion audit", std::ssize(units));
+  const auto measures = std::ssize(audit_measures());
   for (size_t i = 0; i < units.size(); ++i) {
-    const int64_t sample = chosen.samples[i];
-    slices.push_back({dataset.sample(sample).file, units[i], values_of(model, dataset, sample, o)});
-    progress.update(static_cast<int64_t>(i + 1));
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(i) * measures;
+    slices.push_back({dataset.sample(chosen.samples[i]).file, units[i], {first, first + measures}});
   }
   return slices;
 }
@@ -125,7 +136,7 @@ std::vector<AuditedSlice> audit_lesions(Classifier& model, const Dataset& datase
 LesionAudit audit_split(const ModelFile& file, const std::string& against, const DataSplits& data, const DataOptions& data_options,
                         Split split, const AuditOptions& options) {
   const auto slices = [&](const ModelFile& f) {
-    return audit_lesions(*f.model, *data.open(split, data_options, f.preprocessing, false), data.manifest, options);
+    return audit_lesions(*f.model, *data.open(split, data_options, f.preprocessing, false, *options.ranks), data.manifest, options);
   };
   std::vector<AuditedSlice> other;
   if (!against.empty()) {

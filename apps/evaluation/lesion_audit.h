@@ -28,6 +28,7 @@ struct AuditOptions {
   int64_t pictures = 0;  // so many slices with a lesion, evenly spread; 0: all
   int64_t batch = 16;
   bool by_receptive_field = false;  // ExplainOptions, of layer4's map
+  Communicator* ranks = &alone();   // processes that share the slices; each gets all of them
 };
 
 // Slices whose manifest names no mask, or an empty one, are passed over.

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "apps/program/run_directory.h"
 #include "apps/program/text_table.h"
 #include "data/set/csv.h"
+#include "engine/base/sha256.h"
 
 namespace dura {
 
@@ -177,6 +179,36 @@ std::vector<AugmentPolicy> asked_changes(const std::vector<std::string>& changes
     }
   }
   return policies;
+}
+
+SplitEvaluation unopened_evaluation(const EvaluateOptions& o, const DataSplits& data, const std::vector<std::string>& classes,
+                                    const std::string& device) {
+  SplitEvaluation s;
+  s.split = o.split, s.classes = classes;
+  s.manifest = data.manifest.name, s.manifest_sha256 = data.manifest_sha256;
+  s.device = device, s.precision = o.precision;
+  s.threshold_rule = o.threshold;
+  s.bootstrap.seed = static_cast<uint64_t>(o.seed);
+  const auto add_leaks = [&](const std::vector<std::string>& leaks) {
+    for (const std::string& leak : leaks)
+      if (std::find(s.allowed_leaks.begin(), s.allowed_leaks.end(), leak) == s.allowed_leaks.end()) s.allowed_leaks.push_back(leak);
+  };
+  for (const std::string& model : o.models) {
+    s.models.push_back({model, sha256_file_hex(model)});
+    add_leaks(allowed_leaks_of_run(std::filesystem::path(model).parent_path()));
+  }
+  add_leaks(data.allowed_leaks);
+  return s;
+}
+
+void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, const EvaluateOptions& o,
+                           const std::vector<std::string>& classes) {
+  const int64_t own = counts[static_cast<size_t>(rare)];
+  const auto smallest = std::min_element(counts.begin(), counts.end());
+  if (own > *smallest && own == *std::max_element(counts.begin(), counts.end()))
+    fail_usage("--balanced augments the rare class, but ", classes[static_cast<size_t>(rare)], " has ", own, " pictures in the split ",
+               o.split, " and no class has more. Name the rare class (--rare-class ",
+               classes[static_cast<size_t>(smallest - counts.begin())], "), or leave out --balanced.");
 }
 
 void EvaluateOptions::declare(OptionSet& options) {

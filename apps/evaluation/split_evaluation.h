@@ -152,4 +152,12 @@ struct EvaluateOptions {
   void declare(OptionSet& options);
 };
 
+// What is known before a picture is opened: what is evaluated, and by what.
+SplitEvaluation unopened_evaluation(const EvaluateOptions& options, const DataSplits& data, const std::vector<std::string>& classes,
+                                    const std::string& device);
+// For --balanced, where copies of another class would be told as copies of the rare one: UsageError where no class has more pictures than
+// `rare`, by these counts of the split.
+void check_rare_is_smaller(const std::vector<int64_t>& counts, int64_t rare, const EvaluateOptions& options,
+                           const std::vector<std::string>& classes);
+
 }  // namespace dura

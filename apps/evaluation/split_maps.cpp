@@ -4,11 +4,13 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "apps/program/text_table.h"
 #include "data/image/codec.h"
 #include "data/set/csv.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "models/explain/heat_map_score.h"
 #include "models/explain/sanity_check.h"
 
@@ -119,10 +121,14 @@ Image SplitMaps::region(size_t i, const Image& gray) const {
   return head_region(gray);
 }
 
-std::vector<ScoredPicture> SplitMaps::score() {
-  std::vector<size_t> with_lesion;
-  std::vector<ScoredSlice> slices;
-  for (size_t i = 0; i < size(); ++i) {
+// Those with a lesion. What is wrong with the others is said by the process that speaks.
+std::vector<SplitMaps::Scorable> SplitMaps::scorable_of_own_part() const {
+  const SharedWork& shared = options_.explanation.shared;
+  const Stretch own = shared.own(static_cast<int64_t>(size()));
+  std::vector<Scorable> found;
+  std::string warnings;
+  for (int64_t k = own.begin; k < own.end; ++k) {
+    const auto i = static_cast<size_t>(k);
     const Sample& sample = dataset_.sample(samples_[i]);
     if (sample.mask.empty()) continue;
     try {
@@ -132,43 +138,64 @@ std::vector<ScoredPicture> SplitMaps::score() {
       s.tolerance = options_.tolerance;
       s.pitch = {.row = sample.mm_per_pixel * static_cast<double>(sample.height) / static_cast<double>(dataset_.height()),
                  .column = sample.mm_per_pixel * static_cast<double>(sample.width) / static_cast<double>(dataset_.width())};
-      slices.push_back(std::move(s));
-      with_lesion.push_back(i);
+      found.push_back({k, std::move(s)});
     } catch (const UsageError&) {
       throw;
     } catch (const Error& e) {
-      log_warning(sample.file, " is not scored: ", e.what());
+      warnings += concat(sample.file, " is not scored: ", e.what(), "\n");
     }
   }
+  std::istringstream lines(shared.alone() ? warnings : joined(shared.gather(warnings), ""));
+  for (std::string line; std::getline(lines, line);) log_warning(line);
+  return found;
+}
+
+std::vector<ScoredPicture> SplitMaps::score() {
+  const SharedWork& shared = options_.explanation.shared;
+  const std::vector<Scorable> own = scorable_of_own_part();
+  std::vector<int64_t> with_lesion;
+  for (const Scorable& s : own) with_lesion.push_back(s.index);
+  const int64_t before = shared.alone() ? 0 : [&] {
+    int64_t count = 0;
+    const std::vector<int64_t> counts = shared.in_a_row(std::vector<int64_t>{std::ssize(own)});
+    for (int64_t p = 0; p < shared.part; ++p) count += counts[static_cast<size_t>(p)];
+    return count;
+  }();
+  with_lesion = shared.in_a_row(std::move(with_lesion));
   if (with_lesion.empty()) return {};
 
   // A random network's own predictions are explained, as the model's are.
   std::vector<int64_t> samples;
-  for (size_t i : with_lesion) samples.push_back(samples_[i]);
+  for (const int64_t i : with_lesion) samples.push_back(samples_[static_cast<size_t>(i)]);
   std::vector<std::vector<HeatMap>> random_maps(with_lesion.size());
   if (options_.random_networks > 0) {
     const Tensor images = images_of(dataset_, spread(dataset_.size(), options_.batch));
     Classifier random(model_.options(), Initialise::no);
-    ExplainOptions own = options_.explanation;
-    own.explained = -1;
+    ExplainOptions of_random = options_.explanation;
+    of_random.explained = -1;
     for (int64_t n = 0; n < options_.random_networks; ++n) {
       randomise_weights(random, 0, static_cast<uint64_t>(n), images);
-      const std::vector<Explanation> explained = explain(random, dataset_, samples, options_.batch, own);
+      const std::vector<Explanation> explained = explain(random, dataset_, samples, options_.batch, of_random);
       for (size_t k = 0; k < explained.size(); ++k) random_maps[k].push_back(explained[k].map);
     }
   }
 
+  std::vector<PictureScore> scores;
+  for (size_t k = 0; k < own.size(); ++k)
+    scores.push_back(
+        score_picture(own[k].slice, explanations_[static_cast<size_t>(own[k].index)].map, random_maps[static_cast<size_t>(before) + k]));
+  scores = shared.in_a_row(std::move(scores));
   std::vector<ScoredPicture> scored;
   const std::vector<std::string>& classes = model_.classes();
   for (size_t k = 0; k < with_lesion.size(); ++k) {
     const Sample& sample = dataset_.sample(samples[k]);
-    const Explanation& e = explanations_[with_lesion[k]];
+    const Explanation& e = explanations_[static_cast<size_t>(with_lesion[k])];
     scored.push_back({.file = sample.file,
                       .label = classes[static_cast<size_t>(sample.label)],
                       .predicted = classes[static_cast<size_t>(e.predicted)],
                       .explained = classes[static_cast<size_t>(e.explained)],
                       .probability = e.probability,
-                      .score = score_picture(slices[k], e.map, random_maps[k])});
+                      .score = scores[k]});
   }
   return scored;
 }
@@ -186,7 +213,7 @@ DeletionCurves SplitMaps::deletion(int64_t count) {
     samples.push_back(samples_[static_cast<size_t>(i)]);
     explanations.push_back(explanations_[static_cast<size_t>(i)]);
   }
-  return deletion_curves(model_, dataset_, samples, explanations, {.batch = options_.batch});
+  return deletion_curves(model_, dataset_, samples, explanations, {.batch = options_.batch, .shared = options_.explanation.shared});
 }
 
 HeatMapPicture SplitMaps::picture(size_t i) const {

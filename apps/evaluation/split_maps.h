@@ -39,6 +39,7 @@ struct SplitMapOptions {
   Tolerance tolerance = {};
 };
 
+// Where options.explanation.shared has several processes, all call the same functions together, and all get what is found.
 class SplitMaps {
  public:
   // Explains the pictures. Everything given must outlive this.
@@ -63,6 +64,11 @@ class SplitMaps {
   std::vector<size_t> right_answers(int64_t count) const;
 
  private:
+  struct Scorable {
+    int64_t index;  // of samples()
+    ScoredSlice slice;
+  };
+  std::vector<Scorable> scorable_of_own_part() const;
   Image region(size_t i, const Image& gray) const;
   std::vector<size_t> by_probability(bool right, bool descending) const;
 

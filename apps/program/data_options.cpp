@@ -114,9 +114,7 @@ std::unique_ptr<Dataset> DataSplits::open(Split split, const DataOptions& option
                                                           .allowed_bad_share = options.allowed_bad_share,
                                                           .cache_bytes = *cache_left,
                                                           .checked = options.checked_file(),
-                                                          .part = ranks.rank(),
-                                                          .parts = ranks.size(),
-                                                          .gather = [&](const std::string& own) { return ranks.gather(own); }});
+                                                          .shared = ranks.work()});
   *cache_left -= dataset->cache_limit();
   return dataset;
 }

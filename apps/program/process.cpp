@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string>
+#include <string_view>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,8 +63,24 @@ void StopRequest::came_to_another(int signal) const { signal_of_another = signal
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 
+namespace {
+
+std::vector<char*> environment_of_child() {
+  std::vector<char*> kept;
+  for (char** variable = environ; *variable; ++variable) {
+    const std::string_view text = *variable;
+    const auto begins = [&](const char* prefix) { return text.starts_with(prefix); };
+    // Open MPI; PMIx and PRRTE; PMI of MPICH, Intel MPI and Slurm.
+    if (!begins("OMPI_") && !begins("PMIX_") && !begins("PRTE_") && !begins("PMI_") && !begins("HYDRA_")) kept.push_back(*variable);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
+}  // namespace
+
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
-                      const StopRequest& stop) {
+                      const StopRequest& stop, const std::function<void()>& meanwhile) {
   std::vector<std::string> texts = {program.string()};
   texts.insert(texts.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -80,7 +97,7 @@ int run_child_program(const std::filesystem::path& program, const std::vector<st
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
   pid_t process = -1;
-  const int error = posix_spawn(&process, program.c_str(), &files, &attributes, argv.data(), environ);
+  const int error = posix_spawn(&process, program.c_str(), &files, &attributes, argv.data(), environment_of_child().data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   DURA_CHECK(error == 0, "cannot run ", program.string(), " with its output in ", log.string(), ": ", std::strerror(error),
@@ -92,6 +109,13 @@ int run_child_program(const std::filesystem::path& program, const std::vector<st
     if (ended == process) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     DURA_CHECK(ended == 0 || errno == EINTR, "lost sight of ", program.string(), ": ", std::strerror(errno));
     if (stop.received() && !passed_on) passed_on = kill(process, SIGTERM) == 0;
+    try {
+      if (meanwhile) meanwhile();
+    } catch (...) {
+      kill(process, SIGTERM);
+      waitpid(process, &status, 0);
+      throw;
+    }
     const timespec pause = {.tv_sec = 0, .tv_nsec = 20'000'000};
     nanosleep(&pause, nullptr);
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,9 @@ std::filesystem::path program_folder();
 
 // Runs `program` with `arguments`; both of its outputs are appended to the file `log`. Returns its exit code, 128 + signal where one ended
 // it. A stop request that arrives meanwhile is passed on (once), and the program is waited for: it saves what it has. Error where it cannot
-// be started.
+// be started. `meanwhile` is called about fifty times a second; where it throws, the program is asked to stop, too.
+// Where MPI started this process, the child is told nothing of that: it would take itself for one of the processes of this job.
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
-                      const StopRequest& stop);
+                      const StopRequest& stop, const std::function<void()>& meanwhile = {});
 
 }  // namespace dura

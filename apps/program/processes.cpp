@@ -5,26 +5,39 @@
 #include <iostream>
 #include <optional>
 #include <sstream>
+#include <streambuf>
 
 #include "apps/program/process.h"
+#include "apps/program/toml.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/base/sha256.h"
 #include "engine/comm/mpi.h"
+#include "engine/cpu/cpu_features.h"
 
 namespace dura {
 namespace {
 
-class SilentLog {
+// All that goes to the log and to standard output is dropped.
+class Silence : std::streambuf {
  public:
-  explicit SilentLog(bool silent) : earlier_(log_sink()) {
-    if (silent) log_sink() = [](LogLevel, const std::string&) {};
+  explicit Silence(bool silent) : log_(log_sink()), output_(std::cout.rdbuf()) {
+    if (!silent) return;
+    log_sink() = [](LogLevel, const std::string&) {};
+    std::cout.rdbuf(this);
   }
-  ~SilentLog() { log_sink() = earlier_; }
-  SilentLog(const SilentLog&) = delete;
-  SilentLog& operator=(const SilentLog&) = delete;
+  ~Silence() override {
+    log_sink() = log_;
+    std::cout.rdbuf(output_);
+  }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
 
  private:
-  LogSink earlier_;
+  int overflow(int c) override { return c == traits_type::eof() ? 0 : c; }
+
+  LogSink log_;
+  std::streambuf* output_;
 };
 
 // What all ranks find wrong at the same time, like an option, is said by the first; the others are ended by it before they speak.
@@ -46,7 +59,7 @@ std::string text_of(const std::map<std::string, std::string>& facts) {
   return text;
 }
 
-std::map<std::string, std::string> facts_of(const std::string& text) {
+std::map<std::string, std::string> facts_in(const std::string& text) {
   std::map<std::string, std::string> facts;
   std::istringstream in(text);
   for (size_t name = 0, value = 0; in >> name >> value && in.get() == '\n';) {
@@ -59,28 +72,43 @@ std::map<std::string, std::string> facts_of(const std::string& text) {
 
 }  // namespace
 
-int run_on_all(const std::string& program, double timeout_s, const std::function<int(Communicator&)>& job) {
+int run_on_all(const Program& program, const std::function<int(Communicator&)>& job) {
   if (!started_by_mpi()) return job(alone());
   // Beside the program where it was built, and where it is installed.
   const std::filesystem::path folder = program_folder();
-  const std::unique_ptr<Communicator> ranks = open_mpi({folder / "libdura_mpi.so", folder / DURA_MPI_FOLDER / "libdura_mpi.so"}, timeout_s);
-  const SilentLog log(!ranks->is_first());
+  const std::unique_ptr<Communicator> ranks =
+      open_mpi({folder / "libdura_mpi.so", folder / DURA_MPI_FOLDER / "libdura_mpi.so"}, program.comm_timeout());
+  const Silence others(!ranks->is_first());
+  const std::string& name = program.name();
   try {
     return job(*ranks);
   } catch (const UsageError& e) {
-    return speak_and_end(*ranks, program, e.what(), 2);
+    return speak_and_end(*ranks, name, e.what(), 2);
   } catch (const std::bad_alloc&) {
-    return speak_and_end(*ranks, program, "out of memory. Use a smaller batch or smaller images.", 1);
+    return speak_and_end(*ranks, name, "out of memory. Use a smaller batch or smaller images.", 1);
   } catch (const std::exception& e) {
-    return speak_and_end(*ranks, program, e.what(), 1);
+    return speak_and_end(*ranks, name, e.what(), 1);
   }
+}
+
+std::map<std::string, std::string> facts_of(const Program& program, const std::string& manifest_sha256,
+                                            const std::vector<std::string>& files) {
+  std::map<std::string, std::string> facts = {
+      {"version", dura_version()}, {"kernels", cpu::kernels().name}, {"manifest_sha256", manifest_sha256}};
+  for (const TomlEntry& e : parse_toml(program.resolved_configuration(), "the configuration"))
+    if (e.key != "threads" && e.key != "checked" && e.key != "cache-budget")
+      facts["--" + e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  if (program.computes()) facts["device"] = device_name(program.device());
+  for (const std::string& file : files)
+    if (!file.empty()) facts["SHA-256 of " + file] = sha256_file_hex(file);
+  return facts;
 }
 
 void require_agreement(Communicator& ranks, const std::map<std::string, std::string>& facts) {
   const std::vector<std::string> all = ranks.gather(text_of(facts));
-  const std::map<std::string, std::string> first = facts_of(all.front());
+  const std::map<std::string, std::string> first = facts_in(all.front());
   for (size_t r = 1; r < all.size(); ++r)
-    for (const auto& [name, value] : facts_of(all[r])) {
+    for (const auto& [name, value] : facts_in(all[r])) {
       const auto found = first.find(name);
       const std::string expected = found == first.end() ? "none" : found->second;
       DURA_CHECK(value == expected, ranks.name_of(static_cast<int64_t>(r)), " has another ", name, ": ", value, ", ", ranks.name_of(0),

@@ -83,6 +83,10 @@ void Program::add_common_options() {
          {.choices = {"auto", "cpu", "cuda", "cuda-sim"}});
     text("--trace", trace_, "Write a line about every operation that runs to this file; - is standard output");
   }
+  if (description_.shares_work)
+    integer("--comm-timeout", comm_timeout_,
+            "Where several processes share the work (mpirun): seconds after which one that does not answer is given up",
+            {.min = 1, .max = 1000000});
   flag("--version", wants_version_, "Show the version");
   not_in_configuration();
   flag("--completion", wants_completion_, "Show the script that lets bash complete these options");

@@ -28,7 +28,8 @@ struct ProgramDescription {
   std::vector<std::string> examples;  // whole command lines, for --help
   // Where standard output carries a result that another program reads, the log's lines go to standard error.
   bool results_on_standard_output = false;
-  bool computes = true;  // with tensors: --device and --trace mean something
+  bool computes = true;      // with tensors: --device and --trace mean something
+  bool shares_work = false;  // with others of its kind that mpirun starts (processes.h): --comm-timeout means something
 };
 
 class Program : public OptionSet {
@@ -36,13 +37,16 @@ class Program : public OptionSet {
   explicit Program(const ProgramDescription& description) : OptionSet(description.name), description_(description) {}
 
   // Reads the command line, then calls `job` with log, threads and trace set up, and returns the exit code of the process: the job's own,
-  // or that of the exception it threw. Adds --config, --threads, --help, --version and --completion, and where it computes --device and
-  // --trace.
+  // or that of the exception it threw. Adds --config, --threads, --help, --version and --completion, where it computes --device and
+  // --trace, and where it shares work --comm-timeout.
   int run(int argc, const char* const* argv, const std::function<int()>& job);
 
   // ---- for the job ----
   // --device; auto is decided, and said in the log, when this is first called. resolved_configuration() has it from then on.
   Device device() const;
+  const std::string& name() const { return description_.name; }
+  bool computes() const { return description_.computes; }
+  double comm_timeout() const { return static_cast<double>(comm_timeout_); }  // seconds
   // --device and --threads as this program was given them, for other dura programs that it starts. Refuses --trace, over which each of them
   // would write.
   std::vector<std::string> child_arguments() const;
@@ -53,7 +57,7 @@ class Program : public OptionSet {
 
   const ProgramDescription description_;
   std::string configuration_file_, trace_;
-  int64_t threads_ = 0;
+  int64_t threads_ = 0, comm_timeout_ = 600;
   bool wants_help_ = false, wants_version_ = false, wants_completion_ = false;
   // device() puts there what --device auto comes to: it is what is resolved and handed on.
   mutable std::string device_ = "auto";

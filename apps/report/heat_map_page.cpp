@@ -1,5 +1,6 @@
 #include "apps/report/heat_map_page.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/program/text_table.h"
@@ -49,6 +50,12 @@ Table sanity_table(const SanityCheck& check) {
 }
 
 }  // namespace
+
+std::string display_name(const std::string& path, const std::vector<std::string>& all) {
+  const auto name = [](const std::string& p) { return std::filesystem::path(p).filename().string(); };
+  const auto shared = std::count_if(all.begin(), all.end(), [&](const std::string& other) { return name(other) == name(path); });
+  return shared > 1 ? path : name(path);
+}
 
 HeatMapPage::HeatMapPage(std::filesystem::path folder) : folder_(std::move(folder)), page_("dura: heat maps") {
   std::filesystem::create_directories(folder_);

@@ -41,6 +41,9 @@ class HeatMapPage {
   int64_t maps_ = 0, without_evidence_ = 0, pictures_ = 0;
 };
 
+// What a picture is called in the output: the file's name, or the path as it was given where two of `all` share their name.
+std::string display_name(const std::string& path, const std::vector<std::string>& all);
+
 // How the scores and the two checks of heat maps, cascading randomisation and deletion curves, are shown: as text and on a page.
 
 // A sentence about all pictures, `what` naming the maps, and a table with a row for each guess in each group.

@@ -17,7 +17,8 @@ std::vector<Manifest> fold_manifests(const Manifest& manifest, const std::vector
                                      uint64_t seed);
 
 // Trains and scores every fold in a folder of its own, fold1, fold2, ... of the options' `out`, with these options and the fold's manifest;
-// what is done already is not done again. Writes folds.json: mean and spread of the scores. Returns the program's exit code.
-int cross_validate(const Program& program, const TrainOptions& options);
+// what is done already is not done again. Where there are several processes, each makes a fold at a time. Writes folds.json: mean and
+// spread of the scores. Returns the program's exit code.
+int cross_validate(const Program& program, const TrainOptions& options, Communicator& ranks);
 
 }  // namespace dura

@@ -1,10 +1,11 @@
 #include "apps/study/ladder.h"
 
-#include <chrono>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/study/child_runs.h"
+#include "apps/study/shared_runs.h"
 #include "apps/study/study.h"
 #include "engine/base/log.h"
 
@@ -12,9 +13,6 @@ namespace dura {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double hours_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count() / 3600; }
 
 // What a run of this row is told: the study's options, then the row's.
 TrainOptions training_of(const LadderOptions& o, const StudyRow& row, int64_t seed, const std::string& folder) {
@@ -35,48 +33,68 @@ TrainOptions training_of(const LadderOptions& o, const StudyRow& row, int64_t se
 
 }  // namespace
 
-int run_ladder(const Program& program, LadderOptions o) {
+int run_ladder(const Program& program, LadderOptions o, Communicator& ranks) {
   if (o.full) o.size = 224, o.phase1_epochs = 5, o.phase2_epochs = 15;
   const StopRequest stop;
-  const DataSplits data = open_splits(o.data);
+  const DataSplits data = open_splits(o.data, {}, ranks);
   for (const Split split : {Split::train, Split::val, Split::test}) data.require(split, o.data);  // before the first run finds it out
   const std::string rare = o.rare.empty() ? data.classes[0] : o.rare;
   const std::vector<StudyRow> rows = chosen_rows(study_ladder(data.classes.names(), rare), o.rows);
   const std::vector<PlannedRun> runs = plan_runs(rows.size(), o.seeds);
   program.child_arguments();  // refuses what the runs cannot be given, before the first
   const fs::path out = o.out;
-  fs::create_directories(out);
+  prepare_shared_study(program, ranks, out, {o.weights}, data);
 
-  const Clock::time_point begin = Clock::now();
   StudyTable table{.rare = rare, .size = o.size, .phase1_epochs = o.phase1_epochs, .phase2_epochs = o.phase2_epochs, .rows = {}};
   for (const StudyRow& row : rows) table.rows.push_back({.row = row, .runs = {}});
-  size_t begun = 0, left = 0;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const StudyRow& row = rows[runs[i].row];
-    const fs::path folder = out / concat(row.slug, "-seed", runs[i].seed);
-    if (!run_has_scores(folder, "test")) {
-      // One more run would take what those of this call took on average. The first has no such estimate and always begins.
-      const double expected = begun == 0 ? 0 : hours_since(begin) * static_cast<double>(begun + 1) / static_cast<double>(begun);
-      if (o.budget_hours > 0 && expected > o.budget_hours) {
-        ++left;
-        continue;
-      }
-      ++begun;
-    }
-    const ChildRun run = {.train = training_of(o, row, runs[i].seed, folder.string()),
-                          .splits = {"train", "val", "test"},
-                          .precision = "f32",
-                          .title = concat("run ", i + 1, " of ", runs.size(), ": ", row.name, ", seed ", runs[i].seed)};
-    if (!make_run(program, run, stop)) {
-      log_warning("interrupted. The same command goes on from here.");
-      return stop.exit_code();
-    }
-    const StudyRun result = read_study_run(folder.string(), runs[i].seed, rare);
-    log_info("  ", rare, " F1 ", result.f1, ", recall ", result.recall, ", gap ", result.gap(), ", ", result.epoch_seconds,
-             " s per epoch, ", result.peak_memory_mib, " MiB");
-    table.rows[runs[i].row].runs.push_back(result);
+  RunBudget budget(o.budget_hours);
+  size_t at = 0, left = 0;
+  const auto folder_of = [&](size_t i) { return out / concat(rows[runs[i].row].slug, "-seed", runs[i].seed); };
+  const auto title_of = [&](size_t i) {
+    return concat("run ", i + 1, " of ", runs.size(), ": ", rows[runs[i].row].name, ", seed ", runs[i].seed);
+  };
+  const auto ended = [&](int64_t run, const std::string& failure) {
+    DURA_CHECK(failure.empty(), failure);
+    budget.ends(run);
+    const auto i = static_cast<size_t>(run);
+    const StudyRun result = read_study_run(folder_of(i).string(), runs[i].seed, rare);
+    log_info("  ", title_of(i), ": ", rare, " F1 ", result.f1, ", recall ", result.recall, ", gap ", result.gap(), ", ",
+             result.epoch_seconds, " s per epoch, ", result.peak_memory_mib, " MiB");
+    std::vector<StudyRun>& of_row = table.rows[runs[i].row].runs;
+    of_row.push_back(result);
+    std::sort(of_row.begin(), of_row.end(), [](const StudyRun& a, const StudyRun& b) { return a.seed < b.seed; });
     write_study(out, table);  // after each run: what is there can be read while the rest goes on
+  };
+  const auto next = [&]() -> std::optional<int64_t> {
+    for (; at < runs.size(); ++at) {
+      const auto run = static_cast<int64_t>(at);
+      if (run_has_scores(folder_of(at), "test")) {
+        ended(run, "");
+      } else if (!budget.allows_another()) {
+        ++left;
+      } else {
+        budget.begins(run);
+        log_info(title_of(at++));
+        return run;
+      }
+    }
+    return {};
+  };
+  const auto make = [&](int64_t run, const std::function<void()>& meanwhile) {
+    const auto i = static_cast<size_t>(run);
+    return make_run(program,
+                    {.train = training_of(o, rows[runs[i].row], runs[i].seed, folder_of(i).string()),
+                     .splits = {"train", "val", "test"},
+                     .precision = "f32",
+                     .title = title_of(i),
+                     .beside = ranks.ranks_on_own_host()},
+                    stop, meanwhile);
+  };
+  if (!share_out(ranks, {.next = next, .make = make, .ended = ended}, stop)) {
+    log_warning("interrupted. The same command goes on from here.");
+    return stop.exit_code();
   }
+  if (!ranks.is_first()) return 0;
   if (left > 0)
     log_warning("the budget of ", o.budget_hours, " hours would be exceeded: ", left, " of ", runs.size(),
                 " runs are left. The same command goes on with them.");

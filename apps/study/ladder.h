@@ -17,7 +17,8 @@ struct LadderOptions {
   bool full = false;
 };
 
-// Runs what is not done yet; what is in the folder `out` already is not run again. Returns the program's exit code.
-int run_ladder(const Program& program, LadderOptions options);
+// Runs what is not done yet, a run at a time in each process; what is in the folder `out` already is not run again. Returns the program's
+// exit code.
+int run_ladder(const Program& program, LadderOptions options, Communicator& ranks);
 
 }  // namespace dura

@@ -1,13 +1,15 @@
 #include "apps/study/search.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iostream>
+#include <map>
 #include <numeric>
+#include <optional>
 
 #include "apps/program/toml.h"
 #include "apps/study/child_runs.h"
 #include "apps/study/cross_validation.h"
+#include "apps/study/shared_runs.h"
 #include "data/set/csv.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -89,10 +91,90 @@ const SearchRow* SearchTable::best() const {
   return std::ssize(first.folds) == folds ? &first : nullptr;
 }
 
-int search(const Program& program, const SearchOptions& o) {
+namespace {
+
+// Which run is next, and what came of those that ended. A run's number is fold * settings + setting.
+class SearchPlan {
+ public:
+  SearchPlan(SearchTable& table, const SearchOptions& options) : table_(table), options_(options), budget_(options.budget_hours) {
+    found_.resize(table.rows.size());
+    cut_short_.resize(table.rows.size());
+  }
+
+  int64_t settings() const { return std::ssize(table_.rows); }
+  SearchRow& row_of(int64_t run) { return table_.rows[static_cast<size_t>(run % settings())]; }
+  int64_t fold_of(int64_t run) const { return run / settings(); }
+  fs::path folder_of(int64_t run) { return fs::path(options_.out) / row_of(run).name / concat("fold", fold_of(run) + 1); }
+  std::string title_of(int64_t run) { return concat("fold ", fold_of(run) + 1, " of ", options_.folds, ": ", row_of(run).name); }
+  int64_t left() const { return left_; }
+
+  std::optional<int64_t> next() {
+    for (; at_ < options_.folds * settings(); ++at_) {
+      if (at_ == settings() && options_.keep > 0) {
+        if (at_work_ > 0) return {};  // which settings go on is not known before all have their first fold
+        keep_the_best();
+      }
+      SearchRow& row = row_of(at_);
+      const auto i = static_cast<size_t>(at_ % settings());
+      if (row.left_out || !row.failure.empty() || cut_short_[i]) continue;
+      if (run_has_scores(folder_of(at_), "test")) {
+        ++at_work_;
+        ended(at_, "");
+      } else if (!budget_.allows_another()) {
+        ++left_;
+        cut_short_[i] = true;
+      } else {
+        budget_.begins(at_);
+        ++at_work_;
+        log_info(title_of(at_));
+        return at_++;
+      }
+    }
+    return {};
+  }
+
+  void ended(int64_t run, std::string failure) {
+    --at_work_;
+    budget_.ends(run);
+    SearchRow& row = row_of(run);
+    std::map<int64_t, FoldResult>& found = found_[static_cast<size_t>(run % settings())];
+    try {
+      if (failure.empty()) found[fold_of(run)] = fold_result(folder_of(run), table_.rare);
+    } catch (const Error& e) {
+      failure = e.what();
+    }
+    // In the order of folds, whatever the order in which they end.
+    row.folds.clear();
+    for (auto f = found.find(0); f != found.end() && f->first == std::ssize(row.folds); ++f) row.folds.push_back(f->second);
+    if (failure.empty()) {
+      log_info("  ", title_of(run), ": ", table_.rare, " F1 ", found[fold_of(run)].f1, ", AUC ", found[fold_of(run)].auc);
+    } else {
+      row.failure = failure;
+      log_warning(row.name, " is given up: ", failure);
+    }
+    write_search(options_.out, table_);  // after each run: what is there can be read while the rest goes on
+  }
+
+ private:
+  void keep_the_best() {
+    const std::vector<size_t> order = table_.order();
+    for (size_t i = static_cast<size_t>(options_.keep); i < order.size(); ++i) table_.rows[order[i]].left_out = true;
+  }
+
+  SearchTable& table_;
+  const SearchOptions& options_;
+  RunBudget budget_;
+  std::vector<std::map<int64_t, FoldResult>> found_;  // by setting and fold
+  std::vector<bool> cut_short_;                       // by setting: the budget left out one of its folds
+  int64_t at_ = 0, at_work_ = 0, left_ = 0;
+};
+
+}  // namespace
+
+int search(const Program& program, const SearchOptions& o, Communicator& ranks) {
   const StopRequest stop;
   program.child_arguments();  // refuses what the runs cannot be given, before the first
-  const DataSplits data = open_splits(o.data);
+  const DataSplits data = open_splits(o.data, {}, ranks);
   data.require(Split::train, o.data);
   SearchTable table{.rare = o.rare.empty() ? data.classes[0] : o.rare, .folds = o.folds, .rows = {}};
   const StudySettings base = o.base.empty() ? StudySettings() : settings_of(o.base);
@@ -107,53 +189,33 @@ int search(const Program& program, const SearchOptions& o) {
   const std::vector<Manifest> manifests = fold_manifests(data.manifest, rows, data.classes, o.folds, 0);
   log_info(rows.size(), " training and validation images in ", o.folds, " parts; ", data.rows[Split::test].size(), " test images stay out");
   const fs::path out = o.out;
-  fs::create_directories(out);
+  std::vector<std::string> files = o.settings;
+  files.insert(files.end(), {o.weights, o.base});
+  prepare_shared_study(program, ranks, out, files, data);
+  const auto manifest_of = [&](int64_t fold) { return (out / concat("fold", fold + 1, ".csv")).string(); };
+  for (int64_t f = 0; f < o.folds && ranks.is_first(); ++f) write_manifest(manifest_of(f), manifests[static_cast<size_t>(f)]);
 
-  const auto begin = std::chrono::steady_clock::now();
-  const auto hours = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 3600; };
-  int64_t begun = 0, left = 0;
-  for (int64_t f = 0; f < o.folds; ++f) {
-    const fs::path manifest = out / concat("fold", f + 1, ".csv");
-    write_manifest(manifest.string(), manifests[static_cast<size_t>(f)]);
-    if (f == 1 && o.keep > 0) {
-      const std::vector<size_t> order = table.order();
-      for (size_t i = static_cast<size_t>(o.keep); i < order.size(); ++i) table.rows[order[i]].left_out = true;
-    }
-    for (SearchRow& row : table.rows) {
-      if (row.left_out || !row.failure.empty() || std::ssize(row.folds) < f) continue;
-      const fs::path folder = out / row.name / concat("fold", f + 1);
-      if (!run_has_scores(folder, "test")) {
-        // One more run would take what those of this call took on average. The first has no such estimate and always begins.
-        if (o.budget_hours > 0 && begun > 0 && hours() * static_cast<double>(begun + 1) / static_cast<double>(begun) > o.budget_hours) {
-          ++left;
-          continue;
-        }
-        ++begun;
-      }
-      ChildRun run = {.train = training_of(o, base, row.changes, manifest.string()),
+  SearchPlan plan(table, o);
+  const auto make = [&](int64_t run, const std::function<void()>& meanwhile) {
+    ChildRun child = {.train = training_of(o, base, plan.row_of(run).changes, manifest_of(plan.fold_of(run))),
                       .splits = {"test"},
                       .precision = "f32",
-                      .title = concat("fold ", f + 1, " of ", o.folds, ": ", row.name),
-                      .threshold = "f1"};
-      run.train.out = folder.string();
-      try {
-        if (!make_run(program, run, stop)) {
-          log_warning("interrupted. The same command goes on from here.");
-          return stop.exit_code();
-        }
-        row.folds.push_back(fold_result(folder, table.rare));
-        log_info("  ", table.rare, " F1 ", row.folds.back().f1, ", AUC ", row.folds.back().auc);
-      } catch (const UsageError&) {
-        throw;
-      } catch (const Error& e) {
-        row.failure = e.what();
-        log_warning(row.name, " is given up: ", e.what());
-      }
-      write_search(out, table);  // after each run: what is there can be read while the rest goes on
-    }
+                      .title = plan.title_of(run),
+                      .threshold = "f1",
+                      .beside = ranks.ranks_on_own_host()};
+    child.train.out = plan.folder_of(run).string();
+    return make_run(program, child, stop, meanwhile);
+  };
+  const SharedRuns runs{.next = [&] { return plan.next(); },
+                        .make = make,
+                        .ended = [&](int64_t run, const std::string& failure) { plan.ended(run, failure); }};
+  if (!share_out(ranks, runs, stop)) {
+    log_warning("interrupted. The same command goes on from here.");
+    return stop.exit_code();
   }
-  if (left > 0)
-    log_warning("the budget of ", o.budget_hours, " hours would be exceeded: ", left,
+  if (!ranks.is_first()) return 0;
+  if (plan.left() > 0)
+    log_warning("the budget of ", o.budget_hours, " hours would be exceeded: ", plan.left(),
                 " runs at least are left. The same command goes on with them.");
   std::cout << search_text(table) << std::flush;
   log_info("wrote ", (out / "search.html").string(), ", search.csv and search.json beside it");

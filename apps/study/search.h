@@ -57,8 +57,8 @@ std::string search_text(const SearchTable& table);
 // search.csv (a line for each setting and fold), search.json and search.html in the folder `out`.
 void write_search(const std::filesystem::path& out, const SearchTable& table);
 
-// Runs what is not done yet, the first fold of every setting first, and writes the table after each run. What is in the folder `out`
-// already is not run again. Returns the program's exit code.
-int search(const Program& program, const SearchOptions& options);
+// Runs what is not done yet, the first fold of every setting first, a run at a time in each process, and writes the table after each run.
+// What is in the folder `out` already is not run again. Returns the program's exit code.
+int search(const Program& program, const SearchOptions& options, Communicator& ranks);
 
 }  // namespace dura

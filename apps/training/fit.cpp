@@ -26,7 +26,7 @@ StateDict read_for_all(const std::filesystem::path& file, Communicator& ranks) {
 
 void require_lesions(const Dataset& train, const Dataset& val, const FitOptions& options) {
   if (!options.guide.on()) return;
-  const int64_t lesions = count_lesions(train), to_score = count_lesions(val);
+  const int64_t lesions = count_lesions(train, *options.ranks), to_score = count_lesions(val, *options.ranks);
   log_info("guide: ", lesions, " of ", train.size(), " training images and ", to_score, " of ", val.size(),
            " validation images have a lesion's mask");
   if (lesions == 0) fail_usage("--guide needs masks of lesions: no training image has one. The manifest's column `mask` names them.");

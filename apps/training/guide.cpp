@@ -23,10 +23,13 @@ LesionGrid guided_cells(Classifier& model, const Dataset& dataset, const GuideOp
   return {.rows = map.height, .columns = map.width, .at = placement(map, H, W), .share = options.share};
 }
 
-int64_t count_lesions(const Dataset& dataset) {
-  std::vector<uint8_t> found(static_cast<size_t>(dataset.size()));
-  parallel_for(dataset.size(), [&](int64_t i) { found[static_cast<size_t>(i)] = holds_lesion(dataset.mask(i)); });
-  return std::count(found.begin(), found.end(), 1);
+int64_t count_lesions(const Dataset& dataset, Communicator& ranks) {
+  const SharedWork work = ranks.work();
+  const Stretch own = work.own(dataset.size());
+  std::vector<uint8_t> found(static_cast<size_t>(own.size()));
+  parallel_for(std::ssize(found), [&](int64_t i) { found[static_cast<size_t>(i)] = holds_lesion(dataset.mask(own.begin + i)); });
+  const std::vector<uint8_t> all = work.in_a_row(found);
+  return std::count(all.begin(), all.end(), 1);
 }
 
 void MapWatch::add(const Batch& batch, const Tensor& features) {
@@ -43,11 +46,14 @@ void MapWatch::add(const Batch& batch, const Tensor& features) {
     if (!(counts[row] = holds_lesion(mask))) return;
     scores[row] = score_map(explained[row].map, mask, mask);
   });
-  for (size_t row = 0; row < scores.size(); ++row) {
-    if (!counts[row]) continue;
-    sum_ += scores[row];
-    ++slices_;
-  }
+  for (size_t row = 0; row < scores.size(); ++row)
+    if (counts[row]) scores_.push_back(scores[row]);
+}
+
+double MapWatch::mean(double MapScore::*value) const {
+  double sum = 0;
+  for (const MapScore& s : scores_) sum += s.*value;
+  return sum / static_cast<double>(scores_.size());
 }
 
 }  // namespace dura

@@ -67,28 +67,19 @@ LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const 
   return guided;
 }
 
-namespace {
-
-// Whole batches: which images are computed together does not depend on the number of processes.
-std::vector<LoaderItem> own_batches(const std::vector<LoaderItem>& items, int64_t batch, const Communicator& ranks) {
-  const auto count = std::ssize(items);
-  const RankShare own = share_of(ranks.rank(), ranks.size(), ceil_div(count, batch));
-  return {items.begin() + std::min(own.begin * batch, count), items.begin() + std::min(own.end * batch, count)};
-}
-
-}  // namespace
-
 LoaderOptions FitOptions::ordered_loader(const Dataset& dataset) const {
-  return {.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = own_batches(each_once(dataset), rows_at_once(), *ranks)};
+  return own_batches(dataset, {.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = {}}, *ranks);
 }
 
 LoaderOptions FitOptions::ordered_training_loader(const Dataset& train) const {
-  return {.batch_size = rows_at_once(),
-          .repeat = augment_repeat,
-          .pictures_of_training = true,
-          .seed = seed,
-          .policies = augment,
-          .items = own_batches(items.empty() ? each_once(train) : items, rows_at_once(), *ranks)};
+  return own_batches(train,
+                     {.batch_size = rows_at_once(),
+                      .repeat = augment_repeat,
+                      .pictures_of_training = true,
+                      .seed = seed,
+                      .policies = augment,
+                      .items = items},
+                     *ranks);
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
@@ -149,7 +140,8 @@ void Phase::make_step(const Dataset& train, const LossOptions& loss) {
                                       TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0,
                                                        .lanes = options_.lanes,
                                                        .capture = options_.capture,
-                                                       .ranks = options_.ranks});
+                                                       .ranks = options_.ranks,
+                                                       .bucket_bytes = options_.bucket_bytes});
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
     log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
@@ -207,7 +199,7 @@ void Phase::validate(EpochRecord& r) {
   FeatureUse watch;
   if (r.guide) watch = [&](const Batch& batch, const Tensor& features) { maps.add(batch, features); };
   const Predictions p = predict_validation(watch);
-  if (r.guide) r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
+  if (r.guide) maps.gather(*options_.ranks), r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
   r.val_loss = log_loss(p.labels, p.logits, p.classes);
   r.val_loss_weighted = log_loss(p.labels, p.logits, p.classes, options_.loss.class_weights);
   r.val = confusion_of(p.labels, argmax_rows(p.logits, p.classes), p.classes);

@@ -49,6 +49,7 @@ struct FitOptions {
   bool resume = false;             // go on from last.safetensors where there is one
   bool capture = true;             // CapturedStepOptions
   Communicator* ranks = &alone();  // processes that share the work; rank 0 alone writes files
+  int64_t bucket_bytes = 0;        // TrainStepOptions
 
   int64_t rows_at_once() const { return batch / lanes; }
   LoaderOptions training_loader(const LesionGrid& lesions) const;

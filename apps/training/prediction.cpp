@@ -1,9 +1,7 @@
 #include "apps/training/prediction.h"
 
-#include <cstring>
 #include <optional>
 
-#include "engine/comm/communicator.h"
 #include "layers/module.h"
 
 namespace dura {
@@ -31,15 +29,6 @@ Predictions predict_batches(int64_t classes, Loader& loader, const std::function
   }
   result.probabilities = softmax_rows(result.logits, classes);
   return result;
-}
-
-template <class T>
-void append_all(std::vector<T>& all, const std::vector<T>& own, Communicator& ranks) {
-  for (const std::vector<std::byte>& bytes : ranks.gather(std::as_bytes(std::span(own)))) {
-    const size_t before = all.size();
-    all.resize(before + bytes.size() / sizeof(T));
-    if (!bytes.empty()) std::memcpy(all.data() + before, bytes.data(), bytes.size());
-  }
 }
 
 int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model.classes().size()); }
@@ -72,13 +61,29 @@ Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, cons
   });
 }
 
+LoaderOptions own_batches(const Dataset& dataset, LoaderOptions all, Communicator& ranks) {
+  if (all.items.empty())
+    for (int64_t i = 0; i < dataset.size(); ++i) all.items.push_back({i, 0});
+  const Stretch own = ranks.work().own_batches(std::ssize(all.items), all.batch_size);
+  all.items = {all.items.begin() + own.begin, all.items.begin() + own.end};
+  return all;
+}
+
+Predictions predict(Classifier& model, const Dataset& dataset, const LoaderOptions& all, bool capture, Communicator& ranks) {
+  const LoaderOptions own = own_batches(dataset, all, ranks);
+  Predictions answers{.classes = class_count(model)};
+  if (!own.items.empty()) {
+    Loader loader(dataset, own);
+    answers = predict(model, loader, capture);
+  }
+  return gathered(answers, ranks);
+}
+
 Predictions gathered(const Predictions& own, Communicator& ranks) {
-  if (ranks.size() == 1) return own;
+  const SharedWork work = ranks.work();
   Predictions all{.classes = own.classes, .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
-  append_all(all.samples, own.samples, ranks);
-  append_all(all.labels, own.labels, ranks);
-  append_all(all.logits, own.logits, ranks);
-  append_all(all.probabilities, own.probabilities, ranks);
+  all.samples = work.in_a_row(own.samples), all.labels = work.in_a_row(own.labels);
+  all.logits = work.in_a_row(own.logits), all.probabilities = work.in_a_row(own.probabilities);
   return all;
 }
 

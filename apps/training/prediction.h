@@ -7,12 +7,11 @@
 #include "apps/training/feature_cache.h"
 #include "models/network/inference_step.h"
 #include "data/set/loader.h"
+#include "engine/comm/communicator.h"
 #include "models/network/answer.h"
 #include "models/network/classifier.h"
 
 namespace dura {
-
-class Communicator;
 
 struct Predictions {
   int64_t classes = 0;
@@ -36,6 +35,12 @@ Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use =
 Predictions predict(Classifier& model, Loader& loader, bool capture = true);
 // The frozen part is computed once for each image; the cache must have a stage.
 Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use = {});
+
+// What of an evaluation loader's items (none: each sample once) belongs to this process: some whole batches in a row, so that which
+// pictures are computed together does not depend on the number of processes. No items where there are not enough batches for all.
+LoaderOptions own_batches(const Dataset& dataset, LoaderOptions all, Communicator& ranks);
+// Of all items, by the processes together; each gets all answers.
+Predictions predict(Classifier& model, const Dataset& dataset, const LoaderOptions& all, bool capture, Communicator& ranks);
 
 // Those of all processes, by rank, on each of them.
 Predictions gathered(const Predictions& own, Communicator& ranks);

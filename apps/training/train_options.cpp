@@ -103,9 +103,9 @@ void TrainOptions::declare(OptionSet& options) {
                   "Equal parts of a batch, a power of two, whose gradients are added in a fixed order: a large batch in the memory of one "
                   "part, or shared by the processes of mpirun",
                   {.min = 1, .max = 4096});
-  options.integer("--comm-timeout", comm_timeout,
-                  "Where several processes share the lanes (mpirun): seconds after which one that does not answer is given up",
-                  {.min = 1, .max = 1000000});
+  options.integer("--comm-bucket", bucket_kib,
+                  "KiB of gradients that processes exchange at a time, while backward goes on; 0: all of them behind it",
+                  {.min = 0, .max = 1 << 24});
   options.integer("--phase1-epochs", phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
   options.number("--phase1-lr", phase1_lr, "Learning rate of phase 1", {.min = 0});
   options.integer("--phase2-epochs", phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
@@ -140,7 +140,8 @@ void TrainOptions::declare(OptionSet& options) {
                {.choices = {"shares", "receptive-fields"}});
   optimizer.declare(options);
   options.integer("--seed", seed, "Of everything random", {.min = 0});
-  options.integer("--feature-budget", feature_mib, "MiB for features of the frozen part; 0: none; -1: a quarter of the memory",
+  options.integer("--feature-budget", feature_mib,
+                  "MiB for features of the frozen part; 0: none; -1: a quarter of the memory, divided by the processes on a machine",
                   {.min = -1});
   options.flag("--exact-conv", exact, "No Winograd convolutions");
   options.flag("--no-capture", no_capture, "CUDA: start the kernels of each step one by one instead of replaying a captured step");
@@ -169,7 +170,8 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .feature_budget = feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(feature_mib) << 20,
                  .seed = static_cast<uint64_t>(seed),
                  .resume = resume,
-                 .capture = !no_capture};
+                 .capture = !no_capture,
+                 .bucket_bytes = bucket_kib << 10};
   log_info("augmentation: ", describe(fit.augment, classes));
   fit.loss = {.class_weights = weights_of_classes(class_weights, classes, training.class_counts()),
               .cross_entropy = optimizer.cross_entropy()};

@@ -37,7 +37,7 @@ struct TrainOptions {
   std::vector<std::string> limits = {};  // the same: sentences
   std::vector<std::string> class_weights = {};
   int64_t depth = 50, batch = 16, lanes = 1, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1,
-          average_from = 0, comm_timeout = 600;
+          average_from = 0, bucket_kib = 4096;
   double phase1_lr = 1e-3, phase2_lr = 1e-5, dropout = 0.5;
   bool resume = false, exact = false, no_capture = false;
 

@@ -1,6 +1,7 @@
 #include "apps/training/train_step.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "engine/core/tensor.h"
 
@@ -30,6 +31,8 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
   sums_ = Tensor::zeros({2 + K * K + (guided ? 2 : 0)}, DType::f64, t.device, "metric sums");  // the guide's behind the others
   if (options.lanes > 1) {
     tree_ = std::make_unique<GradientTree>(adam.arena(), own_lanes_);
+    if (options.ranks->size() > 1 && options.bucket_bytes > 0 && host_readable(t.device))
+      exchange_ = std::make_unique<GradientExchange>(adam.arena(), *tree_, *options.ranks, options.bucket_bytes);
     for (Share* s : {&share_, &guided_share_}) {
       s->state = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
       s->write(1.0 / static_cast<double>(options.lanes));
@@ -87,7 +90,9 @@ void TrainStep::body(const Inputs& in) {
     // Of one lane. Its filters are new ones to the device, as in a step without lanes: it keeps no packed copies of what Adam will change.
     for (const ParameterArena::Group& g : adam_.arena().groups())
       for (Parameter* p : g.parameters) p->values_changed();
-    adam_.gather([&] { return loss_of(in, outcome); });
+    std::function<void(const Gradient&)> finished;
+    if (exchanging_) finished = [this](const Gradient& g) { exchange_->finished(g); };
+    adam_.gather([&] { return loss_of(in, outcome); }, finished);
   }
   Backend& b = backend(in.input.device());
   b.add_metrics(outcome.probabilities, in.labels, outcome.loss, sums_);
@@ -123,7 +128,7 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
   b.upload(part(batch.labels, first_row).raw(), in_.labels);
   b.upload(part(batch.row_keys, first_row).raw(), in_.row_keys);
   if (in_.lesion.defined()) {
-    const Tensor lesion = batch.lesion.defined() ? part(batch.lesion, first_row) : Tensor();
+    const Tensor lesion = batch.lesion.defined() ? part(batch.lesion, first_row - batch.first_image) : Tensor();
     DURA_CHECK(lesion.defined() && lesion.shape() == in_.lesion.shape(), "train step: lesions are ", describe(lesion), ", planned for ",
                describe(in_.lesion));
     b.upload(lesion.raw(), in_.lesion);
@@ -135,15 +140,22 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
 
 void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
   Backend& b = backend(in_.input.device());
+  const std::vector<double> guided = in_.lesion.defined() ? guided_shares(batch) : std::vector<double>();
   for (int64_t own = 0; own < own_lanes_; ++own) {
     const int64_t lane = first_lane_ + own;
     const Tensor& sums = lane_sums_[static_cast<size_t>(own)];
     share_.write(share_of_lane(batch, lane));
-    if (in_.lesion.defined()) guided_share_.write(guided_share_of_lane(batch, lane));
+    if (in_.lesion.defined()) guided_share_.write(guided[static_cast<size_t>(lane)]);
     b.copy(sums, sums_);
+    const bool in_buckets = exchange_ && tree_->is_last_lane();
+    if (in_buckets) {
+      step_->prepare();  // its dry run has no gradients
+      exchanging_ = true;
+    }
     run_lane(batch, lane * in_.labels.numel(), features);
+    exchanging_ = false;
     b.copy(sums_, sums);
-    tree_->add_lane();
+    if (!in_buckets) tree_->add_lane();
     if (own == 0)  // of rank 0 this is lane 0, whose statistics all get in the end (share_statistics)
       for (const RunningStatistics& r : running_) b.copy(r.tensor, r.of_lane_0);
   }
@@ -158,11 +170,19 @@ void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
 // The last levels of the tree, through host memory.
 void TrainStep::add_over_ranks() {
   if (options_.ranks->size() == 1) return;
+  if (exchange_) return exchange_->finish();
   const Tensor& sum = tree_->sum();
   const Tensor host = host_readable(sum.device()) ? sum : host_copy(sum, "sum of gradients");
-  const auto reduce = [&]<class T>(T) { options_.ranks->all_reduce(std::span(host.data<T>(), static_cast<size_t>(host.numel()))); };
-  sum.dtype() == DType::f64 ? reduce(double{}) : reduce(float{});
+  all_reduce(*options_.ranks, host);
   if (!host.same_bytes(sum)) backend(sum.device()).upload(host.raw(), sum);
+}
+
+int64_t TrainStep::bytes_per_step() const {
+  const Communicator& ranks = *options_.ranks;
+  if (ranks.size() == 1) return 0;
+  const int64_t shares = in_.lesion.defined() ? ranks.all_reduce_bytes(options_.lanes, sizeof(double)) : 0;
+  const auto element = static_cast<int64_t>(dtype_size(tree_->sum().dtype()));
+  return shares + (exchange_ ? exchange_->bytes_per_step() : ranks.all_reduce_bytes(tree_->sum().numel(), element));
 }
 
 void TrainStep::share_statistics() {
@@ -199,18 +219,21 @@ double TrainStep::share_of_lane(const Batch& batch, int64_t lane) const {
   return own / all;
 }
 
-// The guide's loss is a mean over rows with a lesion: the batch's is that of lanes by how many they have. (A row whose map shows nothing
-// does not count and cannot be known beforehand; it is a rounding of this share.)
-double TrainStep::guided_share_of_lane(const Batch& batch, int64_t lane) const {
-  const int64_t rows = in_.labels.numel(), cells = batch.lesion.numel() / batch.labels.numel();
+// By lane. The guide's loss is a mean over rows with a lesion: the batch's is that of lanes by how many they have. (A row whose map shows
+// nothing does not count and cannot be known beforehand; it is a rounding of this share.) A process knows the lesions of its own lanes.
+std::vector<double> TrainStep::guided_shares(const Batch& batch) const {
+  const int64_t rows = in_.labels.numel(), cells = in_.lesion.numel() / rows;
+  DURA_CHECK(batch.lesion.defined() && batch.lesion.numel() == rows * own_lanes_ * cells, "train step: lesions of ", describe(batch.lesion),
+             " for ", own_lanes_, " lanes of ", describe(in_.lesion));
   const uint8_t* lesion = batch.lesion.data<uint8_t>();
-  double own = 0, all = 0;
-  for (int64_t n = 0; n < rows * options_.lanes; ++n) {
-    if (std::all_of(lesion + n * cells, lesion + (n + 1) * cells, [](uint8_t v) { return v == 0; })) continue;
-    ++all;
-    if (n / rows == lane) ++own;
-  }
-  return all > 0 ? own / all : 0;
+  std::vector<double> shares(static_cast<size_t>(options_.lanes));
+  for (int64_t n = 0; n < rows * own_lanes_; ++n)
+    shares[static_cast<size_t>(first_lane_ + n / rows)] +=
+        std::any_of(lesion + n * cells, lesion + (n + 1) * cells, [](uint8_t v) { return v != 0; });
+  options_.ranks->all_reduce(std::span(shares));
+  const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& s : shares) s = all > 0 ? s / all : 0;
+  return shares;
 }
 
 // Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.

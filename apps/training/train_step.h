@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "apps/training/gradient_exchange.h"
 #include "data/set/loader.h"
 #include "engine/comm/communicator.h"
 #include "engine/optim/adam.h"
@@ -42,6 +43,9 @@ struct TrainStepOptions {
   bool capture = true;  // CapturedStepOptions
   // Processes that share the lanes, as many each; the same step is to be run on all of them.
   Communicator* ranks = &alone();
+  // Gradients are exchanged between them while backward goes on, in buckets of at least so many bytes; 0: all behind it. On a device whose
+  // memory the host cannot read they always are.
+  int64_t bucket_bytes = 0;
 };
 
 class TrainStep {
@@ -55,10 +59,13 @@ class TrainStep {
   // Plans the step and takes its memory; OutOfMemory says which batch would fit. The first run() does it otherwise.
   void prepare() { step_->prepare(); }
 
-  // A batch of as many rows as the lanes have together, with the images of this process's lanes. The loss is that of the whole batch,
-  // however it is normalised, up to rounding; random numbers go by row. BatchNorm with batch statistics takes those of a lane, and the
-  // running ones follow lane 0 alone.
+  // A batch of as many rows as the lanes have together, with the images and lesions of this process's lanes. The loss is that of the whole
+  // batch, however it is normalised, up to rounding; random numbers go by row. BatchNorm with batch statistics takes those of a lane, and
+  // the running ones follow lane 0 alone.
   void run(const Batch& batch, const FeatureSource& features = {});
+
+  // What this process sends in each step for gradients and the guide's shares.
+  int64_t bytes_per_step() const;
 
   TrainSums read_sums() const;  // over the lanes of this process
   TrainSums read_sums_of_all() const;
@@ -90,7 +97,7 @@ class TrainStep {
   std::vector<double> added_sums() const;
   TrainSums sums_of(const std::vector<double>& added, int64_t images) const;
   double share_of_lane(const Batch& batch, int64_t lane) const;
-  double guided_share_of_lane(const Batch& batch, int64_t lane) const;
+  std::vector<double> guided_shares(const Batch& batch) const;
 
   Classifier& model_;
   Adam& adam_;
@@ -104,8 +111,10 @@ class TrainStep {
 
   // With lanes.
   std::unique_ptr<GradientTree> tree_;
-  Share share_, guided_share_;     // of the cross-entropy, of the guide's loss
-  std::vector<Tensor> lane_sums_;  // of each lane; sums_ is that of the lane at work
+  std::unique_ptr<GradientExchange> exchange_;  // with other processes, in buckets
+  bool exchanging_ = false;                     // the lane at work is the last one, and its gradients go into buckets
+  Share share_, guided_share_;                  // of the cross-entropy, of the guide's loss
+  std::vector<Tensor> lane_sums_;               // of each lane; sums_ is that of the lane at work
   struct RunningStatistics {
     BatchNorm2d* owner;
     Tensor tensor, of_lane_0;

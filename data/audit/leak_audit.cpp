@@ -4,7 +4,9 @@
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <span>
 
+#include "data/audit/copy_signature.h"
 #include "data/image/resize.h"
 #include "engine/base/parallel.h"
 #include "engine/core/backend.h"
@@ -49,9 +51,8 @@ std::vector<double> blurred(const std::vector<double>& values, int64_t size, dou
 
 // What is finer than about one thumbnail pixel is lost when a copy is rotated, and what is coarser than an eighth of the side all heads
 // have in common: both are taken out, as the difference of two Gaussians.
-std::vector<float> local_contrast(const Image& thumbnail, double smoothing) {
-  const int64_t size = thumbnail.height;
-  const std::vector<double> values(thumbnail.pixels.begin(), thumbnail.pixels.end());
+std::vector<float> local_contrast(std::span<const uint8_t> thumbnail, int64_t size, double smoothing) {
+  const std::vector<double> values(thumbnail.begin(), thumbnail.end());
   const std::vector<double> fine = smoothing > 0 ? blurred(values, size, smoothing) : values,
                             coarse = blurred(values, size, static_cast<double>(size) / 8);
   std::vector<float> contrast(values.size());
@@ -65,9 +66,6 @@ constexpr double coarse_likeness = 0.86;
 constexpr double hopeless = 0.5, nearly = 0.93;
 constexpr int rotation_steps = 3;  // either way
 constexpr double rotation_step = 3;
-constexpr int64_t block = 512;  // rows of a matrix product: its result is 1 MB at most for 512 columns
-
-using Candidates = std::map<std::pair<int64_t, int64_t>, NearCopy>;  // by first and second
 
 Tensor rows_of(const std::vector<std::vector<float>>& vectors, int64_t first, int64_t count) {
   const auto width = static_cast<int64_t>(vectors.front().size());
@@ -76,38 +74,91 @@ Tensor rows_of(const std::vector<std::vector<float>>& vectors, int64_t first, in
   return rows;
 }
 
-// Pairs (i, j), i < j, whose coarse thumbnails are alike when j is placed so.
-void add_candidates(const std::vector<std::vector<float>>& originals, const std::vector<std::vector<float>>& turned,
-                    const Placement& placement, Candidates& found) {
-  const auto n = static_cast<int64_t>(originals.size());
-  for (int64_t i0 = 0; i0 < n; i0 += block) {
-    const int64_t height = std::min(block, n - i0);
-    const Tensor left = rows_of(originals, i0, height);
-    for (int64_t j0 = i0; j0 < n; j0 += block) {  // below the diagonal are the same pairs
-      const int64_t width = std::min(block, n - j0);
-      const Tensor products = Tensor::empty({height, width}, DType::f32, Device::cpu, "likeness");
-      backend(Device::cpu).linear_forward(left, rows_of(turned, j0, width), Tensor(), products);
-      for (int64_t i = 0; i < height; ++i)
-        for (int64_t j = std::max<int64_t>(0, i0 + i + 1 - j0); j < width; ++j) {
-          const float likeness = products.data<float>()[i * width + j];
-          if (likeness < coarse_likeness) continue;
-          NearCopy& best = found[{i0 + i, j0 + j}];
-          if (likeness > best.likeness) best = {i0 + i, j0 + j, placement, likeness};
-        }
-    }
-  }
-}
-
 double likeness_of(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
   return sum;
 }
 
+std::vector<Placement> coarse_placements() {
+  std::vector<Placement> all;
+  for (int s = 0; s < symmetries; ++s)
+    for (int angle = -rotation_steps; angle <= rotation_steps; ++angle) {
+      all.push_back(symmetry(s));
+      all.back().degrees = angle * rotation_step;
+    }
+  return all;
+}
+
+using Thumbnails = std::vector<std::vector<float>>;
+
+Thumbnails coarse_of(const std::vector<Fingerprint>& fingerprints) {
+  Thumbnails all(fingerprints.size());
+  parallel_for(std::ssize(all), [&](int64_t i) { all[static_cast<size_t>(i)] = fingerprints[static_cast<size_t>(i)].coarse(); });
+  return all;
+}
+
+// Pairs (i, j), i < j, whose coarse thumbnails are alike in some placement of j; the best of them.
+std::vector<NearCopy> candidates_of_all_pairs(const std::vector<Fingerprint>& fingerprints, const SharedWork& shared) {
+  std::map<std::pair<int64_t, int64_t>, NearCopy> found;
+  const Thumbnails originals = coarse_of(fingerprints);
+  Thumbnails turned(originals.size());
+  for (const Placement& placement : coarse_placements()) {
+    parallel_for(std::ssize(turned), [&](int64_t i) {
+      turned[static_cast<size_t>(i)] = placed(originals[static_cast<size_t>(i)], Fingerprint::coarse_size, placement);
+    });
+    for_alike_rows(originals, turned, shared, [&](int64_t i, int64_t first_j, std::span<const float> products) {
+      for (size_t k = 0; k < products.size(); ++k) {
+        if (products[k] < coarse_likeness) continue;
+        const int64_t j = first_j + static_cast<int64_t>(k);
+        NearCopy& best = found[{i, j}];
+        if (products[k] > best.likeness) best = {i, j, placement, products[k]};
+      }
+    });
+  }
+  std::vector<NearCopy> pairs;
+  for (const auto& [rows, candidate] : found) pairs.push_back(candidate);
+  return pairs;
+}
+
+// The best placement of the pair on the coarse thumbnails; likeness 0 where none is good enough.
+NearCopy coarse_match(int64_t i, int64_t j, const std::vector<float>& first, const std::vector<float>& second) {
+  NearCopy best{.first = i, .second = j, .placement = {}};
+  for (const Placement& placement : coarse_placements()) {
+    const double likeness = likeness_of(first, placed(second, Fingerprint::coarse_size, placement));
+    if (likeness >= coarse_likeness && likeness > best.likeness) best.placement = placement, best.likeness = likeness;
+  }
+  return best;
+}
+
+// The same among the pairs that are close by their signatures. Placements go both ways: where j placed is like i, i placed in some way is
+// nearly as much like j. So one product of i in all placements with all that are close leaves those that are worth a look.
+std::vector<NearCopy> candidates_by_signature(const std::vector<Fingerprint>& fingerprints, const SharedWork& shared) {
+  constexpr float worth_a_look = 0.78f;
+  const Thumbnails coarse = coarse_of(fingerprints);
+  const std::vector<Placement> placements = coarse_placements();
+  std::vector<NearCopy> pairs;
+  CopySignatures(fingerprints).for_close(shared, [&](int64_t i, const std::vector<int64_t>& close) {
+    Thumbnails turned, others;
+    for (const Placement& p : placements) turned.push_back(placed(coarse[static_cast<size_t>(i)], Fingerprint::coarse_size, p));
+    for (const int64_t j : close) others.push_back(coarse[static_cast<size_t>(j)]);
+    const Tensor products = Tensor::empty({std::ssize(others), std::ssize(turned)}, DType::f32, Device::cpu, "likeness");
+    backend(Device::cpu).linear_forward(rows_of(others, 0, std::ssize(others)), rows_of(turned, 0, std::ssize(turned)), Tensor(), products);
+    for (size_t k = 0; k < close.size(); ++k) {
+      const float* likeness = products.data<float>() + k * turned.size();
+      if (*std::max_element(likeness, likeness + turned.size()) < worth_a_look) continue;
+      const NearCopy best = coarse_match(i, close[k], coarse[static_cast<size_t>(i)], others[k]);
+      if (best.likeness > 0) pairs.push_back(best);
+    }
+  });
+  return pairs;
+}
+
 // Climbs from the pair's coarse placement: angle and shift in turn, until no step helps.
-void lay_upon(NearCopy& pair, const Fingerprint& a, const Fingerprint& b) {
+void lay_upon(NearCopy& pair, const Fingerprint& first, const Fingerprint& second) {
   constexpr int64_t size = Fingerprint::fine_size;
-  const auto likeness_at = [&](const Placement& p) { return likeness_of(a.fine, placed(b.fine, size, p)); };
+  const std::vector<float> a = first.fine(), b = second.fine();
+  const auto likeness_at = [&](const Placement& p) { return likeness_of(a, placed(b, size, p)); };
   Placement& placement = pair.placement;
   double& best = pair.likeness;
   best = likeness_at(placement);
@@ -135,9 +186,18 @@ void lay_upon(NearCopy& pair, const Fingerprint& a, const Fingerprint& b) {
 
 Fingerprint fingerprint_of(const Image& image) {
   const Image gray = to_gray(image);
-  return {local_contrast(resize_bilinear(gray, Fingerprint::coarse_size, Fingerprint::coarse_size), 0),
-          local_contrast(resize_bilinear(gray, Fingerprint::fine_size, Fingerprint::fine_size), 0.9)};
+  Fingerprint f;
+  const auto keep = [&](auto& pixels, int64_t size) {
+    const Image thumbnail = resize_bilinear(gray, size, size);
+    std::copy(thumbnail.pixels.begin(), thumbnail.pixels.end(), pixels.begin());
+  };
+  keep(f.coarse_pixels, Fingerprint::coarse_size);
+  keep(f.fine_pixels, Fingerprint::fine_size);
+  return f;
 }
+
+std::vector<float> Fingerprint::coarse() const { return local_contrast(coarse_pixels, coarse_size, 0); }
+std::vector<float> Fingerprint::fine() const { return local_contrast(fine_pixels, fine_size, 0.9); }
 
 Placement symmetry(int number) {
   return {.transposed = (number & 4) != 0, .flipped_vertically = (number & 2) != 0, .flipped_horizontally = (number & 1) != 0};
@@ -188,29 +248,41 @@ std::vector<float> placed(const std::vector<float>& thumbnail, int64_t size, con
   return result;
 }
 
-std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints) {
-  Candidates candidates;
-  std::vector<std::vector<float>> originals(fingerprints.size()), turned(fingerprints.size());
-  const auto n = static_cast<int64_t>(fingerprints.size());
-  if (n < 2) return {};
-  for (size_t i = 0; i < fingerprints.size(); ++i) originals[i] = fingerprints[i].coarse;
-  for (int s = 0; s < symmetries; ++s)
-    for (int angle = -rotation_steps; angle <= rotation_steps; ++angle) {
-      Placement placement = symmetry(s);
-      placement.degrees = angle * rotation_step;
-      parallel_for(n, [&](int64_t i) {
-        turned[static_cast<size_t>(i)] = placed(fingerprints[static_cast<size_t>(i)].coarse, Fingerprint::coarse_size, placement);
-      });
-      add_candidates(originals, turned, placement, candidates);
+void for_alike_rows(const std::vector<std::vector<float>>& left, const std::vector<std::vector<float>>& right, const SharedWork& shared,
+                    const std::function<void(int64_t i, int64_t first_j, std::span<const float> products)>& use) {
+  const auto n = static_cast<int64_t>(left.size());
+  for (int64_t i0 = shared.part * alike_block; i0 < n; i0 += shared.parts * alike_block) {
+    const int64_t height = std::min(alike_block, n - i0);
+    const Tensor rows = rows_of(left, i0, height);
+    for (int64_t j0 = i0; j0 < n; j0 += alike_block) {  // below the diagonal are the same pairs
+      const int64_t width = std::min(alike_block, n - j0);
+      const Tensor products = Tensor::empty({height, width}, DType::f32, Device::cpu, "likeness");
+      backend(Device::cpu).linear_forward(rows, rows_of(right, j0, width), Tensor(), products);
+      for (int64_t i = 0; i < height; ++i) {
+        const int64_t first = std::max<int64_t>(0, i0 + i + 1 - j0);
+        if (first < width) use(i0 + i, j0 + first, {products.data<float>() + i * width + first, static_cast<size_t>(width - first)});
+      }
     }
+  }
+}
 
-  std::vector<NearCopy> pairs;
-  for (const auto& [rows, candidate] : candidates) pairs.push_back(candidate);
-  parallel_for(static_cast<int64_t>(pairs.size()), [&](int64_t k) {
+std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints, const NearCopyOptions& options) {
+  if (fingerprints.size() < 2) return {};
+  const SharedWork& shared = options.shared;
+  std::vector<NearCopy> pairs = std::ssize(fingerprints) <= options.all_pairs_up_to ? candidates_of_all_pairs(fingerprints, shared)
+                                                                                    : candidates_by_signature(fingerprints, shared);
+  // Which process found how many candidates is chance: they are shared out anew.
+  pairs = shared.in_a_row(std::move(pairs));
+  const Stretch own = shared.own(std::ssize(pairs));
+  pairs = {pairs.begin() + own.begin, pairs.begin() + own.end};
+  parallel_for(std::ssize(pairs), [&](int64_t k) {
     NearCopy& pair = pairs[static_cast<size_t>(k)];
     lay_upon(pair, fingerprints[static_cast<size_t>(pair.first)], fingerprints[static_cast<size_t>(pair.second)]);
   });
   std::erase_if(pairs, [](const NearCopy& pair) { return pair.likeness < least_likeness; });
+  pairs = shared.in_a_row(std::move(pairs));
+  std::sort(pairs.begin(), pairs.end(),
+            [](const NearCopy& a, const NearCopy& b) { return std::pair(a.first, a.second) < std::pair(b.first, b.second); });
   return pairs;
 }
 

@@ -1,10 +1,14 @@
 // Copies among pictures: how alike two are, and which pairs lie in different splits.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "data/image/image.h"
+#include "engine/base/shared_work.h"
 
 namespace dura {
 
@@ -14,8 +18,12 @@ namespace dura {
 
 struct Fingerprint {
   static constexpr int64_t coarse_size = 16, fine_size = 48;
-  // size x size values from the top left, mean 0 and length 1; all 0 for a picture without contrast.
-  std::vector<float> coarse, fine;
+  // Grey thumbnails, size x size from the top left: 2.5 KiB for a picture.
+  std::array<uint8_t, coarse_size * coarse_size> coarse_pixels{};
+  std::array<uint8_t, fine_size * fine_size> fine_pixels{};
+
+  // Their local contrast: mean 0 and length 1; all 0 for a picture without contrast.
+  std::vector<float> coarse() const, fine() const;
 };
 
 Fingerprint fingerprint_of(const Image& image);
@@ -46,10 +54,23 @@ struct NearCopy {
 // Mirrored copies of real slices reach 0.9998, rotated ones 0.992; neighbouring slices of one head stay at or below 0.990.
 inline constexpr double least_likeness = 0.991;
 
+// Rows of a matrix product: its result is 1 MB for as many columns.
+inline constexpr int64_t alike_block = 512;
+// Of rows i of `left` and j > i of `right`, as many each, all of one length: `use` is given i, a first j, and the dot products with so many
+// rows from there on. Blocks of rows i are dealt out to the processes that share the work, one block after the other.
+void for_alike_rows(const std::vector<std::vector<float>>& left, const std::vector<std::vector<float>>& right, const SharedWork& shared,
+                    const std::function<void(int64_t i, int64_t first_j, std::span<const float> products)>& use);
+
+struct NearCopyOptions {
+  // More pictures than these are not all laid upon each other: only pairs that are close by their signatures (copy_signature.h) are.
+  int64_t all_pairs_up_to = 10'000;
+  SharedWork shared = {};
+};
+
 // All pairs at or above the least likeness, in order. Every pair is looked at under the eight symmetries and rotations of up to 9 degrees
 // either way in steps of 3 on the coarse thumbnails (a matrix product for each, on all threads); what is alike there is laid upon each
-// other, down to steps of a quarter of a degree and a 300th of the side, and compared on the fine ones. The time grows with the square of
-// the count: 4,000 pictures take less than a minute on two cores.
-std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints);
+// other, down to steps of a quarter of a degree and a 300th of the side, and compared on the fine ones. What it takes, for how many:
+// docs/distributed.md.
+std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerprints, const NearCopyOptions& options = {});
 
 }  // namespace dura

@@ -10,6 +10,7 @@
 #include "data/audit/disjoint_sets.h"
 #include "data/image/lesion.h"
 #include "engine/base/parallel.h"
+#include "engine/base/shared_work.h"
 
 namespace dura {
 namespace {
@@ -17,13 +18,14 @@ namespace {
 // What is kept of one row's files.
 struct RowSurvey {
   SliceSurvey slice;
-  std::array<uint64_t, 256> histogram{};
   CheckedPicture picture;
   std::string mask_error;
   Fingerprint fingerprint;
 };
 
-RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder) {
+using Histogram = std::array<uint64_t, 256>;
+
+RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder, Histogram& histogram) {
   RowSurvey found;
   PictureCheck check = check_picture(folder, row.file);
   found.picture = std::move(check.picture);
@@ -31,7 +33,7 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
   found.slice.height = check.decoded.height, found.slice.width = check.decoded.width, found.slice.channels = check.decoded.channels;
   const Image image = to_gray(std::move(check.decoded));
   found.slice.statistics = picture_statistics(image);
-  for (uint8_t v : image.pixels) ++found.histogram[v];
+  for (uint8_t v : image.pixels) ++histogram[v];
   found.fingerprint = fingerprint_of(image);
   if (row.mask.empty()) return found;
   try {
@@ -43,15 +45,65 @@ RowSurvey survey_row(const ManifestRow& row, const std::filesystem::path& folder
   return found;
 }
 
+// Everybody's rows in a row.
+std::vector<RowSurvey> of_all(std::vector<RowSurvey> own, const SharedWork& shared) {
+  if (shared.alone()) return own;
+  struct Numbers {
+    SliceSurvey slice;
+    Fingerprint fingerprint;
+  };
+  const std::string mask_prefix = "mask: ";  // what is no error is not empty, either
+  std::vector<Numbers> numbers;
+  std::vector<CheckedPicture> texts;
+  for (const RowSurvey& row : own) {
+    numbers.push_back({row.slice, row.fingerprint});
+    texts.push_back(row.picture);
+    texts.push_back({.error = mask_prefix + row.mask_error});
+  }
+  numbers = shared.in_a_row(std::move(numbers));
+  own.clear();
+  for (const std::string& text : shared.gather(format_checked(texts))) {
+    std::vector<CheckedPicture> pictures = parse_checked(text, "pictures looked at by another process");
+    for (size_t i = 0; i + 1 < pictures.size(); i += 2) {
+      const Numbers& n = numbers.at(own.size());
+      own.push_back({n.slice, std::move(pictures[i]), pictures[i + 1].error.substr(mask_prefix.size()), n.fingerprint});
+    }
+  }
+  return own;
+}
+
+// Grey levels of all pictures of each class go into `survey`. A chunk at a time, so that no row's are kept.
+std::vector<RowSurvey> survey_rows(const Manifest& manifest, const ClassNames& classes, const std::vector<int64_t>& rows,
+                                   const std::string& folder, const SharedWork& shared, DataSurvey& survey) {
+  const Stretch own = shared.own(std::ssize(rows));
+  std::vector<RowSurvey> found(static_cast<size_t>(own.size()));
+  std::vector<uint64_t> levels(classes.names().size() * 256);
+  for (int64_t first = own.begin; first < own.end; first += 1024) {
+    std::vector<Histogram> histograms(static_cast<size_t>(std::min<int64_t>(1024, own.end - first)));
+    const auto row = [&](int64_t i) -> const ManifestRow& {
+      return manifest.rows[static_cast<size_t>(rows[static_cast<size_t>(first + i)])];
+    };
+    parallel_for(std::ssize(histograms), [&](int64_t i) {
+      found[static_cast<size_t>(first - own.begin + i)] = survey_row(row(i), folder, histograms[static_cast<size_t>(i)]);
+    });
+    for (int64_t i = 0; i < std::ssize(histograms); ++i)
+      for (size_t v = 0; v < 256; ++v)
+        levels[static_cast<size_t>(*classes.find(row(i).label)) * 256 + v] += histograms[static_cast<size_t>(i)][v];
+  }
+  const std::vector<uint64_t> of_parts = shared.in_a_row(levels);
+  for (size_t k = 0; k < of_parts.size(); ++k) survey.classes[k % levels.size() / 256].histogram[k % 256] += of_parts[k];
+  return of_all(std::move(found), shared);
+}
+
 // One row per file: what is byte for byte the same need not be compared.
-std::vector<NearCopy> similar_rows(const std::vector<int64_t>& rows, std::vector<RowSurvey>& found) {
+std::vector<NearCopy> similar_rows(const std::vector<int64_t>& rows, const std::vector<RowSurvey>& found, const NearCopyOptions& options) {
   std::set<std::string> seen;
   std::vector<int64_t> distinct;
   std::vector<Fingerprint> fingerprints;
   for (size_t i = 0; i < rows.size(); ++i)
     if (found[i].picture.error.empty() && seen.insert(found[i].picture.sha256).second)
-      distinct.push_back(rows[i]), fingerprints.push_back(std::move(found[i].fingerprint));
-  std::vector<NearCopy> similar = find_near_copies(fingerprints);
+      distinct.push_back(rows[i]), fingerprints.push_back(found[i].fingerprint);
+  std::vector<NearCopy> similar = find_near_copies(fingerprints, options);
   for (NearCopy& pair : similar)
     for (int64_t* row : {&pair.first, &pair.second}) *row = distinct[static_cast<size_t>(*row)];
   return similar;
@@ -105,6 +157,12 @@ void DataSurvey::recount(const Manifest& manifest, const ClassNames& classes_of_
     for (size_t s = 0; s < 3; ++s) classes[c].patients[s] = static_cast<int64_t>(patients[c][s].size());
 }
 
+void check_bad_files(const DataSurvey& survey, double allowed_share) {
+  const double share = static_cast<double>(survey.bad.size()) / static_cast<double>(std::max<int64_t>(1, survey.slices));
+  DURA_CHECK(share <= allowed_share, survey.bad.size(), " files of ", survey.slices, " slices cannot be used, more than --allow-bad ",
+             allowed_share, ". Repair or remove them. The first: ", survey.bad.front().reason);
+}
+
 int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
   DisjointSets sets(manifest.rows.size());
   std::unordered_map<std::string, size_t> first_of_group;
@@ -129,7 +187,7 @@ int64_t group_copies(Manifest& manifest, const DataSurvey& survey) {
   return changed;
 }
 
-DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder) {
+DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder, const NearCopyOptions& options) {
   DataSurvey survey;
   for (const std::string& name : classes.names()) survey.classes.push_back({.name = name});
   std::vector<int64_t> rows;
@@ -139,10 +197,7 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
     else
       ++survey.other_labels[manifest.rows[i].label];
   }
-  std::vector<RowSurvey> found(rows.size());
-  parallel_for(static_cast<int64_t>(rows.size()), [&](int64_t i) {
-    found[static_cast<size_t>(i)] = survey_row(manifest.rows[static_cast<size_t>(rows[static_cast<size_t>(i)])], folder);
-  });
+  std::vector<RowSurvey> found = survey_rows(manifest, classes, rows, folder, options.shared, survey);
 
   survey.slices = static_cast<int64_t>(rows.size());
   std::map<std::string, std::vector<int64_t>> by_digest;
@@ -162,7 +217,6 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
     survey.readable.push_back(f.slice);
     survey.readable.back().row = rows[i];
     ++survey.extents[{f.slice.height, f.slice.width}];
-    for (size_t v = 0; v < 256; ++v) c.histogram[v] += f.histogram[v];
     if (!f.slice.lesion) continue;
     const LesionSize& lesion = *f.slice.lesion;
     ++c.masks;
@@ -177,7 +231,7 @@ DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, cons
   for (auto& [digest, same] : by_digest)
     if (same.size() > 1) survey.copies.push_back(std::move(same));
   std::sort(survey.copies.begin(), survey.copies.end());
-  survey.similar = similar_rows(rows, found);
+  survey.similar = similar_rows(rows, found, options);
   survey.recount(manifest, classes);
   return survey;
 }

@@ -55,12 +55,16 @@ struct DataSurvey {
   void recount(const Manifest& manifest, const ClassNames& classes_of_manifest);
 };
 
+// Error where more than this share of the slices has a file that cannot be used.
+void check_bad_files(const DataSurvey& survey, double allowed_share);
+
 // Copies must not be divided: rows of `copies` and `similar` share a group from here on, and so does everything that shared one with them.
 // Their groups' first name in alphabetical order stays, "copies of FILE" where they had none. Returns the number of rows whose group is
 // new.
 int64_t group_copies(Manifest& manifest, const DataSurvey& survey);
 
-// Reads every slice and mask of the classes once, on all threads. `manifest` is left as it is.
-DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder);
+// Reads every slice and mask of the classes once, on all threads; where several processes share the work (options), each reads its part,
+// and all get the same survey. `manifest` is left as it is.
+DataSurvey survey_data(const Manifest& manifest, const ClassNames& classes, const std::string& folder, const NearCopyOptions& options = {});
 
 }  // namespace dura

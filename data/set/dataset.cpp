@@ -16,8 +16,8 @@ class Dataset::Opening {
   Opening(Dataset& dataset, std::vector<Sample> candidates)
       : dataset_(dataset), options_(dataset.options_), candidates_(std::move(candidates)), kept_(candidates_.size()) {
     const auto count = static_cast<int64_t>(candidates_.size());
-    begin_ = static_cast<size_t>(count * options_.part / options_.parts);
-    end_ = static_cast<size_t>(count * (options_.part + 1) / options_.parts);
+    const Stretch own = options_.shared.own(count);
+    begin_ = static_cast<size_t>(own.begin), end_ = static_cast<size_t>(own.end);
   }
 
   void run() {
@@ -31,14 +31,14 @@ class Dataset::Opening {
     CheckedPictures remembered;
     if (!options_.checked.empty()) remembered = CheckedPictures(options_.checked);
     std::vector<CheckedPicture> checks = check_own(remembered);
-    if (options_.parts > 1) {
-      const std::vector<std::string> all = options_.gather(format_checked(checks));
+    if (!options_.shared.alone()) {
+      const std::vector<std::string> all = options_.shared.gather(format_checked(checks));
       checks.clear();
       for (const std::string& text : all)
         for (CheckedPicture& p : parse_checked(text, "pictures checked by another process")) checks.push_back(std::move(p));
       DURA_CHECK(checks.size() == candidates_.size(), "the processes checked ", checks.size(), " of ", candidates_.size(), " pictures");
     }
-    if (!options_.checked.empty() && options_.part == 0 && remembered.add(checks)) remembered.write(options_.checked);
+    if (!options_.checked.empty() && options_.shared.is_first() && remembered.add(checks)) remembered.write(options_.checked);
     return checks;
   }
 

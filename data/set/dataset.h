@@ -5,7 +5,6 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,6 +15,7 @@
 #include "data/image/preprocess.h"
 #include "data/set/checked_pictures.h"
 #include "data/set/manifest.h"
+#include "engine/base/shared_work.h"
 
 namespace dura {
 
@@ -38,10 +38,9 @@ struct DatasetOptions {
   double allowed_bad_share = 0.01;           // bad images are left out, named and counted; throws where they are more than this
   uint64_t cache_bytes = uint64_t{1} << 30;  // slices beyond it are decoded again each time
   std::filesystem::path checked = {};        // where it is remembered which pictures are good; empty: nowhere
-  // Where several processes share a run: each checks the pictures of its part, keeps slices from there on, and `gather` gives everybody's
-  // text, by part. Part 0 alone writes what is remembered.
-  int64_t part = 0, parts = 1;
-  std::function<std::vector<std::string>(const std::string&)> gather = {};
+  // Where several processes share a run: each checks the pictures of its part, and keeps slices from there on. The first alone writes what
+  // is remembered.
+  SharedWork shared = {};
 };
 
 // A slice's mask as it is stored. Throws where its size is not the slice's.

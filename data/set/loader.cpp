@@ -76,7 +76,6 @@ class BatchMaker {
     batch.labels = Tensor::zeros(Shape({size}), DType::i32, Device::cpu, "batch of labels");
     batch.row_keys = Tensor::zeros(Shape({size, 2}), DType::i32, Device::cpu, "batch of row keys");
     const LesionGrid& lesions = options_.lesions;
-    if (lesions.rows > 0) batch.lesion = Tensor::zeros({size, lesions.rows, lesions.columns}, DType::u8, Device::cpu, "batch of lesions");
     batch.rows = std::min(size, items() - first);
     batch.samples.assign(static_cast<size_t>(size), -1);
     batch.pictures = batch.samples;
@@ -86,19 +85,23 @@ class BatchMaker {
     batch.index = index;
     const int64_t with_image = size / options_.parts;
     batch.first_image = options_.part * with_image;
+    if (lesions.rows > 0)
+      batch.lesion = Tensor::zeros({with_image, lesions.rows, lesions.columns}, DType::u8, Device::cpu, "batch of lesions");
     std::vector<Image> images(static_cast<size_t>(with_image), Image(dataset_.height(), dataset_.width(), 1));  // black where they pad
     for (int64_t k = 0; k < batch.rows; ++k) {
       fill_row(batch, k, order[static_cast<size_t>(first + k)]);
-      if (const int64_t i = k - batch.first_image; i >= 0 && i < with_image)
-        images[static_cast<size_t>(i)] =
-            augmented(dataset_.image(batch.samples[static_cast<size_t>(k)]), batch.augmentations[static_cast<size_t>(k)]);
+      const int64_t i = k - batch.first_image;
+      if (i < 0 || i >= with_image) continue;
+      images[static_cast<size_t>(i)] =
+          augmented(dataset_.image(batch.samples[static_cast<size_t>(k)]), batch.augmentations[static_cast<size_t>(k)]);
+      if (batch.lesion.defined()) fill_lesion(batch, k);
     }
     batch.images = rgb_batch(images);
     return batch;
   }
 
  private:
-  // Everything of row k but its image.
+  // Everything of row k but its image and lesion.
   void fill_row(Batch& batch, int64_t k, const LoaderItem& item) const {
     const Sample& sample = dataset_.sample(item.sample);
     // Outside of training the epoch does not enter: an evaluation sees the same versions every time.
@@ -119,10 +122,14 @@ class BatchMaker {
     batch.samples[row] = item.sample;
     batch.variants[row] = item.variant;
     batch.augmentations[row] = a;
-    if (batch.lesion.defined() && !sample.mask.empty()) {
-      const std::vector<uint8_t> cells = lesion_cells(warp_mask(dataset_.mask(item.sample), a), options_.lesions);
-      std::copy(cells.begin(), cells.end(), batch.lesion.data<uint8_t>() + k * std::ssize(cells));
-    }
+  }
+
+  void fill_lesion(Batch& batch, int64_t k) const {
+    const int64_t sample = batch.samples[static_cast<size_t>(k)];
+    if (dataset_.sample(sample).mask.empty()) return;
+    const Image mask = warp_mask(dataset_.mask(sample), batch.augmentations[static_cast<size_t>(k)]);
+    const std::vector<uint8_t> cells = lesion_cells(mask, options_.lesions);
+    std::copy(cells.begin(), cells.end(), batch.lesion.data<uint8_t>() + (k - batch.first_image) * std::ssize(cells));
   }
 
   const Dataset& dataset_;

@@ -20,7 +20,7 @@ struct Batch {
   Tensor images;                            // u8 (N,H,W,3), or of a part of the rows: LoaderOptions::parts
   Tensor labels;                            // i32 (N)
   Tensor row_keys;                          // i32 (N,2): low and high word of make_row_key(sample's key, epoch, variant)
-  Tensor lesion;                            // u8 (N,rows,columns) of LoaderOptions::lesions; 0 in rows without a mask
+  Tensor lesion;                            // u8 (N,rows,columns) of LoaderOptions::lesions, of as many rows as images; 0 without a mask
   int64_t first_image = 0;                  // the row that images begins with
   int64_t rows = 0;                         // rows that count; the rest pads a last batch: black, label 0
   std::vector<int64_t> samples;             // N: index into the data set, -1 where padded
@@ -66,7 +66,8 @@ struct LoaderOptions {
   std::vector<AugmentPolicy> policies = {};  // one per class; empty: none
   std::vector<LoaderItem> items = {};        // empty: every sample once
   LesionGrid lesions = {};                   // where batches are to say where lesions lie
-  // Where several processes share a batch: images are made of the rows of this part alone (the parts are equal), everything else of all.
+  // Where several processes share a batch: images and lesions are made of the rows of this part alone (the parts are equal), everything
+  // else of all.
   int64_t part = 0, parts = 1;
 };
 

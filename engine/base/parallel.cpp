@@ -7,10 +7,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/base/check.h"
@@ -204,6 +206,70 @@ void set_num_threads(int threads) {
   std::lock_guard lock(pool_mutex);
   if (pool()->size() != threads) pool() = std::make_unique<ThreadPool>(threads);
   pool_size.store(threads);
+}
+
+// Everything is guarded by the mutex.
+struct Background::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> jobs;  // the first is at work
+  std::exception_ptr error;
+  bool stop = false;
+  std::thread thread;
+
+  void work() {
+    const InlineLoops in_line;
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return stop || !jobs.empty(); });
+      if (stop) return;
+      const std::function<void()> job = jobs.front();
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        job();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (failure) {
+        error = failure;
+        jobs.clear();
+      } else if (!jobs.empty()) {
+        jobs.pop_front();
+      }
+      changed.notify_all();
+    }
+  }
+};
+
+Background::Background() : state_(std::make_unique<State>()) {
+  const NoSignals scope;
+  state_->thread = std::thread([this] { state_->work(); });
+}
+
+Background::~Background() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stop = true;
+  }
+  state_->changed.notify_all();
+  state_->thread.join();
+}
+
+void Background::add(std::function<void()> job) {
+  {
+    std::lock_guard lock(state_->mutex);
+    if (state_->error) return;
+    state_->jobs.push_back(std::move(job));
+  }
+  state_->changed.notify_all();
+}
+
+void Background::wait() {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return state_->jobs.empty(); });
+  if (state_->error) std::rethrow_exception(std::exchange(state_->error, nullptr));
 }
 
 }  // namespace dura

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 namespace dura {
 
@@ -28,6 +29,24 @@ class InlineLoops {
 
  private:
   bool outer_;
+};
+
+// Jobs that a thread of its own does beside the computation, one after the other in the order in which they were given. Their loops run in
+// line.
+class Background {
+ public:
+  Background();
+  ~Background();  // waits for the job at hand and drops the rest
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  void add(std::function<void()> job);
+  // Returns when all jobs are done. After one that threw, the others are dropped, and its exception is rethrown here.
+  void wait();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 // At least 1. The default is DURA_THREADS where it is set, else the number of processors this process may run on.

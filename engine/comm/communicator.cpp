@@ -32,6 +32,8 @@ void Communicator::move(int64_t, std::span<const std::byte>, int64_t, std::span<
   fail("a process that is alone was to send something");
 }
 
+std::unique_ptr<Arrival> Communicator::expect(int64_t, std::span<std::byte>) { fail("a process that is alone was to receive something"); }
+
 void Communicator::transfer(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) {
   if (send.empty() && receive.empty()) return;
   bytes_sent_ += std::ssize(send);
@@ -133,11 +135,13 @@ std::vector<std::string> Communicator::gather(const std::string& own) {
   return all;
 }
 
+SharedWork Communicator::work() {
+  return {.part = rank(), .parts = size(), .gather = [this](const std::string& own) { return gather(own); }};
+}
+
 Communicator& alone() {
   static Communicator none;
   return none;
 }
-
-RankShare share_of(int64_t rank, int64_t ranks, int64_t count) { return {rank * count / ranks, (rank + 1) * count / ranks}; }
 
 }  // namespace dura

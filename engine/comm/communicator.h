@@ -3,6 +3,7 @@
 //
 // The invariant: every rank calls the same functions in the same order with arguments of the same size, or all of them end with an error.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,7 +11,17 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/shared_work.h"
+
 namespace dura {
+
+// A message that is waited for while something else is done.
+class Arrival {
+ public:
+  virtual ~Arrival() = default;
+  // Whether it is here, and its bytes are where they were wanted. Error where its sender is lost.
+  virtual bool here() = 0;
+};
 
 class Communicator {
  public:
@@ -32,6 +43,9 @@ class Communicator {
   // this returns, as it does for one that is alone; nothing more can be sent.
   virtual void end_all(int) {}
 
+  // A thread of this process may be sending meanwhile: what is under way ends with an error soon, and nothing more can be sent.
+  void give_up() { given_up_ = true; }
+
   // Sums over all ranks, element by element, the same bytes on each: ((0+1)+(2+3))+((4+5)+(6+7)), where the ranks are a power of two. So
   // the trees of neighbouring ranks' own sums (gradient_tree.h) grow together into one. Halves are exchanged, then quarters, ..., and put
   // together again on the way back (Rabenseifner 2004): each rank sends 2(P-1)/P of the array for P ranks, see all_reduce_bytes.
@@ -50,12 +64,22 @@ class Communicator {
   // Returns when all ranks are here.
   void barrier() { largest(0); }
 
+  // One rank to another, outside of what all do together: a short message, and one of that size that is to come. The bytes must stay until
+  // it is here.
+  void send(int64_t to, std::span<const std::byte> bytes) { transfer(to, bytes, 0, {}); }
+  virtual std::unique_ptr<Arrival> expect(int64_t from, std::span<std::byte> bytes);
+  // Work that the ranks share, a part each.
+  SharedWork work();
+
   int64_t bytes_sent() const { return bytes_sent_; }  // by this rank so far
 
  protected:
   // Sends bytes to one rank while it receives bytes from another (or the same); the sizes are known to both sides, and 0 bytes are not
   // sent at all. Error that names the rank where it does not answer or is lost.
   virtual void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
+
+ protected:
+  bool given_up() const { return given_up_; }
 
  private:
   void transfer(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
@@ -64,15 +88,10 @@ class Communicator {
 
   std::vector<std::string> hosts_;
   int64_t bytes_sent_ = 0;
+  std::atomic<bool> given_up_ = false;
 };
 
 // The one of a process that is alone.
 Communicator& alone();
-
-// The part of `count` things in a row that belongs to `rank`: blocks whose sizes differ by one at most.
-struct RankShare {
-  int64_t begin = 0, end = 0;
-};
-RankShare share_of(int64_t rank, int64_t ranks, int64_t count);
 
 }  // namespace dura

@@ -31,19 +31,24 @@ class MpiCommunicator final : public Communicator {
     ended_ = true;
     mpi_->abort(code);
   }
+  std::unique_ptr<Arrival> expect(int64_t from, std::span<std::byte> bytes) override {
+    return std::make_unique<MpiArrival>(*this, from, bytes);
+  }
 
  protected:
   void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) override {
     using Clock = std::chrono::steady_clock;
     const auto begin = Clock::now();
-    check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size()), from);
+    int64_t number = 0;
+    check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size(), &number), from);
     bool sent = false, received = false;
     // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes.
     for (int64_t looks = 0;; ++looks) {
-      check(mpi_->look(&sent, &received), received ? to : from);
+      check(mpi_->look(number, &sent, &received), received ? to : from);
       if (sent && received) return;
       if (looks < 100) continue;
-      DURA_CHECK(getppid() == parent_, own_name(), ": the program that started the processes is gone");
+      check_parent();
+      DURA_CHECK(!given_up(), own_name(), ": given up");
       const std::chrono::duration<double> waited = Clock::now() - begin;
       DURA_CHECK(waited.count() < timeout_s_, own_name(), ": ", name_of(received ? to : from), " has not answered for ", timeout_s_,
                  " s. It hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout).");
@@ -53,6 +58,26 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
+  class MpiArrival final : public Arrival {
+   public:
+    MpiArrival(const MpiCommunicator& all, int64_t from, std::span<std::byte> bytes) : all_(all), from_(from) {
+      all.check(all.mpi_->begin_move(0, nullptr, 0, from, bytes.data(), bytes.size(), &number_), from);
+    }
+    bool here() override {
+      if (here_) return true;
+      bool sent = false;
+      all_.check(all_.mpi_->look(number_, &sent, &here_), from_);
+      all_.check_parent();
+      return here_;
+    }
+
+   private:
+    const MpiCommunicator& all_;
+    int64_t from_, number_ = 0;
+    bool here_ = false;
+  };
+
+  void check_parent() const { DURA_CHECK(getppid() == parent_, own_name(), ": the program that started the processes is gone"); }
   void check(const char* error, int64_t other) const { DURA_CHECK(!error, own_name(), ": no connection to ", name_of(other), ": ", error); }
 
   const DuraMpi* mpi_;

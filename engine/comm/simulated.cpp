@@ -13,6 +13,9 @@ class SimulatedRanks::Rank final : public Communicator {
       : all_(all), rank_(rank), size_(size), random_(random_key(all.options_.seed, "simulated ranks"), static_cast<uint64_t>(rank)) {}
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
+  std::unique_ptr<Arrival> expect(int64_t from, std::span<std::byte> bytes) override {
+    return std::make_unique<SimulatedArrival>(*this, from, bytes);
+  }
   void end_all(int code) override { fail(own_name(), " aborts all with ", code); }
 
  protected:
@@ -34,8 +37,34 @@ class SimulatedRanks::Rank final : public Communicator {
     std::deque<Message>& way = all_.under_way_[{from, rank_}];
     while (way.empty() || way.front().ready > Clock::now()) {
       DURA_CHECK(Clock::now() < until, own_name(), ": ", name_of(from), " has not answered for ", o.timeout_s, " s");
-      all_.changed_.wait_until(lock, way.empty() ? until : std::min(until, way.front().ready));
+      DURA_CHECK(!given_up(), own_name(), ": given up");
+      const auto look_again = std::min(until, Clock::now() + std::chrono::milliseconds(20));
+      all_.changed_.wait_until(lock, way.empty() ? look_again : std::min(look_again, way.front().ready));
     }
+    take_first(way, from, receive);
+  }
+
+ private:
+  class SimulatedArrival final : public Arrival {
+   public:
+    SimulatedArrival(Rank& rank, int64_t from, std::span<std::byte> bytes) : rank_(rank), from_(from), bytes_(bytes) {}
+    bool here() override {
+      if (here_) return true;
+      const std::scoped_lock lock(rank_.all_.mutex_);
+      std::deque<Message>& way = rank_.all_.under_way_[{from_, rank_.rank_}];
+      if (way.empty() || way.front().ready > std::chrono::steady_clock::now()) return false;
+      rank_.take_first(way, from_, bytes_);
+      return here_ = true;
+    }
+
+   private:
+    Rank& rank_;
+    int64_t from_;
+    std::span<std::byte> bytes_;
+    bool here_ = false;
+  };
+
+  void take_first(std::deque<Message>& way, int64_t from, std::span<std::byte> receive) const {
     const std::vector<std::byte> bytes = std::move(way.front().bytes);
     way.pop_front();
     DURA_CHECK(bytes.size() == receive.size(), own_name(), ": ", name_of(from), " sent ", bytes.size(), " bytes, ", receive.size(),
@@ -43,7 +72,6 @@ class SimulatedRanks::Rank final : public Communicator {
     std::copy(bytes.begin(), bytes.end(), receive.begin());
   }
 
- private:
   SimulatedRanks& all_;
   int64_t rank_, size_, moves_ = 0;
   Random random_;

@@ -1,5 +1,7 @@
 #include "engine/core/tape.h"
 
+#include <unordered_map>
+
 #include "engine/core/trace.h"
 
 namespace dura {
@@ -107,7 +109,7 @@ Var record(OpTrace& trace, Tensor value, std::initializer_list<const Var*> input
   return record(trace.op(), std::move(value), inputs, make_rule);
 }
 
-void Tape::backward(const Var& from, const Tensor& gradient) {
+void Tape::backward(const Var& from, const Tensor& gradient, const std::function<void(const Gradient&)>& finished) {
   DURA_CHECK(from.needs_grad(), "backward from a value that depends on nothing whose gradient is wanted");
   if (gradient.defined()) {
     from.gradient()->add(gradient);
@@ -116,15 +118,26 @@ void Tape::backward(const Var& from, const Tensor& gradient) {
     const GradTarget one = from.gradient()->target();
     backend(one.tensor.device()).fill(one.tensor, 1.0);
   }
+  std::unordered_map<const Gradient*, size_t> last_turn;  // that adds to it: of the first op that took the value
+  if (finished)
+    for (size_t i = nodes_.size(); i-- > 0;)
+      for (const auto& input : nodes_[i].inputs) last_turn[input.get()] = i;
   while (!nodes_.empty()) {
     Node node = std::move(nodes_.back());
     nodes_.pop_back();  // what the rule saved is released at the end of this turn
     const Tensor dy = node.output->take();
-    if (!dy.defined()) continue;  // no path from here to the loss
-    const Label label(node.label);
-    OpTrace trace("backward", node.op);
-    node.rule(dy);
-    for (const auto& input : node.inputs) trace.done(input->value());
+    if (dy.defined()) {  // else there is no path from here to the loss
+      const Label label(node.label);
+      OpTrace trace("backward", node.op);
+      node.rule(dy);
+      for (const auto& input : node.inputs) trace.done(input->value());
+    }
+    if (!finished) continue;
+    for (const auto& input : node.inputs)
+      if (const auto turn = last_turn.find(input.get()); turn != last_turn.end() && turn->second == nodes_.size()) {
+        last_turn.erase(turn);
+        finished(*input);
+      }
   }
 }
 

@@ -96,8 +96,9 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  // From one element (a loss) with gradient 1, or from any value with the given gradient (same shape and dtype).
-  void backward(const Var& from, const Tensor& gradient = {});
+  // From one element (a loss) with gradient 1, or from any value with the given gradient (same shape and dtype). `finished` is called once
+  // for each gradient of an input, as soon as no rule is left that could add to it.
+  void backward(const Var& from, const Tensor& gradient = {}, const std::function<void(const Gradient&)>& finished = {});
   size_t size() const { return nodes_.size(); }
 
   static Tape* current();  // null: nothing records

@@ -24,11 +24,11 @@ void Adam::minimise(const std::function<Var()>& loss) {
   step();
 }
 
-void Adam::gather(const std::function<Var()>& loss) {
+void Adam::gather(const std::function<Var()>& loss, const std::function<void(const Gradient&)>& finished) {
   begin_step();
   {
     Tape tape;
-    tape.backward(scale_loss(loss(), state_));
+    tape.backward(scale_loss(loss(), state_), {}, finished);
   }
   arena_->check_written();
 }

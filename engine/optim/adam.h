@@ -35,7 +35,8 @@ class Adam {
   void step();
   // In two halves, for a step whose gradients come from several passes (gradient_tree.h). The first leaves those of one pass in the arena;
   // the second takes a flat array for each group of the arena, [stat], in place of the arena's own.
-  void gather(const std::function<Var()>& loss);
+  // `finished`: as for Tape::backward.
+  void gather(const std::function<Var()>& loss, const std::function<void(const Gradient&)>& finished = {});
   void step(const std::vector<Tensor>& gradients);
 
   // Host view of the step state, for logs and checkpoints; not inside of a step.

@@ -29,32 +29,47 @@ GradientTree::Sums GradientTree::make_sums() const {
   return sums;
 }
 
-void GradientTree::take_gradients(const Sums& to) const {
-  for (size_t i = 0; i < to.groups.size(); ++i) {
-    const Tensor& gradient = arena_.groups()[i].gradient;
-    Backend& b = backend(gradient.device());
-    if (gradient.dtype() == to.groups[i].dtype())
-      b.copy(gradient, to.groups[i]);
-    else
-      b.cast(gradient, to.groups[i]);
+// As a binary counter carries: what is complete goes up to where a neighbour waits for it.
+size_t GradientTree::complete_levels() const {
+  size_t level = 0;
+  for (; (next_ >> (level + 1)) % 2 != 0; ++level) {
   }
+  return level;
+}
+
+void GradientTree::add(size_t group, int64_t begin, int64_t count) {
+  const auto piece = [&](const Sums& sums) { return sums.groups[group].slice(begin, Shape{count}); };
+  const Tensor gradient = arena_.groups()[group].gradient.slice(begin, Shape{count}), even = piece(pending_.front());
+  Backend& b = backend(gradient.device());
+  const bool wide = gradient.dtype() == even.dtype();
+  if (next_ % 2 == 0) return wide ? b.copy(gradient, even) : b.cast(gradient, even);
+  if (wide) {
+    b.add(even, gradient, even);
+  } else {
+    b.cast(gradient, piece(widened_));
+    b.add(even, piece(widened_), even);
+  }
+  for (size_t level = 0; level < complete_levels(); ++level)
+    b.add(piece(pending_[level + 1]), piece(pending_[level]), piece(pending_[level + 1]));
+}
+
+void GradientTree::add_piece(int64_t begin, int64_t count) {
+  DURA_CHECK(is_last_lane(), "gradient tree: a piece of lane ", next_, " of ", lanes_, ", only the last one comes in pieces");
+  size_t group = 0;
+  for (; begin >= arena_.groups()[group].gradient.numel(); ++group) begin -= arena_.groups()[group].gradient.numel();
+  add(group, begin, count);
 }
 
 void GradientTree::add_lane() {
-  const int64_t lane = std::exchange(next_, (next_ + 1) % lanes_);
-  if (lane % 2 == 0) return take_gradients(pending_.front());
-  Backend& b = backend(sum().device());
-  const Sums& even = pending_.front();
-  if (widened_.all.defined()) {
-    take_gradients(widened_);
-    b.add(even.all, widened_.all, even.all);
-  } else {
-    for (size_t i = 0; i < even.groups.size(); ++i) b.add(even.groups[i], arena_.groups()[i].gradient, even.groups[i]);
-  }
-  // As a binary counter carries: what is complete goes up to where a neighbour waits for it.
-  size_t level = 0;
-  for (; (lane >> (level + 1)) % 2 != 0; ++level) b.add(pending_[level + 1].all, pending_[level].all, pending_[level + 1].all);
-  if (next_ != 0) std::swap(pending_[level + 1], pending_[level]);
+  for (size_t group = 0; group < arena_.groups().size(); ++group) add(group, 0, arena_.groups()[group].gradient.numel());
+  end_lane();
+}
+
+void GradientTree::end_lane() {
+  const int64_t lane = next_;
+  const size_t level = complete_levels();
+  next_ = (next_ + 1) % lanes_;
+  if (lane % 2 != 0 && next_ != 0) std::swap(pending_[level + 1], pending_[level]);
 }
 
 }  // namespace dura

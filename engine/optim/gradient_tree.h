@@ -15,6 +15,11 @@ class GradientTree {
 
   // Takes what lies in the arena now as the gradients of the next lane; after the last one the next call begins anew.
   void add_lane();
+  // The last lane by pieces, which may be finished at different times: `count` elements of sum() from `begin` on, within one group. When
+  // each element was in one piece, end_lane() takes the place of add_lane().
+  bool is_last_lane() const { return next_ == lanes_ - 1; }
+  void add_piece(int64_t begin, int64_t count);
+  void end_lane();
   // All groups of the arena in one flat array, their padding zero, once all lanes were added; by group for Adam::step.
   const Tensor& sum() const { return pending_.back().all; }
   const std::vector<Tensor>& sum_of_groups() const { return pending_.back().groups; }
@@ -25,7 +30,9 @@ class GradientTree {
     std::vector<Tensor> groups;  // slices of it
   };
   Sums make_sums() const;
-  void take_gradients(const Sums& to) const;
+  // Of the lane to come, with what is complete then.
+  void add(size_t group, int64_t begin, int64_t count);
+  size_t complete_levels() const;
 
   const ParameterArena& arena_;
   int64_t lanes_, next_ = 0;

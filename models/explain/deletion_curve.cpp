@@ -61,6 +61,35 @@ Image replaced(const Image& image, const Image& by, const std::vector<int64_t>& 
   return out;
 }
 
+namespace {
+
+// The lines of DeletionCurves.
+constexpr ProbabilityLine DeletionCurves::*lines[] = {&DeletionCurves::deletion, &DeletionCurves::insertion,
+                                                      &DeletionCurves::random_deletion, &DeletionCurves::random_insertion};
+
+// Appends the picture's probabilities at each step, line after line.
+void follow_picture(std::vector<double>& numbers, Classifier& model, const Dataset& dataset, int64_t sample, const Explanation& explanation,
+                    const DeletionOptions& o) {
+  const Image image = to_rgb(dataset.image(sample)), blur = blurred(image, o.blur);
+  const int64_t pixels = image.height * image.width;
+  const uint64_t key = random_key(o.seed, "random maps") + dataset.sample(sample).key;
+  const HeatMap random = random_map(explanation.map, key);
+  const auto follow = [&](const Image& from, const Image& to, const std::vector<int64_t>& order) {
+    std::vector<Image> images;
+    for (int64_t k = 0; k <= o.steps; ++k) images.push_back(replaced(from, to, order, pixels * k / o.steps));
+    for (const std::vector<double>& p : class_probabilities(model, images, o.batch))
+      numbers.push_back(p[static_cast<size_t>(explanation.explained)]);
+  };
+  const std::vector<int64_t> hottest = hottest_first(explanation.map, random, image.height, image.width),
+                             any = hottest_first(random, random, image.height, image.width);
+  follow(image, blur, hottest);
+  follow(blur, image, hottest);
+  follow(image, blur, any);
+  follow(blur, image, any);
+}
+
+}  // namespace
+
 DeletionCurves deletion_curves(Classifier& model, const Dataset& dataset, const std::vector<int64_t>& samples,
                                const std::vector<Explanation>& explanations, const DeletionOptions& o) {
   DURA_CHECK(samples.size() == explanations.size() && !samples.empty() && o.steps > 0, "deletion curves: ", samples.size(), " pictures, ",
@@ -68,27 +97,15 @@ DeletionCurves deletion_curves(Classifier& model, const Dataset& dataset, const 
   DeletionCurves curves{.pictures = static_cast<int64_t>(samples.size())};
   const auto points = static_cast<size_t>(o.steps + 1);
   for (size_t k = 0; k < points; ++k) curves.share.push_back(static_cast<double>(k) / static_cast<double>(o.steps));
-  for (ProbabilityLine* line : {&curves.deletion, &curves.insertion, &curves.random_deletion, &curves.random_insertion})
-    line->probability.assign(points, 0);
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const Image image = to_rgb(dataset.image(samples[i])), blur = blurred(image, o.blur);
-    const int64_t pixels = image.height * image.width;
-    const uint64_t key = random_key(o.seed, "random maps") + dataset.sample(samples[i]).key;
-    const HeatMap random = random_map(explanations[i].map, key);
-    const auto follow = [&](const Image& from, const Image& to, const std::vector<int64_t>& order, ProbabilityLine& line) {
-      std::vector<Image> images;
-      for (int64_t k = 0; k <= o.steps; ++k) images.push_back(replaced(from, to, order, pixels * k / o.steps));
-      const std::vector<std::vector<double>> p = class_probabilities(model, images, o.batch);
-      const auto explained = static_cast<size_t>(explanations[i].explained);
-      for (size_t k = 0; k < points; ++k) line.probability[k] += p[k][explained] / static_cast<double>(samples.size());
-    };
-    const std::vector<int64_t> hottest = hottest_first(explanations[i].map, random, image.height, image.width),
-                               any = hottest_first(random, random, image.height, image.width);
-    follow(image, blur, hottest, curves.deletion);
-    follow(blur, image, hottest, curves.insertion);
-    follow(image, blur, any, curves.random_deletion);
-    follow(blur, image, any, curves.random_insertion);
-  }
+  for (const auto line : lines) (curves.*line).probability.assign(points, 0);
+  std::vector<double> numbers;
+  const Stretch own = o.shared.own(curves.pictures);
+  for (int64_t i = own.begin; i < own.end; ++i)
+    follow_picture(numbers, model, dataset, samples[static_cast<size_t>(i)], explanations[static_cast<size_t>(i)], o);
+  numbers = o.shared.in_a_row(std::move(numbers));
+  for (auto p = numbers.begin(); p != numbers.end();)
+    for (const auto line : lines)
+      for (size_t k = 0; k < points; ++k) (curves.*line).probability[k] += *p++ / static_cast<double>(samples.size());
   return curves;
 }
 

@@ -25,7 +25,8 @@ struct DeletionOptions {
   int64_t steps = 20;  // the share grows by a 1/steps
   int64_t blur = 16;   // the blurred picture keeps one value for so many pixels in height and width
   int64_t batch = 16;
-  uint64_t seed = 0;  // of the random maps
+  uint64_t seed = 0;       // of the random maps
+  SharedWork shared = {};  // where several processes follow the same pictures
 };
 
 // explanations[i] belongs to samples[i]. A random map has as many cells as the picture's own, so that what it removes is as smooth and

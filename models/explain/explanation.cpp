@@ -40,18 +40,53 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
   return explanations_of(cam, map_middles(model, o, images.shape()[1], images.shape()[2]));
 }
 
+namespace {
+
+// As numbers in a row, and back; all are of one model and size.
+void append_numbers(std::vector<double>& row, const Explanation& e) {
+  row.insert(row.end(), {static_cast<double>(e.predicted), e.probability, static_cast<double>(e.explained)});
+  row.insert(row.end(), e.probabilities.begin(), e.probabilities.end());
+  row.insert(row.end(), e.map.values.begin(), e.map.values.end());
+}
+
+std::vector<Explanation> explanations_in(const std::vector<double>& row, size_t classes, const HeatMap& like) {
+  const auto cells = static_cast<size_t>(like.height * like.width);
+  std::vector<Explanation> all;
+  for (auto at = row.begin(); at != row.end();) {
+    Explanation e;
+    e.predicted = static_cast<int32_t>(at[0]), e.probability = at[1], e.explained = static_cast<int32_t>(at[2]);
+    e.probabilities.assign(at + 3, at + 3 + static_cast<std::ptrdiff_t>(classes));
+    at += 3 + static_cast<std::ptrdiff_t>(classes);
+    e.map = like;
+    e.map.values.assign(at, at + static_cast<std::ptrdiff_t>(cells));
+    at += static_cast<std::ptrdiff_t>(cells);
+    all.push_back(std::move(e));
+  }
+  return all;
+}
+
+}  // namespace
+
 std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, const std::vector<int64_t>& samples, int64_t batch,
                                  const ExplainOptions& options) {
   LoaderOptions in_order{.batch_size = batch, .policies = {}, .items = {}};
-  for (int64_t s : samples) in_order.items.push_back({.sample = s});
+  const Stretch own = options.shared.own_batches(std::ssize(samples), batch);
+  for (int64_t i = own.begin; i < own.end; ++i) in_order.items.push_back({.sample = samples[static_cast<size_t>(i)]});
   std::vector<Explanation> result;
-  if (samples.empty()) return result;
-  Loader loader(dataset, in_order);
-  for (loader.start_epoch(0); loader.next();) {
-    std::vector<Explanation> explained = explain(model, loader.batch().images, options);
-    std::move(explained.begin(), explained.begin() + loader.batch().rows, std::back_inserter(result));
+  if (!in_order.items.empty()) {
+    Loader loader(dataset, in_order);
+    for (loader.start_epoch(0); loader.next();) {
+      std::vector<Explanation> explained = explain(model, loader.batch().images, options);
+      std::move(explained.begin(), explained.begin() + loader.batch().rows, std::back_inserter(result));
+    }
   }
-  return result;
+  if (options.shared.alone()) return result;
+  std::vector<double> numbers;
+  for (const Explanation& e : result) append_numbers(numbers, e);
+  const Shape features = model.backbone().output_shape({1, dataset.height(), dataset.width(), 3}, options.stage);
+  const MapMiddles middles = map_middles(model, options, dataset.height(), dataset.width());
+  const HeatMap like{.height = features[1], .width = features[2], .values = {}, .rows = middles.rows, .columns = middles.columns};
+  return explanations_in(options.shared.in_a_row(std::move(numbers)), model.classes().size(), like);
 }
 
 Tensor images_of(const Dataset& dataset, const std::vector<int64_t>& samples) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/set/dataset.h"
+#include "engine/base/shared_work.h"
 #include "models/explain/grad_cam.h"
 #include "models/explain/heat_map.h"
 #include "models/network/answer.h"
@@ -21,6 +22,8 @@ struct ExplainOptions {
   int32_t explained = -1;  // a class, for all pictures; -1: each one's predicted class
   // Cells of the map lie where their receptive fields are centred, instead of in the middles of equal shares of the picture.
   bool by_receptive_field = false;
+  // Where several processes explain the same pictures of a data set: each some batches in a row, and all get everything.
+  SharedWork shared = {};
 };
 
 // Where the cells of a stage's maps lie along sides of these lengths, in pixels of the network's input.

@@ -2,13 +2,12 @@
 // of them ends all.
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <filesystem>
 
-#include "data/set/csv.h"
-#include "engine/base/file.h"
 #include "engine/base/random.h"
+#include "tests/support/mpi_runs.h"
 #include "tests/support/running_program.h"
-#include "tests/support/texture_data.h"
 
 using namespace dura;
 using namespace dura::test;
@@ -16,57 +15,34 @@ using Catch::Contains;
 
 namespace {
 
-// A machine that has fewer processors than there are processes will do, and so will root.
-const std::vector<std::string> launcher = {"--allow-run-as-root", "--oversubscribe", "-np"};
-
-std::vector<std::string> training(const std::string& data, const std::string& run, const std::vector<std::string>& more) {
-  return joined({"--data",      data,   "--out",     run, "--depth",         "18",     "--size",          "32",
+std::vector<std::string> training(const std::string& data, const std::string& run, const std::vector<std::string>& more,
+                                  const char* size = "32") {
+  return joined({"--data",      data,   "--out",     run, "--depth",         "18",     "--size",          size,
                  "--batch",     "8",    "--lanes",   "4", "--phase1-epochs", "1",      "--phase2-epochs", "2",
                  "--phase2-lr", "1e-4", "--threads", "1", "--class-weight",  "rare=2", "--device",        "cpu"},
                 more);
 }
 
-std::vector<std::string> mpirun_arguments(int64_t processes, const std::vector<std::string>& arguments) {
-  return joined(joined(launcher, {std::to_string(processes), build_folder() + "/apps/dura-train"}), arguments);
-}
-
 ProgramRun train(int64_t processes, const std::vector<std::string>& arguments) {
-  return processes == 1 ? run_program("dura-train", arguments) : run_found_program("mpirun", mpirun_arguments(processes, arguments));
-}
-
-std::string contents(const std::string& run, const char* file) { return read_text_file(run + "/" + file, uint64_t{1} << 30); }
-
-// history.csv without what differs from run to run.
-std::vector<std::string> lasting_history(const std::string& run) {
-  const CsvTable table = parse_csv(contents(run, "history.csv"), "history.csv");
-  std::vector<std::string> kept;
-  for (size_t c = 0; c < table.header.size(); ++c)
-    if (table.header[c] != "seconds" && table.header[c] != "images_per_second" && table.header[c] != "peak_memory_mib")
-      for (const CsvRow& row : table.rows) kept.push_back(table.header[c] + " " + row.fields[c]);
-  return kept;
+  return run_in_processes(processes, "dura-train", arguments);
 }
 
 void check_same_run(const std::string& found, const std::string& expected) {
-  CHECK(lasting_history(found) == lasting_history(expected));
-  for (const char* file : {"best_phase1.safetensors", "best_phase2.safetensors", "last.safetensors", "model.safetensors"}) {
-    CAPTURE(file);
-    CHECK((contents(found, file) == contents(expected, file)));
-  }
+  CHECK(lasting_cells(found + "/history.csv") == lasting_cells(expected + "/history.csv"));
+  check_same_files(found, expected, {"best_phase1.safetensors", "best_phase2.safetensors", "last.safetensors", "model.safetensors"});
 }
 
-void check_numbers_of_processes(const std::vector<std::string>& options) {
-  const TextureData data({.train = 24, .val = 9, .test = 0});
+void check_numbers_of_processes(const std::vector<std::string>& options, int64_t masked_every = 0) {
+  const TextureData data({.train = 24, .val = 9, .test = 0}, masked_every);
   const TemporaryFolder out;
   for (const int64_t processes : {1, 2, 4}) {
     const std::string run = out / concat("run", processes);
-    const ProgramRun trained = train(processes, training(data.path(), run, options));
+    const ProgramRun trained = train(processes, training(data.path(), run, options, masked_every > 0 ? "64" : "32"));  // maps of 2x2
     CAPTURE(processes, trained.output);
     REQUIRE(trained.code == 0);
     if (processes > 1) check_same_run(run, out / "run1");
     // One of them speaks.
-    const std::string line = "wrote " + run + "/model.safetensors";
-    CHECK_THAT(trained.output, Contains(line));
-    CHECK(trained.output.find(line) == trained.output.rfind(line));
+    check_said_once(trained.output, "wrote " + run + "/model.safetensors");
   }
 }
 
@@ -88,6 +64,38 @@ TEST_CASE("1, 2 and 4 processes make the same bytes: 16 bits, no feature cache",
     check_numbers_of_processes({"--weights", weights, "--unfreeze", "layer4.1+", "--precision", precision, "--feature-budget", "0"});
 }
 
+// Few of the slices have a lesion, so that lanes differ in how many they have.
+TEST_CASE("1, 2 and 4 processes make the same bytes: a guide with augmented masks, which early stopping watches", "[apps][train][mpi]") {
+  const TemporaryFolder folder;
+  check_numbers_of_processes({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--guide", "2",
+                              "--guide-phases", "both", "--monitor", "val_hit", "--augment", "mission"},
+                             3);
+}
+
+TEST_CASE("what is remembered and kept of pictures changes no byte of a run, by one process or two", "[apps][train][mpi]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  data.folder.write("p3.png", "no picture");
+  const TemporaryFolder out;
+  const auto run = [&](const std::string& name, int64_t processes, const std::vector<std::string>& options) {
+    const ProgramRun trained =
+        train(processes, training(data.path(), out / name, joined({"--allow-bad", "0.1", "--augment", "light"}, options)));
+    CAPTURE(name, trained.output);
+    REQUIRE(trained.code == 0);
+    CHECK_THAT(trained.output, Contains("p3.png"));
+  };
+  const std::string record = out / "record.csv", hidden = data.folder / ".checked_pictures.csv";
+  run("plain", 1, {"--checked", "off"});
+  CHECK_FALSE(std::filesystem::exists(hidden));
+  run("first", 2, {"--checked", record, "--cache-budget", "0"});
+  const std::string text = read_text_file(record, 1 << 20);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 34);  // a line each, and their names
+  run("second", 2, {"--checked", record});
+  CHECK(read_text_file(record, 1 << 20) == text);
+  run("third", 1, {"--cache-budget", "0"});
+  CHECK(read_text_file(hidden, 1 << 20) == text);
+  for (const char* name : {"first", "second", "third"}) check_same_run(out / name, out / "plain");
+}
+
 TEST_CASE("a request to stop at one process stops all, and another number of them goes on with the same bytes", "[apps][train][mpi]") {
   const TextureData data({.train = 24, .val = 9, .test = 0});
   const TemporaryFolder out;
@@ -96,7 +104,8 @@ TEST_CASE("a request to stop at one process stops all, and another number of the
   REQUIRE(train(1, training(data.path(), whole, options)).code == 0);
   {
     // As a scheduler does at one machine: mpirun itself is left alone.
-    RunningProgram program("mpirun", mpirun_arguments(2, training(data.path(), pieces, options)), pieces + ".log", Find::by_path);
+    RunningProgram program("mpirun", mpirun_arguments(2, "dura-train", training(data.path(), pieces, options)), pieces + ".log",
+                           Find::by_path);
     program.run_until([&] { return text_so_far(pieces + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
     const std::vector<pid_t> processes = children_of(program.process());
     REQUIRE(processes.size() == 2);
@@ -124,7 +133,7 @@ TEST_CASE("processes that are killed at any time leave a run that goes on with t
   int killed = 0;
   for (int i = 0; i < 50; ++i) {
     const std::vector<std::string> arguments = training(data.path(), pieces, joined(options, {"--resume"}));
-    RunningProgram program("mpirun", mpirun_arguments(random.chance(0.5) ? 2 : 4, arguments), pieces + ".log", Find::by_path);
+    RunningProgram program("mpirun", mpirun_arguments(random.chance(0.5) ? 2 : 4, "dura-train", arguments), pieces + ".log", Find::by_path);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(random.uniform() * takes.count());
     program.run_until([&] { return std::chrono::steady_clock::now() > end; });
     const std::vector<pid_t> processes = children_of(program.process());
@@ -164,7 +173,8 @@ TEST_CASE("a process that hangs is given up, named with its host", "[apps][train
   const TextureData data({.train = 24, .val = 9, .test = 0});
   const TemporaryFolder out;
   const std::string run = out / "run";
-  RunningProgram program("mpirun", mpirun_arguments(2, training(data.path(), run, {"--comm-timeout", "3", "--augment", "light"})),
+  RunningProgram program("mpirun",
+                         mpirun_arguments(2, "dura-train", training(data.path(), run, {"--comm-timeout", "3", "--augment", "light"})),
                          run + ".log", Find::by_path);
   program.run_until([&] { return text_so_far(run + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
   const std::vector<pid_t> processes = children_of(program.process());

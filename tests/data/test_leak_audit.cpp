@@ -1,12 +1,16 @@
 // Copies are found however they lie, and neighbouring slices of one head are not taken for copies.
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
-#include "data/audit/leak_audit.h"
+#include "data/audit/copy_signature.h"
 #include "data/phantom/phantom.h"
+#include "engine/base/random.h"
 #include "engine/core/formula.h"
+#include "tests/support/ranks.h"
 
 using namespace dura;
 using Catch::Contains;
@@ -113,8 +117,45 @@ TEST_CASE("a copy that was rotated a little, shifted, brightened or compressed i
   CHECK(found.size() == changes.size());
 }
 
+TEST_CASE("of many pictures, those close by their signatures hold all copies that the comparison of all finds", "[data][leak]") {
+  std::vector<Image> images = slices();
+  const size_t originals = images.size();
+  Random random(random_key(0, "copies"));
+  const auto within = [&](double most) { return most * (2 * random.uniform() - 1); };
+  for (size_t i = 0; i < 60; ++i) {
+    const Image turned = laid(images[i], static_cast<int>(i % symmetries));
+    images.push_back(
+        changed(i % 3 == 0 ? turned : rotated(turned, within(9), within(2)), 1 + within(0.3), within(10), std::pow(1.25, within(1))));
+  }
+  const std::vector<Fingerprint> prints = fingerprints(images);
+  const auto of = [](const std::vector<NearCopy>& pairs) {
+    std::vector<std::tuple<int64_t, int64_t, std::string, double>> all;
+    for (const NearCopy& p : pairs) all.emplace_back(p.first, p.second, p.placement.name(), p.likeness);
+    return all;
+  };
+  const auto all_pairs = of(find_near_copies(prints));
+  CHECK(all_pairs.size() > 30);
+  CHECK(of(find_near_copies(prints, {.all_pairs_up_to = 0})) == all_pairs);
+  // Few pairs of different pictures are looked at.
+  int64_t different = 0;
+  CopySignatures(prints).for_close({}, [&](int64_t i, const std::vector<int64_t>& close) {
+    for (const int64_t j : close) different += j < static_cast<int64_t>(originals) && i / 3 != j / 3;  // three slices of a patient
+  });
+  CHECK(different < static_cast<int64_t>(originals * originals / 2 / 20));
+
+  // Processes that share the work find the same, either way.
+  for (const int64_t up_to : {0, 1000}) {
+    const std::vector<std::string> errors = test::on_ranks(3, {}, [&](Communicator& ranks) {
+      DURA_CHECK(of(find_near_copies(prints, {.all_pairs_up_to = up_to, .shared = ranks.work()})) == all_pairs, "other pairs");
+    });
+    CHECK(errors == std::vector<std::string>(3));
+  }
+}
+
 TEST_CASE("pictures without contrast are no copies of anything", "[data][leak]") {
   const std::vector<Image> images = {Image(20, 20, 1, 0), Image(20, 30, 1, 0), Image(20, 20, 1, 200)};
-  CHECK(find_near_copies(fingerprints(images)).empty());
-  CHECK(find_near_copies({}).empty());
+  for (const int64_t up_to : {0, 1000}) {
+    CHECK(find_near_copies(fingerprints(images), {.all_pairs_up_to = up_to}).empty());
+    CHECK(find_near_copies({}, {.all_pairs_up_to = up_to}).empty());
+  }
 }

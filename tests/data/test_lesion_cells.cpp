@@ -80,4 +80,16 @@ TEST_CASE("a batch has the lesions of its slices as they were augmented, zeros w
   }
   CHECK(with_lesion == 8);
   CHECK(moved);
+
+  // Where processes share a batch, each has the lesions of its own rows.
+  Loader whole(dataset, options);
+  whole.start_epoch(1);
+  options.part = 1, options.parts = 2;
+  Loader second(dataset, options);
+  for (second.start_epoch(1); second.next();) {
+    REQUIRE(whole.next());
+    REQUIRE(second.batch().lesion.shape() == Shape{3, 8, 8});
+    const uint8_t* own = second.batch().lesion.data<uint8_t>();
+    CHECK(std::equal(own, own + 3 * 64, whole.batch().lesion.data<uint8_t>() + 3 * 64));
+  }
 }

@@ -359,10 +359,7 @@ TEST_CASE("processes check and keep a part each and find the same data set", "[d
   std::vector<int64_t> kept(3), same(3);
   std::vector<std::string> bad(3);
   const std::vector<std::string> errors = test::on_ranks(3, {}, [&](Communicator& ranks) {
-    const Dataset own =
-        slices.dataset({.allowed_bad_share = 0.1, .part = ranks.rank(), .parts = ranks.size(), .gather = [&](const std::string& text) {
-                          return ranks.gather(text);
-                        }});
+    const Dataset own = slices.dataset({.allowed_bad_share = 0.1, .shared = ranks.work()});
     const auto r = static_cast<size_t>(ranks.rank());
     kept[r] = own.cached_images();
     bad[r] = own.bad_images().at(0).reason;

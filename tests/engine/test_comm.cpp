@@ -1,7 +1,9 @@
 // Sums, broadcast and gather over ranks that are threads: the order of sums, the bytes that are sent, late and lost messages.
 #include "tests/support/catch.h"
 
+#include <array>
 #include <cmath>
+#include <memory>
 #include <mutex>
 
 #include "engine/base/check.h"
@@ -83,6 +85,46 @@ TEST_CASE("broadcast, gather and the largest value, for any number of ranks", "[
   }
 }
 
+TEST_CASE("a message can be waited for while something else is done", "[comm]") {
+  const std::vector<std::string> errors = on_ranks(3, late, [](Communicator& c) {
+    for (int64_t round = 0; round < 5; ++round) {
+      if (!c.is_first()) {
+        const int64_t own = 10 * c.rank() + round;
+        c.send(0, std::as_bytes(std::span(&own, 1)));
+        continue;
+      }
+      std::array<int64_t, 2> got{};
+      std::vector<std::unique_ptr<Arrival>> arrivals;
+      for (size_t r = 0; r < 2; ++r)
+        arrivals.push_back(c.expect(static_cast<int64_t>(r) + 1, std::as_writable_bytes(std::span(&got[r], 1))));
+      while (!arrivals[0]->here() || !arrivals[1]->here()) std::this_thread::yield();
+      for (size_t r = 0; r < 2; ++r)
+        DURA_CHECK(got[r] == 10 * (static_cast<int64_t>(r) + 1) + round && arrivals[r]->here(), "got ", got[r], " from rank ", r + 1);
+    }
+    c.barrier();
+  });
+  for (const std::string& e : errors) CHECK(e == "");
+}
+
+TEST_CASE("a rank that gives up ends what another of its threads is sending", "[comm]") {
+  const std::vector<std::string> errors = on_ranks(2, {.timeout_s = 60}, [](Communicator& c) {
+    if (!c.is_first()) return;
+    std::exception_ptr error;
+    std::thread sender([&] {
+      std::vector<float> values(10);
+      try {
+        c.all_reduce(std::span(values));
+      } catch (...) {
+        error = std::current_exception();
+      }
+    });
+    c.give_up();
+    sender.join();
+    if (error) std::rethrow_exception(error);
+  });
+  CHECK_THAT(errors[0], Contains("given up"));
+}
+
 TEST_CASE("a process that is alone sends nothing", "[comm]") {
   std::vector<float> values = {1, 2};
   alone().all_reduce(std::span(values));
@@ -129,17 +171,34 @@ TEST_CASE("sums over a number of ranks that is no power of two are refused", "[c
     CHECK_THAT(e, Contains("a power of two is expected"));
 }
 
-TEST_CASE("shares of a row of things cover it once", "[comm]") {
+TEST_CASE("parts of a row of things cover it once, in whole batches where they stay together", "[comm]") {
   for (const int64_t count : {0, 1, 5, 64, 67})
-    for (const int64_t ranks : {1, 2, 3, 8}) {
-      int64_t next = 0;
-      for (int64_t r = 0; r < ranks; ++r) {
-        const RankShare s = share_of(r, ranks, count);
+    for (const int64_t parts : {1, 2, 3, 8}) {
+      int64_t next = 0, next_batch = 0;
+      for (int64_t p = 0; p < parts; ++p) {
+        const SharedWork work{.part = p, .parts = parts};
+        const Stretch s = work.own(count), b = work.own_batches(count, 4);
         CHECK(s.begin == next);
-        CHECK(s.end - s.begin >= count / ranks);
-        CHECK(s.end - s.begin <= count / ranks + 1);
-        next = s.end;
+        CHECK((s.size() == count / parts || s.size() == count / parts + 1));
+        CHECK(b.begin == next_batch);
+        CHECK((b.begin % 4 == 0 || b.begin == count));
+        next = s.end, next_batch = b.end;
       }
       CHECK(next == count);
+      CHECK(next_batch == count);
     }
+}
+
+TEST_CASE("what everybody found of shared work is in a row, by rank", "[comm]") {
+  for (const int64_t ranks : {1, 3}) {
+    const std::vector<std::string> errors = on_ranks(ranks, late, [](Communicator& c) {
+      const SharedWork work = c.work();
+      std::vector<double> own, expected;
+      const Stretch s = work.own(5);
+      for (int64_t i = s.begin; i < s.end; ++i) own.push_back(0.1 * static_cast<double>(i));
+      for (int64_t i = 0; i < 5; ++i) expected.push_back(0.1 * static_cast<double>(i));
+      DURA_CHECK(work.in_a_row(own) == expected, "something else is in the row");
+    });
+    for (const std::string& e : errors) CHECK(e == "");
+  }
 }

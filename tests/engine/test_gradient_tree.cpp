@@ -77,6 +77,29 @@ TEST_CASE("gradients of lanes are added in one binary tree, in f32 where they ar
   CHECK(in_a_row != block_sum<float>(0, 16, 3, DType::f32));
 }
 
+TEST_CASE("the last lane may come in pieces, in any order", "[optim][lanes]") {
+  for (const int64_t lanes : {1, 2, 4, 8})
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+      CAPTURE(lanes, dtype_name(dtype));
+      Parameters p(dtype);
+      GradientTree tree(p.arena, lanes);
+      for (const int64_t first : {int64_t{0}, lanes}) {
+        for (int64_t lane = first; lane < first + lanes; ++lane) {
+          p.gather(lane);
+          CHECK(tree.is_last_lane() == (lane + 1 == first + lanes));
+          if (!tree.is_last_lane()) {
+            CHECK_THROWS_WITH(tree.add_piece(0, 16), Catch::Contains("only the last one comes in pieces"));
+            tree.add_lane();
+            continue;
+          }
+          for (int64_t begin = tree.sum().numel() - 16; begin >= 0; begin -= 16) tree.add_piece(begin, 16);
+          tree.end_lane();
+        }
+        dtype == DType::f64 ? check_sum<double>(p, tree, first, lanes) : check_sum<float>(p, tree, first, lanes);
+      }
+    }
+}
+
 TEST_CASE("a number of lanes that is no power of two is refused", "[optim][lanes]") {
   Parameters p(DType::f32);
   for (const int64_t lanes : {0, 3, 6}) CHECK_THROWS_WITH(GradientTree(p.arena, lanes), Catch::Contains("expected a power of two"));

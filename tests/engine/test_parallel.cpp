@@ -1,5 +1,6 @@
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
@@ -73,4 +74,20 @@ TEST_CASE("parallel_for from several threads at once", "[engine][parallel]") {
     });
   for (std::thread& t : callers) t.join();
   CHECK(sum == 4 * 100 * 49 * 50 / 2);
+}
+
+TEST_CASE("jobs in the background are done in their order; after one that fails the others are dropped", "[engine][parallel]") {
+  std::vector<int> done;  // by the thread of the background alone, until wait() has returned
+  Background background;
+  for (int i = 0; i < 100; ++i) background.add([&done, i] { done.push_back(i); });
+  background.wait();
+  REQUIRE(done.size() == 100);
+  CHECK(std::is_sorted(done.begin(), done.end()));
+  background.add([] { fail("no connection"); });
+  for (int i = 0; i < 10; ++i) background.add([&done] { done.push_back(-1); });
+  CHECK_THROWS_WITH(background.wait(), "no connection");
+  background.add([&done] { done.push_back(7); });
+  background.wait();
+  CHECK(done.back() == 7);
+  CHECK(done.size() == 101);
 }

@@ -136,6 +136,21 @@ TEST_CASE("a branch that does not reach the loss is passed over", "[tape]") {
   CHECK(values(x.grad()) == std::vector<double>{5, 7});
 }
 
+TEST_CASE("a gradient is told to be finished once, when the last rule that adds to it has run", "[tape]") {
+  const Var x = Var::leaf(vector_of({1, -2, 3})), other = Var::leaf(vector_of({1, 1, 1}));
+  std::vector<std::string> order;
+  Tape tape;
+  const Var first = probe(x, [&] { order.push_back("first"); });
+  const Var second = probe(x, [&] { order.push_back("second"); });
+  const Var unused = probe(other, [&] { order.push_back("unused"); });
+  tape.backward(add(second, first), vector_of({1, 10, 100}), [&](const Gradient& g) {
+    if (&g == x.gradient().get()) order.push_back("x is finished");
+    if (&g == other.gradient().get()) order.push_back("other is finished");
+  });
+  CHECK(order == std::vector<std::string>{"other is finished", "second", "first", "x is finished"});
+  CHECK(values(x.grad()) == std::vector<double>{2, 20, 200});
+}
+
 TEST_CASE("backward releases what a rule saved as soon as the rule has run", "[tape][memory]") {
   constexpr size_t block = 1 << 20;
   const Var x = Var::leaf(vector_of(std::vector<double>(block / sizeof(double), 1.0)));

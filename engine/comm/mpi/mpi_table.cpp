@@ -3,13 +3,18 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace {
 
 std::string message;
-std::vector<MPI_Request> sends, receives;
+struct Move {
+  std::vector<MPI_Request> sends, receives;
+};
+std::map<int64_t, Move> moves;  // under way
+int64_t next_move = 0;
 
 const char* result(int code) {
   if (code == MPI_SUCCESS) return nullptr;
@@ -22,8 +27,9 @@ const char* result(int code) {
 
 const char* start(int64_t* rank, int64_t* size) {
   int provided = 0, r = 0, s = 1;
-  // Only the thread that begins calls MPI.
-  if (const char* error = result(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided))) return error;
+  // One thread at a time calls MPI, and not always the same.
+  if (const char* error = result(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided))) return error;
+  if (provided < MPI_THREAD_SERIALIZED) return "this MPI was built without threads (MPI_THREAD_SERIALIZED)";
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Comm_rank(MPI_COMM_WORLD, &r);
   MPI_Comm_size(MPI_COMM_WORLD, &s);
@@ -34,8 +40,9 @@ const char* start(int64_t* rank, int64_t* size) {
 // MPI counts with int.
 constexpr size_t piece = size_t{1} << 26;
 
-const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes) {
-  sends.clear(), receives.clear();
+const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes, int64_t* move) {
+  *move = next_move++;
+  auto& [sends, receives] = moves[*move];
   for (size_t at = 0; at < receive_bytes; at += piece) {
     receives.push_back(MPI_REQUEST_NULL);
     if (const char* error = result(MPI_Irecv(static_cast<char*>(receive) + at, static_cast<int>(std::min(piece, receive_bytes - at)),
@@ -51,12 +58,14 @@ const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t 
   return nullptr;
 }
 
-const char* look(bool* sent, bool* received) {
+const char* look(int64_t move, bool* sent, bool* received) {
+  auto& [sends, receives] = moves[move];
   int all_sent = 0, all_received = 0;
   if (const char* error = result(MPI_Testall(static_cast<int>(sends.size()), sends.data(), &all_sent, MPI_STATUSES_IGNORE))) return error;
   if (const char* error = result(MPI_Testall(static_cast<int>(receives.size()), receives.data(), &all_received, MPI_STATUSES_IGNORE)))
     return error;
   *sent = all_sent != 0, *received = all_received != 0;
+  if (*sent && *received) moves.erase(move);
   return nullptr;
 }
 

@@ -10,10 +10,11 @@ struct DuraMpi {
   int64_t version;  // dura_mpi_version
   // Functions return null, or what went wrong, valid until the next call.
   const char* (*start)(int64_t* rank, int64_t* size);
-  // Starts to send to one rank and to receive from another; either may have 0 bytes. One at a time.
-  const char* (*begin_move)(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes);
+  // Starts to send to one rank and to receive from another; either may have 0 bytes. `move` is its number, until look() finds both done.
+  const char* (*begin_move)(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes,
+                            int64_t* move);
   // Whether both are done, or of each alone.
-  const char* (*look)(bool* sent, bool* received);
+  const char* (*look)(int64_t move, bool* sent, bool* received);
   const char* (*finish)();
   void (*abort)(int code);
 };
@@ -21,4 +22,4 @@ struct DuraMpi {
 using DuraMpiTable = const DuraMpi* (*)();  // the symbol "dura_mpi_table"
 }
 
-constexpr int64_t dura_mpi_version = 1;
+constexpr int64_t dura_mpi_version = 2;

@@ -59,6 +59,7 @@ struct Case {
   bool batch_statistics = false, capture = true;
   Device device = Device::cpu;
   Communicator* ranks = &alone();
+  int64_t bucket_bytes = 0;
 };
 
 struct Training {
@@ -68,7 +69,8 @@ struct Training {
                .dropout = c.dropout,
                .seed = 3}),
         adam(prepared(model, c).parameters(), {.lr = 1e-4}, {.enabled = c.precision == DType::f16, .initial_scale = c.scale}),
-        step(model, adam, c.loss, {c.batch / c.lanes, size, size, 3}, {.lanes = c.lanes, .capture = c.capture, .ranks = c.ranks}) {}
+        step(model, adam, c.loss, {c.batch / c.lanes, size, size, 3},
+             {.lanes = c.lanes, .capture = c.capture, .ranks = c.ranks, .bucket_bytes = c.bucket_bytes}) {}
   static Classifier& prepared(Classifier& model, const Case& c) {
     model.set_training(true);
     for (ConvBn* u : model.backbone().units()) u->bn.set_batch_statistics(c.batch_statistics);
@@ -222,14 +224,19 @@ TEST_CASE("lanes that processes share make the same bytes on any number of them"
        {Row{DType::f32, true, 1}, Row{DType::bf16, false, 1}, Row{DType::f16, false, 1024}, Row{DType::f16, false, 0x1p60}}) {
     CAPTURE(dtype_name(row.precision));
     // Weights, statistics, step state and sums of each process.
-    const auto trained = [&](Communicator& ranks) {
+    const auto trained = [&](Communicator& ranks, int64_t bucket_bytes) {
       Training t({.precision = row.precision,
                   .lanes = 4,
                   .loss = {.class_weights = {4, 1}, .cross_entropy = {.norm = ClassWeightNorm::sum_of_weights}},
                   .scale = row.scale,
                   .batch_statistics = row.batch_statistics,
-                  .ranks = &ranks});
-      for (uint64_t i = 0; i < 2; ++i) t.step.run(part_of_rank(stripes(i), ranks));
+                  .ranks = &ranks,
+                  .bucket_bytes = bucket_bytes});
+      for (uint64_t i = 0; i < 2; ++i) {
+        const int64_t sent = ranks.bytes_sent(), predicted = t.step.bytes_per_step();
+        t.step.run(part_of_rank(stripes(i), ranks));
+        DURA_CHECK(ranks.bytes_sent() - sent == predicted, "sent ", ranks.bytes_sent() - sent, " bytes, predicted ", predicted);
+      }
       t.step.share_statistics();
       std::vector<double> all = t.adam.read_state();
       const std::vector<double> weights = t.weights();
@@ -243,15 +250,16 @@ TEST_CASE("lanes that processes share make the same bytes on any number of them"
       all.insert(all.end(), sums.confusion.begin(), sums.confusion.end());
       return all;
     };
-    const std::vector<double> expected = trained(alone());
+    const std::vector<double> expected = trained(alone(), 0);
     CHECK(expected[StepState::skipped_steps] == (row.scale > 1e6 ? 2 : 0));
-    for (const int64_t size_of_job : {2, 4}) {
+    // All gradients behind backward, in buckets while it goes on, and each parameter for itself.
+    for (const auto& [size_of_job, bucket_bytes] : {std::pair{2, 0}, {2, 1 << 20}, {4, 0}, {4, 1 << 16}, {4, 1}}) {
       std::vector<std::vector<double>> found(static_cast<size_t>(size_of_job));
-      const std::vector<std::string> errors = on_ranks(size_of_job, {.longest_delay_us = 100, .timeout_s = 300}, [&](Communicator& ranks) {
-        found[static_cast<size_t>(ranks.rank())] = trained(ranks);
-      });
+      const std::vector<std::string> errors =
+          on_ranks(size_of_job, {.longest_delay_us = 100, .timeout_s = 300},
+                   [&, bytes = bucket_bytes](Communicator& ranks) { found[static_cast<size_t>(ranks.rank())] = trained(ranks, bytes); });
       for (size_t r = 0; r < found.size(); ++r) {
-        CAPTURE(size_of_job, r);
+        CAPTURE(size_of_job, bucket_bytes, r);
         CHECK(errors[r] == "");
         CHECK((found[r] == expected));
       }
