@@ -106,6 +106,8 @@ void TrainStep::run(const Batch& batch, const FeatureSource& features) {
                  (options_.first_stage > 0 || images == lane.of_batch(own_rows)),
              "train step: images ", images, " and labels ", batch.labels.shape(), ", planned for ", own_lanes_, " of ", options_.lanes,
              " x ", describe(in_.input));
+  DURA_CHECK(options_.first_stage == 0 || std::ssize(batch.pictures) == batch.labels.numel(), "train step: ", batch.pictures.size(),
+             " picture numbers for ", batch.labels.numel(), " rows");
   images_ += own_rows;
   if (tree_)
     run_lanes(batch, features);

@@ -45,7 +45,7 @@ struct Guided {
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>((i * 2654435761u >> 7) % 97) / 97;
     features = upload_from_double(features_shape(form), values, form.compute, form.device);
     batch.images = Tensor::zeros({rows, 1, 1, 3}, DType::u8, Device::cpu);  // only how many there are counts here
-    batch.samples = {0, 1, 2, 3};
+    batch.samples = batch.pictures = {0, 1, 2, 3};
     batch.labels = Tensor::of<int32_t>({rows}, {0, 0, 0, 1});
     batch.row_keys = Tensor::zeros({rows, 2}, DType::i32, Device::cpu);
     batch.lesion = Tensor::zeros({rows, 2, 2}, DType::u8, Device::cpu);
