@@ -85,7 +85,8 @@ int cross_validate(const Program& program, const TrainOptions& options, Communic
   };
   int64_t begun = 0;
   const auto next = [&] {
-    if (begun < options.folds) log_info("fold ", begun + 1, "/", options.folds);
+    // What other ranks do they do silently; a run of this one says so itself.
+    if (begun < options.folds && ranks.size() > 1) log_info("fold ", begun + 1, "/", options.folds);
     return begun < options.folds ? std::optional(begun++) : std::nullopt;
   };
   const auto ended = [](int64_t, const std::string& failure) { DURA_CHECK(failure.empty(), failure); };

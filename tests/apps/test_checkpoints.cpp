@@ -46,7 +46,7 @@ TEST_CASE("dura-convert makes a model of a checkpoint, and dura-predict prints i
   const std::string said = must_run(
       "dura-convert",
       {trained, model, "--classes-file", folder.write("names.txt", "Menin\nGlioma\nNone, of both\n"), "--size", "64", "--clahe", "2"});
-  CHECK_THAT(said, Contains("ResNet-18 with 3 classes") && Contains("every bit as in") && Contains("dense layer: 'fc'") &&
+  CHECK_THAT(said, Contains("ResNet-18 with 3 classes") && Contains("every bit as written") && Contains("dense layer: 'fc'") &&
                        Contains("CLAHE 2 8x8; resize 64x64") && Contains("torchvision's conventions are assumed"));
   const ModelFile read = read_model(model, {});
   CHECK(read.model->classes() == std::vector<std::string>{"Menin", "Glioma", "None, of both"});

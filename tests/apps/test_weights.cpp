@@ -20,7 +20,7 @@ TEST_CASE("dura-convert writes what the file holds, says what it wrote, and keep
   const ProgramRun run = run_program("dura-convert", {golden("module.pth").string(), out, "--input", "caffe", "--variant", "v1"});
   INFO(run.output);
   REQUIRE(run.code == 0);
-  CHECK_THAT(run.output, Contains("8 tensors") && Contains(sha256_file_hex(out)) && Contains("every bit as in") &&
+  CHECK_THAT(run.output, Contains("8 tensors") && Contains(sha256_file_hex(out)) && Contains("every bit as written") &&
                              Contains("input caffe, variant v1, stem pooling padded (as given)"));
   const StateDict state = read_safetensors(out), original = read_weights(golden("module.pth"));
   for (const StateDict::Entry& e : original.entries()) CHECK(bit_equal(state.at(e.name), e.array));
