@@ -76,7 +76,7 @@ TEST_CASE("parallel_for from several threads at once", "[engine][parallel]") {
   CHECK(sum == 4 * 100 * 49 * 50 / 2);
 }
 
-TEST_CASE("jobs in the background are done in their order; after one that fails the others are dropped", "[engine][parallel]") {
+TEST_CASE("jobs in the background are done in their order, and after one that fails the others are dropped", "[engine][parallel]") {
   std::vector<int> done;  // by the thread of the background alone, until wait() has returned
   Background background;
   for (int i = 0; i < 100; ++i) background.add([&done, i] { done.push_back(i); });
