@@ -1,7 +1,7 @@
 // Products of bf16 numbers by AMX's tiles (simd_amx_body.h). Compiled with its own flags: see simd_kernels.h for what may be included here.
 #include "engine/cpu/simd_kernels.h"
 
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__)  // as GCC and as clang 14 spell it
 #include <immintrin.h>
 
 namespace dura::cpu {
