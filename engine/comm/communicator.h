@@ -77,8 +77,6 @@ class Communicator {
   // Sends bytes to one rank while it receives bytes from another (or the same); the sizes are known to both sides, and 0 bytes are not
   // sent at all. Error that names the rank where it does not answer or is lost.
   virtual void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
-
- protected:
   bool given_up() const { return given_up_; }
 
  private:

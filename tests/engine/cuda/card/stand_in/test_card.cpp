@@ -10,6 +10,7 @@
 #include "engine/cuda/card/card_driver.h"
 #include "engine/devices/cuda_devices.h"
 #include "engine/devices/self_test.h"
+#include "tests/engine/cuda/card/stand_in/faultless.h"
 #include "tests/engine/cuda/card/stand_in/stand_in.h"
 #include "tests/engine/op_harness.h"
 #include "tests/support/log_lines.h"
@@ -23,19 +24,6 @@ using cuda::GraphNode;
 using test::LogLines;
 using test::SmallTraining;
 namespace stand_in = cuda::stand_in;
-
-namespace {
-
-// At the end of a test nothing may have been complained about.
-struct Faultless {
-  Faultless() { stand_in::complaints().clear(); }
-  ~Faultless() {
-    for (const std::string& c : stand_in::complaints()) FAIL_CHECK(c);
-    stand_in::complaints().clear();
-  }
-};
-
-}  // namespace
 
 TEST_CASE("the card's libraries are opened when they are first needed, in the folders that DURA_CUDA_LIBRARIES names", "[.][card-lazy]") {
   const auto open = [](const char* name) {
@@ -54,12 +42,12 @@ TEST_CASE("the card's libraries are opened when they are first needed, in the fo
 }
 
 TEST_CASE("the card passes the self test", "[card]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   CHECK(cuda::self_test(Device::cuda).empty());
 }
 
 TEST_CASE("the card passes the op table", "[card][ops]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   std::vector<Column> columns;
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) columns.push_back({.device = Device::cuda, .dtype = dtype});
   for (const OpCase& c : op_cases())
@@ -67,7 +55,7 @@ TEST_CASE("the card passes the op table", "[card][ops]") {
 }
 
 TEST_CASE("ResNet-18 trains on the card as on the simulated device, in any order that streams may take", "[card]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   for (const DType dtype : {DType::f32, DType::f16}) {
     CAPTURE(dtype_name(dtype));
     SmallTraining card(Device::cuda, dtype, 3), simulated(Device::cuda_sim, dtype, 3);
@@ -86,7 +74,7 @@ TEST_CASE("ResNet-18 trains on the card as on the simulated device, in any order
 }
 
 TEST_CASE("of the engines that cuDNN offers the card takes the first that is exact, fits, and can be made", "[card]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   stand_in::engines().clear();
   const ConvGeometry g{.N = 1, .H = 4, .W = 4, .C = 8, .K = 8, .R = 1, .S = 1, .P = 4, .Q = 4};
   const auto engine = [&](DType dtype) {
@@ -108,7 +96,7 @@ TEST_CASE("of the engines that cuDNN offers the card takes the first that is exa
 }
 
 TEST_CASE("graphs without an engine are computed in parts, products without an algorithm by a kernel of ours, each said once", "[card]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   const LogLines said;
   stand_in::unsupported_graph() = [](const Graph& g) {
     return g.nodes.size() > 1 || g.nodes[0].operation == cuda::Operation::batch_norm_training;

@@ -9,6 +9,7 @@
 #include "engine/cuda/card/card_driver.h"
 #include "engine/cuda/card/cudnn_plan.h"
 #include "engine/devices/cuda_devices.h"
+#include "tests/engine/cuda/card/stand_in/faultless.h"
 #include "tests/engine/cuda/card/stand_in/stand_in.h"
 #include "tests/support/log_lines.h"
 #include "tests/support/small_training.h"
@@ -67,20 +68,11 @@ std::map<std::string, int64_t> objects() {
   return all;
 }
 
-// Nothing may have been complained about.
-struct Faultless {
-  Faultless() { stand_in::complaints().clear(); }
-  ~Faultless() {
-    for (const std::string& c : stand_in::complaints()) FAIL_CHECK(c);
-    stand_in::complaints().clear();
-  }
-};
-
 }  // namespace
 
 TEST_CASE("the next process takes plans from the folder: no heuristics are asked, nothing is compiled, the engine is the same",
           "[card][plans]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   const LogLines said;
   const TemporaryFolder folder;
   const auto first = driver(folder.path());
@@ -141,7 +133,7 @@ TEST_CASE("plans that cannot be used are told once, made anew and written again"
 }
 
 TEST_CASE("where plans cannot be kept, that is said once and the card goes on", "[card][plans]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   const TemporaryFolder folder;
   write_file_atomically(folder / "file", "in the way");
   const LogLines said;
@@ -153,7 +145,7 @@ TEST_CASE("where plans cannot be kept, that is said once and the card goes on", 
 }
 
 TEST_CASE("DURA_CUDA_TUNE=1 takes the engine that is the fastest on the card, and later processes do the same", "[card][plans]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   const TemporaryFolder folder;
   CHECK(engine_of(*driver(folder.path()), graph_of(8)) == 4);
   const auto before = objects();
@@ -194,7 +186,7 @@ TEST_CASE("where the card has no memory to measure engines, cuDNN's first choice
 }
 
 TEST_CASE("plans of a step are made side by side before it is planned, each once", "[card][plans]") {
-  const Faultless faultless;
+  const stand_in::Faultless faultless;
   const int threads = num_threads();
   set_num_threads(4);
   stand_in::compile_ms() = 20;
