@@ -178,14 +178,9 @@ FilterCut cut_filter(const Bf16Kernel& kernel, const ConvGeometry& g) {
   return cut;
 }
 
-// pairs[2 i], pairs[2 i + 1] = first[i], second[i]
-void interleave(const Bf16* __restrict first, const Bf16* __restrict second, int64_t count, Bf16* __restrict pairs) {
-  for (int64_t i = 0; i < count; ++i) pairs[2 * i] = first[i], pairs[2 * i + 1] = second[i];
-}
-
 // Columns [d0,d1) of the gathered rows [m0,m1), two rows interleaved at a time; a last row without a second one is paired with zeros.
-void gather_pairs(const GatherGrid& grid, const Bf16* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1, Bf16* rows, Bf16* pairs,
-                  int64_t pair_step) {
+void gather_pairs(const Bf16Kernel& kernel, const GatherGrid& grid, const Bf16* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1,
+                  Bf16* rows, Bf16* pairs, int64_t pair_step) {
   const int64_t width = d1 - d0;
   for (int64_t m = m0; m < m1; m += 2, pairs += pair_step) {
     const bool whole = m + 1 < m1;
@@ -195,7 +190,7 @@ void gather_pairs(const GatherGrid& grid, const Bf16* input, int64_t m0, int64_t
       if (!whole) std::memset(rows + width, 0, static_cast<size_t>(width) * sizeof(Bf16));
       first = rows, second = rows + width;
     }
-    interleave(first, second, width, pairs);
+    kernel.pair_rows(first, second, static_cast<size_t>(width), pairs);
   }
 }
 
@@ -237,8 +232,8 @@ void bf16_filter_gradient(const Bf16Kernel& kernel, const ConvGeometry& g, const
     const int64_t begin = chunk * cut.chunk, end = std::min(pixels, begin + cut.chunk);
     for (int64_t m0 = begin; m0 < end; m0 += step) {
       const int64_t m1 = std::min(end, m0 + step);
-      gather_pairs(dy_rows, dy, m0, m1, k0, k1, rows, a, cut.a_pair);
-      gather_pairs(grid, x, m0, m1, n0, n1, rows, b, cut.b_pair);
+      gather_pairs(kernel, dy_rows, dy, m0, m1, k0, k1, rows, a, cut.a_pair);
+      gather_pairs(kernel, grid, x, m0, m1, n0, n1, rows, b, cut.b_pair);
       block.pairs = static_cast<size_t>((m1 - m0 + 1) / 2);
       block.first = m0 == begin, block.last = m1 == end;
       kernel.product(&block);

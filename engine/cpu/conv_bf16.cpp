@@ -90,7 +90,8 @@ void conv_forward_bf16(const ConvGeometry& g, const Tensor& x, const Weight& w, 
                          .residual = bits(e.residual),
                          .stored = stored_bf16,
                          .relu = e.relu,
-                         .accumulate = 0},
+                         .accumulate = 0,
+                         .stream = is_streamed(y)},
             .scratch = space,
             .scratch_step = plan.scratch_step,
             .output = writable_bits(y)});
@@ -108,6 +109,7 @@ void conv_backward_data_bf16(const ConvGeometry& g, const Tensor& dy, const Weig
                                             });
   EpiloguePointers rule = {};
   rule.stored = stored_bf16, rule.accumulate = dx.accumulate;
+  rule.stream = !dx.accumulate && is_streamed(dx.tensor);
   for (size_t i = 0; i < plan.grids.size(); ++i)
     if (plan.grids[i].depth() > 0 || !dx.accumulate)
       run_bf16({.kernel = kernels().bf16,

@@ -101,7 +101,7 @@ void run_pass(const char* kernel, const ConvGeometry& g, ConvPass pass, const Pa
                                   .stored = stored,
                                   .relu = e.relu,
                                   .accumulate = t.to.accumulate,
-                                  .stream = !t.to.accumulate && is_streamed(t.to.tensor)};
+                                  .stream = stored == stored_f32 && !t.to.accumulate && is_streamed(t.to.tensor)};
   for (size_t i = 0; i < plan.grids.size(); ++i) {
     const GridPass grid_pass{.set = plan.set,
                              .grid = plan.grids[i],

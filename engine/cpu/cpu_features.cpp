@@ -18,13 +18,11 @@ std::vector<const KernelSet*> available(bool with_amx) {
   std::vector<const KernelSet*> sets;
 #if defined(DURA_X86_KERNELS)
   // These builtins ask the operating system too (xgetbv): a processor may have wide registers that are not saved at a task switch.
-  const auto with_bf16 = [](const char* name, const Bf16Kernel& kernel) {
+  static const KernelSet amx_kernels = [] {
     KernelSet set = avx512_kernels;
-    set.name = name, set.bf16 = kernel;
+    set.name = amx, set.bf16 = amx_bf16_kernel;
     return set;
-  };
-  static const KernelSet amx_kernels = with_bf16(amx, amx_bf16_kernel),
-                         avx512bf16_kernels = with_bf16("avx512bf16", avx512bf16_bf16_kernel);
+  }();
   if (with_amx && why_no_amx().empty()) sets.push_back(&amx_kernels);
   if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
     sets.push_back(&avx512bf16_kernels);

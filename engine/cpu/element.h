@@ -38,11 +38,13 @@ void put(T* y, int64_t i, typename Element<T>::Compute value, bool accumulate) {
   y[i] = Element<T>::store(accumulate ? Element<T>::load(y[i]) + value : value);
 }
 
-// Is a convolution's output written past the caches, where the kernel set can? From a size on that a core's share of them cannot hold.
+// Is a convolution's output written past the caches, where the kernel set can? From a size on that a core's share of them cannot hold, as
+// measured with whole networks: in bf16 the products are twice as fast and gain more from an output that is still there.
 inline bool is_streamed(const Tensor& t) {
   constexpr int64_t line = 64;
-  return t.dtype() == DType::f32 && t.bytes() >= size_t{4} << 20 && t.shape()[t.shape().rank() - 1] % (line / 4) == 0 &&
-         reinterpret_cast<uintptr_t>(t.raw()) % line == 0;
+  const size_t least = t.dtype() == DType::f32 ? size_t{4} << 20 : size_t{16} << 20;
+  const int64_t row_bytes = t.shape()[t.shape().rank() - 1] * static_cast<int64_t>(dtype_size(t.dtype()));
+  return t.bytes() >= least && row_bytes % line == 0 && reinterpret_cast<uintptr_t>(t.raw()) % line == 0;
 }
 
 template <class T>

@@ -17,9 +17,11 @@ namespace {
 
 #include "engine/cpu/simd_amx_body.h"
 
+#include "engine/cpu/simd_pairs.h"
+
 }  // namespace
 
-const Bf16Kernel amx_bf16_kernel = {mr, nr, bf16_product};
+const Bf16Kernel amx_bf16_kernel = {mr, nr, bf16_product, pair_rows};
 
 }  // namespace dura::cpu
 #endif

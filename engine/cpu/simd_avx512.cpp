@@ -12,13 +12,7 @@ namespace {
 
 #include "engine/cpu/simd_avx512_vector.h"
 
-constexpr size_t mr = DURA_TILE_ROWS, unrolled_steps = 1;
-constexpr bool streams = false;
-
-inline void stream(float* p, Vec v) { store(p, v); }
-inline void streamed() {}
-inline Vec broadcast(const float* p) { return _mm512_set1_ps(*p); }
-inline void add_product(Vec& sum, Vec a, Vec b) { sum = fma(a, b, sum); }
+constexpr size_t mr = DURA_TILE_ROWS;
 
 #include "engine/cpu/simd_half.h"
 

@@ -1,14 +1,19 @@
-// Products of bf16 numbers with f32 sums for AVX-512 BF16: 12x32 tiles as in simd_avx512.cpp, two steps of the depth in one instruction.
-// Compiled with its own flags: see simd_kernels.h for what may be included here.
+// Kernels for AVX-512 BF16: those of simd_avx512.cpp, where the processor itself rounds to bf16, and products of bf16 numbers with f32 sums
+// in the same 12x32 tiles, two steps of the depth in one instruction. Compiled with its own flags: see simd_kernels.h for what may be
+// included here.
 #include "engine/cpu/simd_kernels.h"
 
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
 
+#define DURA_TILE_ROWS 12
+
 namespace dura::cpu {
 namespace {
 
 #include "engine/cpu/simd_avx512_vector.h"
+
+constexpr size_t mr = DURA_TILE_ROWS;
 
 #include "engine/cpu/simd_half.h"
 
@@ -16,7 +21,16 @@ namespace {
 
 #include "engine/cpu/simd_epilogue.h"
 
-constexpr size_t mr = 12, nr = 2 * lanes;
+#include "engine/cpu/simd_rows.h"
+
+#include "engine/cpu/simd_body.h"
+
+#include "engine/cpu/simd_pairs.h"
+
+DURA_INLINE void store_both(float* to, const Vec (&v)[2]) { store(to, v[0]), store(to + lanes, v[1]); }
+// The processor's own rounding: to nearest even, subnormal numbers to zero.
+DURA_INLINE __m512i rounded(const Vec (&v)[2]) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(v[1], v[0])); }
+DURA_INLINE void store_both(Bf16* to, const Vec (&v)[2]) { _mm512_storeu_si512(to, rounded(v)); }
 
 template <int Rows>
 DURA_INLINE void multiply(const Bf16Product& p, const Bf16* a, const Bf16* b, Vec (&sum)[Rows][2]) {
@@ -41,16 +55,8 @@ DURA_INLINE void multiply(const Bf16Product& p, const Bf16* a, const Bf16* b, Ve
   }
 }
 
-// Writes a tile of full width at column j from the registers.
-template <int Rows, class E>
-DURA_INLINE void finish_tile(const Bf16Product& p, const Vec (&sum)[Rows][2], E* c, const ptrdiff_t* rows, size_t j) {
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-    for (size_t k = 0; k < nr; k += lanes) finish(p.epilogue, sum[r][k / lanes], c, rows[r] + static_cast<ptrdiff_t>(j + k), j + k, lanes);
-}
-
 template <int Rows>
-void tile(const Bf16Product& p, const Bf16* a, const Bf16* b, float* partial, size_t i, size_t j) {
+void bf16_tile(const Bf16Product& p, const Bf16* a, const Bf16* b, float* partial, size_t i, size_t j) {
   Vec sum[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -59,14 +65,19 @@ void tile(const Bf16Product& p, const Bf16* a, const Bf16* b, float* partial, si
   }
   const bool wide = p.epilogue.stored == stored_f32;
   const ptrdiff_t* const rows = p.c_rows + i;
-  if (p.last && !wide) prefetch_output(p, rows, Rows, j);
   multiply<Rows>(p, a, b, sum);
   if (p.last && p.cols - j >= nr) {
-    if (wide)
-      finish_tile<Rows>(p, sum, static_cast<float*>(p.c), rows, j);
-    else
-      finish_tile<Rows>(p, sum, static_cast<Bf16*>(p.c), rows, j);
-    return;
+    const auto write = [&]<class E>(E * c, const auto& put) __attribute__((always_inline)) {
+      finish_tile<Rows>(p.epilogue, sum, c, rows, j);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) put(c + rows[r] + j, sum[r]);
+    };
+    const auto keep = [](auto* to, const Vec(&v)[2]) __attribute__((always_inline)) { store_both(to, v); };
+    const auto stream = [](Bf16 * to, const Vec(&v)[2]) __attribute__((always_inline)) {
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(to), rounded(v));
+    };
+    if (wide) return write(static_cast<float*>(p.c), keep);
+    return p.epilogue.stream ? write(static_cast<Bf16*>(p.c), stream) : write(static_cast<Bf16*>(p.c), keep);
   }
   float last[Rows * nr];
   float* const to = p.last ? last : partial;
@@ -75,27 +86,40 @@ void tile(const Bf16Product& p, const Bf16* a, const Bf16* b, float* partial, si
   if (p.last) finish_sums(p, last, nr, Rows, rows, j);
 }
 
-using Tile = void (*)(const Bf16Product&, const Bf16*, const Bf16*, float*, size_t, size_t);
-constexpr Tile tile_of_rows[] = {nullptr, tile<1>, tile<2>, tile<3>,  tile<4>,  tile<5>, tile<6>,
-                                 tile<7>, tile<8>, tile<9>, tile<10>, tile<11>, tile<12>};
+using Bf16Tile = void (*)(const Bf16Product&, const Bf16*, const Bf16*, float*, size_t, size_t);
+constexpr Bf16Tile bf16_tile_of_rows[] = {nullptr,       bf16_tile<1>,  bf16_tile<2>, bf16_tile<3>, bf16_tile<4>,
+                                          bf16_tile<5>,  bf16_tile<6>,  bf16_tile<7>, bf16_tile<8>, bf16_tile<9>,
+                                          bf16_tile<10>, bf16_tile<11>, bf16_tile<12>};
 
-// Panels outside, row tiles inside. The rows are dealt to the tiles as evenly as can be: a tile of one or two rows waits for its own sums.
+// The rows are dealt to the tiles as evenly as can be: a tile of one or two rows waits for its own sums.
 void bf16_product(const Bf16Product* product) {
   const Bf16Product p = *product;
-  const size_t tiles = (p.rows + mr - 1) / mr;
-  float* partial = p.partial;
-  for (size_t j = 0; j < p.cols; j += nr) {
-    const Bf16* b = p.b + static_cast<ptrdiff_t>(j / nr) * p.b_panel;
-    for (size_t t = 0; t < tiles; ++t, partial += mr * nr) {
-      const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
-      tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, b, partial, i, j);
-    }
+  const size_t tiles = (p.rows + mr - 1) / mr, panels = (p.cols + nr - 1) / nr;
+  const bool fetch = p.last && p.epilogue.stored == stored_bf16 && (p.epilogue.residual || !p.epilogue.stream);
+  const auto run = [&](size_t t, size_t panel) {
+    const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
+    if (fetch && t == 0) prefetch_output(p, p.c_rows, end, panel * nr);
+    if (fetch && t + 1 < tiles) prefetch_output(p, p.c_rows + end, (t + 2) * p.rows / tiles - end, panel * nr);
+    bf16_tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, p.b + static_cast<ptrdiff_t>(panel) * p.b_panel,
+                               p.partial + (panel * tiles + t) * mr * nr, i, panel * nr);
+  };
+  // Row tiles outside write (and read a residual in) whole rows, as memory likes it, but need all of B again for each; where that would
+  // not stay in the second-level cache, panels are outside.
+  constexpr size_t kept_elements = 128 << 10;
+  if (p.pairs * 2 * p.cols <= kept_elements) {
+    for (size_t t = 0; t < tiles; ++t)
+      for (size_t panel = 0; panel < panels; ++panel) run(t, panel);
+  } else {
+    for (size_t panel = 0; panel < panels; ++panel)
+      for (size_t t = 0; t < tiles; ++t) run(t, panel);
   }
+  if (p.epilogue.stream) _mm_sfence();
 }
 
 }  // namespace
 
-const Bf16Kernel avx512bf16_bf16_kernel = {mr, nr, bf16_product};
+// Constant: nothing may run here before the processor was asked.
+constinit const KernelSet avx512bf16_kernels = kernel_set("avx512bf16", {mr, nr, bf16_product, pair_rows});
 
 }  // namespace dura::cpu
 #endif

@@ -50,37 +50,6 @@ DURA_INLINE void multiply(const BlockProduct& p, const float* a, const float* b,
     multiply_strided<Rows>(p.depth, a, 1, p.a_depth, b, p.b_depth, sum);
 }
 
-// finish() for a tile of full width at column j, step by step: what is left out is asked for once.
-template <int Rows>
-DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], float* output, const ptrdiff_t* rows, size_t j) {
-  const auto change = [&](const auto& f) __attribute__((always_inline)) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) f(r, 0), f(r, 1);
-  };
-  const auto place = [&](int r, int half) __attribute__((always_inline)) {
-    return rows[r] + static_cast<ptrdiff_t>(j + static_cast<size_t>(half) * lanes);
-  };
-  if (e.scale) {
-    const Vec scale[2] = {load(e.scale + j), load(e.scale + j + lanes)};
-    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] * scale[half]; });
-  }
-  if (e.bias) {
-    const Vec bias[2] = {load(e.bias + j), load(e.bias + j + lanes)};
-    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + bias[half]; });
-  }
-  if (e.residual) {
-    const float* const residual = static_cast<const float*>(e.residual);
-    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + load(residual + place(r, half)); });
-  }
-  if (e.accumulate)
-    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + load(output + place(r, half)); });
-  if (e.relu) change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = max(Vec{}, sum[r][half]); });
-  if (streams && e.stream)
-    change([&](int r, int half) __attribute__((always_inline)) { stream(output + place(r, half), sum[r][half]); });
-  else
-    change([&](int r, int half) __attribute__((always_inline)) { store(output + place(r, half), sum[r][half]); });
-}
-
 template <int Rows>
 void tile(const BlockProduct& p, const float* a, const float* b, float* partial, size_t i, size_t j) {
   const EpiloguePointers& e = p.epilogue;
@@ -119,7 +88,18 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
   }
   float* const c = static_cast<float*>(p.c);
   const size_t width = p.cols - j;
-  if (width >= nr) return finish_tile<Rows>(e, sum, c, p.c_rows + i, j);
+  if (width >= nr) {
+    finish_tile<Rows>(e, sum, c, p.c_rows + i, j);
+    const auto each = [&](const auto& put) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) put(c + output(r), sum[r][0]), put(c + output(r) + lanes, sum[r][1]);
+    };
+    if (streams && e.stream)
+      each([](float* to, Vec v) __attribute__((always_inline)) { stream(to, v); });
+    else
+      each([](float* to, Vec v) __attribute__((always_inline)) { store(to, v); });
+    return;
+  }
   const auto finish_rows = [&](size_t n0, size_t n1) __attribute__((always_inline)) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -288,7 +268,7 @@ void widen(const void* from, Stored stored, size_t count, float* to) {
       });
 }
 
-constexpr KernelSet kernel_set(const char* name) {
+constexpr KernelSet kernel_set(const char* name, const Bf16Kernel& bf16 = {}) {
   return {.name = name,
           .mr = mr,
           .nr = nr,
@@ -299,5 +279,6 @@ constexpr KernelSet kernel_set(const char* name) {
           .winograd_output_gradient = winograd_patch<4, output_gradient_transform>,
           .winograd_filter_gradient = winograd_filter<6, 3, filter_gradient_transform>,
           .rows = row_kernels,
-          .widen = widen};
+          .widen = widen,
+          .bf16 = bf16};
 }

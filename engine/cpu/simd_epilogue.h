@@ -10,6 +10,31 @@ DURA_INLINE void finish(const EpiloguePointers& e, Vec v, E* output, ptrdiff_t a
   store(output + at, n, e.relu ? max(Vec{}, v) : v);  // in this order a NaN stays a NaN
 }
 
+// finish() for a tile of full width at column j but for the writing, step by step: what is left out is asked for once.
+template <int Rows, class E>
+DURA_INLINE void finish_tile(const EpiloguePointers& e, Vec (&sum)[Rows][2], const E* output, const ptrdiff_t* rows, size_t j) {
+  const auto change = [&](const auto& f) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) f(r, 0), f(r, 1);
+  };
+  const auto add = [&](const E* from) __attribute__((always_inline)) {
+    change([&](int r, int half) __attribute__((always_inline)) {
+      sum[r][half] = sum[r][half] + load(from + rows[r] + static_cast<ptrdiff_t>(j + static_cast<size_t>(half) * lanes));
+    });
+  };
+  if (e.scale) {
+    const Vec scale[2] = {load(e.scale + j), load(e.scale + j + lanes)};
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] * scale[half]; });
+  }
+  if (e.bias) {
+    const Vec bias[2] = {load(e.bias + j), load(e.bias + j + lanes)};
+    change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = sum[r][half] + bias[half]; });
+  }
+  if (e.residual) add(static_cast<const E*>(e.residual));
+  if (e.accumulate) add(output);
+  if (e.relu) change([&](int r, int half) __attribute__((always_inline)) { sum[r][half] = max(Vec{}, sum[r][half]); });
+}
+
 // Writes a tile of sums, `rows` rows of `row` floats that begin at column j of the product; row r goes to p.c + c_rows[r]. Not inlined into
 // each of the tiles. Product: BlockProduct or Bf16Product.
 template <class Product>
@@ -33,7 +58,7 @@ DURA_INLINE void prefetch_output(const Bf16Product& p, const ptrdiff_t* c_rows, 
 #pragma GCC unroll 16
   for (size_t r = 0; r < rows; ++r) {
     const ptrdiff_t at = (c_rows[r] + static_cast<ptrdiff_t>(j)) * static_cast<ptrdiff_t>(sizeof(Bf16));
-    prefetch(to + at);
+    if (!p.epilogue.stream) prefetch(to + at);
     if (residual) prefetch(residual + at);
   }
 }

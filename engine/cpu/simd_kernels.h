@@ -46,13 +46,13 @@ struct BlockProduct {
 constexpr size_t bf16_most_pairs = 384;
 struct Bf16Product {
   size_t rows, cols, pairs;  // at most bf16_most_pairs of them
-  const Bf16* a;  // pair d of row i begins at a[i * a_row + d * a_pair]
+  const Bf16* a;             // pair d of row i begins at a[i * a_row + d * a_pair]
   ptrdiff_t a_row, a_pair;
   const Bf16* b;  // pair d of column j begins at b[(j / nr) * b_panel + d * b_pair + 2 * (j % nr)]; the last panel has its full width
   ptrdiff_t b_panel, b_pair;
   float* partial;   // as in BlockProduct
   int first, last;  // likewise
-  void* c;  // bf16 or f32, as the epilogue says
+  void* c;          // bf16 or f32, as the epilogue says
   const ptrdiff_t* c_rows;
   EpiloguePointers epilogue;  // of the last block
 };
@@ -118,6 +118,7 @@ extern const RowKernels f64_row_kernels;
 struct Bf16Kernel {
   size_t mr = 0, nr = 0;
   void (*product)(const Bf16Product*) = nullptr;  // null: there are none, and bf16 is computed with in f32
+  void (*pair_rows)(const Bf16* first, const Bf16* second, size_t count, Bf16* pairs) = nullptr;  // two rows side by side
 };
 
 struct KernelSet {
@@ -137,10 +138,10 @@ struct KernelSet {
 
 extern const KernelSet generic_kernels;
 #if defined(DURA_X86_KERNELS)
-extern const KernelSet avx2_kernels;             // needs AVX2 and FMA
-extern const KernelSet avx512_kernels;           // needs AVX-512 F
-extern const Bf16Kernel avx512bf16_bf16_kernel;  // needs AVX-512 F, BW, VL and BF16
-extern const Bf16Kernel amx_bf16_kernel;         // needs AVX-512 F, BW and VL, AMX's tiles and their products of bf16
+extern const KernelSet avx2_kernels;        // needs AVX2 and FMA
+extern const KernelSet avx512_kernels;      // needs AVX-512 F
+extern const KernelSet avx512bf16_kernels;  // needs AVX-512 F, BW, VL and BF16
+extern const Bf16Kernel amx_bf16_kernel;    // needs AVX-512 F, BW and VL, AMX's tiles and their products of bf16
 #endif
 
 }  // namespace dura::cpu

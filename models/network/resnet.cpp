@@ -83,9 +83,43 @@ ResNet::ResNet(const ResNetOptions& o)
 Var ResNet::run(const Var& x, int first_stage, int last_stage) {
   DURA_CHECK(first_stage >= 0 && last_stage < stages && first_stage <= last_stage + 1, "ResNet::run: stages ", first_stage, " to ",
              last_stage, " of 0 to 4");
+  DURA_CHECK(first_stage > 0 || (x.shape().rank() == 4 && x.shape()[3] == 3), "ResNet: the images have shape ", x.shape(),
+             ", expected (N,H,W,3)");
+  const int grouped = first_stage == 0 && x.value().device() == Device::cpu && !x.needs_grad() ? last_constant_stage(last_stage) : -1;
+  if (grouped < 0) return run_stages(x, first_stage, last_stage);
+  return run_stages(run_in_groups(x.value(), grouped), grouped + 1, last_stage);
+}
+
+// The last stage up to which images do not see each other and nothing is recorded, of those with outputs that are worth it; -1: none.
+int ResNet::last_constant_stage(int last_stage) {
+  constexpr int last_large = 2;
+  int last = std::min(last_stage, last_large);
+  for (ConvBn* unit : units()) {
+    const bool gradient = unit->conv.weight.var().needs_grad() || unit->bn.gamma.var().needs_grad() || unit->bn.beta.var().needs_grad();
+    if (gradient || unit->bn.uses_batch_statistics()) last = std::min(last, stage_of(*unit) - 1);
+  }
+  return last;
+}
+
+// A few images at a time, so that what one layer writes is still in the last-level cache when the next one reads it.
+Tensor ResNet::run_in_groups(const Tensor& x, int last_stage) {
+  constexpr int64_t group_bytes = int64_t{4} << 20;
+  const int64_t N = x.shape()[0], stem_elements = x.shape()[1] * x.shape()[2] * 16;  // of an image; layer1 of ResNet-50 has as many
+  const int64_t group = std::max<int64_t>(1, group_bytes / (stem_elements * static_cast<int64_t>(dtype_size(x.dtype()))));
+  Tensor all;
+  for (int64_t first = 0; first < N; first += group) {
+    const int64_t count = std::min(group, N - first);
+    const Tensor part = run_stages(x.slice(first * (x.numel() / N), x.shape().of_batch(count)), 0, last_stage).value();
+    if (count == N) return part;
+    if (!all.defined()) all = Tensor::empty(part.shape().of_batch(N), part.dtype(), part.device(), "the groups' features");
+    backend(x.device()).copy(part, all.slice(first * (part.numel() / count), part.shape()));
+  }
+  return all;
+}
+
+Var ResNet::run_stages(const Var& x, int first_stage, int last_stage) {
   Var y = x;
   if (first_stage == 0) {
-    DURA_CHECK(x.shape().rank() == 4 && x.shape()[3] == 3, "ResNet: the images have shape ", x.shape(), ", expected (N,H,W,3)");
     const bool padded = options_.stem_pool == StemPool::padded;
     y = stem_(y);
     const Label label("maxpool");
@@ -118,7 +152,7 @@ Shape ResNet::output_shape(const Shape& x, int stage) {
   const TensorOptions& t = options_.tensors;
   const DryRun dry(t.device);
   const NoGradScope no_grad(*this);
-  return run(Tensor::empty(x, t.compute, t.device), 0, stage).shape();
+  return run_stages(Tensor::empty(x, t.compute, t.device), 0, stage).shape();
 }
 
 int64_t ResNet::channels() const { return blocks_.back()->out_channels(); }

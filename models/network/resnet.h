@@ -62,6 +62,10 @@ class ResNet : public Module {
   void initialise(uint64_t seed);
 
  private:
+  Var run_stages(const Var& x, int first_stage, int last_stage);
+  Tensor run_in_groups(const Tensor& x, int last_stage);
+  int last_constant_stage(int last_stage);
+
   ResNetOptions options_;
   ConvBn stem_;
   std::vector<std::unique_ptr<ResidualBlock>> blocks_;

@@ -19,6 +19,8 @@ using namespace emulated_tiles;
 
 #include "engine/cpu/simd_amx_body.h"
 
+#include "engine/cpu/simd_pairs.h"
+
 }  // namespace
 }  // namespace dura::cpu
 
@@ -27,7 +29,7 @@ namespace dura {
 const cpu::KernelSet& emulated_amx_kernels() {
   static const cpu::KernelSet kernels = [] {
     cpu::KernelSet set = cpu::generic_kernels;
-    set.name = "amx (emulated)", set.bf16 = {cpu::mr, cpu::nr, cpu::bf16_product};
+    set.name = "amx (emulated)", set.bf16 = {cpu::mr, cpu::nr, cpu::bf16_product, cpu::pair_rows};
     return set;
   }();
   return kernels;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <cmath>
 #include <fstream>
 
 #include "tests/engine/conv_f32_cases.h"
@@ -100,7 +101,7 @@ TEST_CASE("Objects compiled for wider instruction sets export their own table an
 TEST_CASE("Files compiled for wider instruction sets include nothing that others compile too", "[cpu]") {
   for (const std::string file :
        {"simd_avx2.cpp", "simd_avx512.cpp", "simd_avx512bf16.cpp", "simd_amx.cpp", "simd_avx512_vector.h", "simd_amx_body.h", "simd_body.h",
-        "simd_epilogue.h", "simd_half.h", "simd_parts.h", "simd_rows.h", "simd_kernels.h"}) {
+        "simd_epilogue.h", "simd_half.h", "simd_pairs.h", "simd_parts.h", "simd_rows.h", "simd_kernels.h"}) {
     INFO(file);
     std::ifstream in(concat(source_folder(), "/engine/cpu/", file));
     REQUIRE(in);
@@ -188,8 +189,11 @@ TEST_CASE("Every kernel set widens and rounds 16-bit numbers as the formulas do,
         block.x = all.data(), block.out = out.data(), block.scale = scale.data();
         cpu::kernels().rows.scale_shift(&block);
         wrong = 0;
+        // AVX-512 BF16's own rounding takes subnormal numbers for zero.
+        const bool flushes = set == "avx512bf16" && dtype == DType::bf16;
         for (size_t i = 0; i < all.size(); ++i) {
-          const float v = number(all[i]) * factor;
+          const float exact = number(all[i]) * factor,
+                      v = flushes && std::fpclassify(exact) == FP_SUBNORMAL ? std::copysign(0.0f, exact) : exact;
           wrong += v == v ? out[i] != rounded(v) : number(out[i]) == number(out[i]);
         }
         CHECK(wrong == 0);
