@@ -123,6 +123,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
     const double wall = wall_seconds(), processor = processor_seconds();
     run_to_the_end();
     result.seconds.push_back(wall_seconds() - wall);
+    if (o.layers) layers.end_step();
     utilisation.push_back((processor_seconds() - processor) / result.seconds.back() / num_threads());
   }
   if (o.layers) {

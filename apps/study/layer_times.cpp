@@ -19,19 +19,28 @@ LayerTimes::LayerTimes(const std::vector<ConvBn*>& convolutions) {
 void LayerTimes::add(const OpRecord& r) {
   const std::string key = concat(r.direction, " ", r.op, " ", r.label);
   const auto [at, fresh] = found_.emplace(key, ops_.size());
-  if (fresh) ops_.push_back({r.direction, r.op, r.label, 0, {}});
+  if (fresh) ops_.push_back({r.direction, r.op, r.label, 0, 0, 0, {}});
   Op& op = ops_[at->second];
   // All results of one run of an op carry the same time.
-  const bool first_result = op.times.empty() || op.times.back() != r.milliseconds;
-  if (first_result) op.times.push_back(r.milliseconds);
+  const bool first_result = op.step == 0 || op.last != r.milliseconds;
+  if (first_result) op.step += op.last = r.milliseconds;
   const auto filter = filters_.find(r.label);
-  if (filter == filters_.end() || op.times.size() > 1) return;
+  if (filter == filters_.end() || !first_step_) return;
   if (op.direction == "forward") {
-    outputs_[r.label] = r.result.shape();
+    Shape& output = outputs_[r.label];
+    if (first_result) output = op.passes == 0 ? r.result.shape() : output.of_batch(output[0] + r.result.shape()[0]);
     op.passes = 1;
   } else if (r.result.shape() == filter->second || (r.result.shape().rank() == 4 && r.result.shape()[3] == filter->second[3])) {
     op.passes = std::min<int64_t>(2, op.passes + 1);  // the filter's gradient, or the input's
   }
+}
+
+void LayerTimes::end_step() {
+  for (Op& op : ops_) {
+    op.times.push_back(op.step);
+    op.step = 0;
+  }
+  first_step_ = false;
 }
 
 double LayerTimes::flops(const Op& op) const {

@@ -15,8 +15,10 @@ class LayerTimes {
  public:
   explicit LayerTimes(const std::vector<ConvBn*>& convolutions);
 
-  // The records of one op follow each other; run the same step several times.
+  // The records of one op follow each other. An op that runs several times in a step, each time for a part of the batch, counts as one.
   void add(const OpRecord& record);
+  // Behind each run of the same step.
+  void end_step();
 
   // A row for each layer and direction in the order in which they ran: median ms, share of the time, and for convolutions GFLOP/s (the
   // direct algorithm's operations, also where Winograd's does fewer) and their share of `peak` (FLOP/s; 0: unknown). Sums stand below.
@@ -26,7 +28,8 @@ class LayerTimes {
   struct Op {
     std::string direction, op, layer;
     int64_t passes = 0;         // of a convolution: 1 forward; backward 1 for each of the two gradients
-    std::vector<double> times;  // ms
+    double last = 0, step = 0;  // ms of the last run, and of this step so far
+    std::vector<double> times;  // ms of each step
   };
   double flops(const Op& op) const;
 
@@ -34,6 +37,7 @@ class LayerTimes {
   std::map<std::string, Shape> outputs_;  // of the forward convolutions
   std::vector<Op> ops_;
   std::map<std::string, size_t> found_;  // direction, op and layer -> index
+  bool first_step_ = true;
 };
 
 }  // namespace dura

@@ -46,12 +46,14 @@ class NoSignals {
   sigset_t before_;
 };
 
-// Threads wait for a job number to change; a job is one parallel_for. Tasks are handed out by an atomic counter, so a slow core takes
-// fewer. A worker joins a job only while it is open, and the caller waits only for those that joined: where another process has the core of
-// a worker, the loop ends without it.
+// Threads wait for a job number to change; a job is one parallel_for. Each thread has a share of neighbouring tasks: those of one layer
+// write what the same tasks of the next one read, which is then in this core's own cache (beside it, another core's is far away, most of
+// all where cores share no last level). Who is done with its own share helps with the others', so a slow core takes fewer. A worker joins a
+// job only while it is open, and the caller waits only for those that joined: where another process has the core of a worker, the loop ends
+// without it.
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads) {
+  explicit ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
     const NoSignals scope;
     try {
       workers_.reserve(static_cast<size_t>(threads) - 1);
@@ -68,8 +70,11 @@ class ThreadPool {
     {
       std::lock_guard lock(mutex_);
       task_ = &task;
-      tasks_ = tasks;
-      next_.store(0);
+      for (int64_t i = 0; i < size(); ++i) {
+        Share& share = shares_[static_cast<size_t>(i)];
+        share.next.store(i * tasks / size());
+        share.end = (i + 1) * tasks / size();
+      }
       error_ = nullptr;
       open_ = true;
       job_.fetch_add(1);
@@ -103,13 +108,17 @@ class ThreadPool {
   }
   void take_tasks() {
     inside = true;
-    for (int64_t i; (i = next_.fetch_add(1)) < tasks_;) {
-      try {
-        (*task_)(i);
-      } catch (...) {
-        std::lock_guard lock(mutex_);
-        if (!error_) error_ = std::current_exception();
-        next_.store(tasks_);
+    const size_t count = shares_.size();
+    for (size_t k = 0; k < count; ++k) {
+      Share& share = shares_[(static_cast<size_t>(index) + k) % count];
+      for (int64_t i; share.next.load(std::memory_order_relaxed) < share.end && (i = share.next.fetch_add(1)) < share.end;) {
+        try {
+          (*task_)(i);
+        } catch (...) {
+          std::lock_guard lock(mutex_);
+          if (!error_) error_ = std::current_exception();
+          for (Share& rest : shares_) rest.next.store(rest.end);
+        }
       }
     }
     inside = false;
@@ -136,14 +145,17 @@ class ThreadPool {
   static thread_local int index;
 
  private:
+  struct alignas(64) Share {  // a cache line of its own
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<uint64_t> job_{0};
-  std::atomic<int64_t> next_{0};
   std::atomic<int> joined_{0};  // workers inside the job
   const std::function<void(int64_t)>* task_ = nullptr;
-  int64_t tasks_ = 0;
   std::exception_ptr error_;
   bool open_ = false;
   bool stop_ = false;

@@ -96,23 +96,13 @@ void bf16_product(const Bf16Product* product) {
   const Bf16Product p = *product;
   const size_t tiles = (p.rows + mr - 1) / mr, panels = (p.cols + nr - 1) / nr;
   const bool fetch = p.last && p.epilogue.stored == stored_bf16 && (p.epilogue.residual || !p.epilogue.stream);
-  const auto run = [&](size_t t, size_t panel) {
+  for_tiles(tiles, panels, p.pairs * p.cols * 2 * sizeof(Bf16), [&](size_t t, size_t panel) {
     const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
     if (fetch && t == 0) prefetch_output(p, p.c_rows, end, panel * nr);
     if (fetch && t + 1 < tiles) prefetch_output(p, p.c_rows + end, (t + 2) * p.rows / tiles - end, panel * nr);
     bf16_tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, p.b + static_cast<ptrdiff_t>(panel) * p.b_panel,
                                p.partial + (panel * tiles + t) * mr * nr, i, panel * nr);
-  };
-  // Row tiles outside write (and read a residual in) whole rows, as memory likes it, but need all of B again for each; where that would
-  // not stay in the second-level cache, panels are outside.
-  constexpr size_t kept_elements = 128 << 10;
-  if (p.pairs * 2 * p.cols <= kept_elements) {
-    for (size_t t = 0; t < tiles; ++t)
-      for (size_t panel = 0; panel < panels; ++panel) run(t, panel);
-  } else {
-    for (size_t panel = 0; panel < panels; ++panel)
-      for (size_t t = 0; t < tiles; ++t) run(t, panel);
-  }
+  });
   if (p.epilogue.stream) _mm_sfence();
 }
 

@@ -122,19 +122,29 @@ constexpr Tile tile_of_rows[] = {nullptr, tile<1>, tile<2>, tile<3>,  tile<4>,  
 };
 static_assert(sizeof(tile_of_rows) / sizeof(Tile) == mr + 1, "one tile function for each number of rows");
 
-// Panels outside, row tiles inside: a panel of B stays in the first cache levels while the (smaller) block of A streams past it. The rows
-// are dealt to the tiles as evenly as can be: a tile of one or two rows waits for its own sums.
+// f(t, panel) for each tile of a product. Row tiles outside write (and read a residual in) whole rows, as memory likes it, but need all of B
+// again for each; where that would not stay in the second-level cache, panels are outside and the block of A streams past one of them.
+template <class F>
+DURA_INLINE void for_tiles(size_t tiles, size_t panels, size_t b_bytes, const F& f) {
+  constexpr size_t kept_bytes = 256 << 10;
+  if (b_bytes <= kept_bytes) {
+    for (size_t t = 0; t < tiles; ++t)
+      for (size_t panel = 0; panel < panels; ++panel) f(t, panel);
+  } else {
+    for (size_t panel = 0; panel < panels; ++panel)
+      for (size_t t = 0; t < tiles; ++t) f(t, panel);
+  }
+}
+
+// The rows are dealt to the tiles as evenly as can be: a tile of one or two rows waits for its own sums.
 void block_product(const BlockProduct* product) {
   const BlockProduct p = *product;
-  const size_t tiles = (p.rows + mr - 1) / mr;
-  float* partial = p.partial;
-  for (size_t j = 0; j < p.cols; j += nr) {
-    const float* b = p.b + static_cast<ptrdiff_t>(j / nr) * p.b_panel;
-    for (size_t t = 0; t < tiles; ++t, partial += mr * nr) {
-      const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
-      tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, b, partial, i, j);
-    }
-  }
+  const size_t tiles = (p.rows + mr - 1) / mr, panels = (p.cols + nr - 1) / nr;
+  for_tiles(tiles, panels, p.depth * p.cols * sizeof(float), [&](size_t t, size_t panel) {
+    const size_t i = t * p.rows / tiles, end = (t + 1) * p.rows / tiles;
+    tile_of_rows[end - i](p, p.a + static_cast<ptrdiff_t>(i) * p.a_row, p.b + static_cast<ptrdiff_t>(panel) * p.b_panel,
+                          p.partial + (panel * tiles + t) * mr * nr, i, panel * nr);
+  });
   if (streams && p.epilogue.stream) streamed();
 }
 
