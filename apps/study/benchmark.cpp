@@ -88,6 +88,7 @@ BenchmarkResult run_benchmark(const BenchmarkOptions& o) {
   device_pool(device)->reset_peak();
   const std::unique_ptr<Classifier> owner = model_of(o);
   Classifier& model = *owner;
+  model.backbone().trace_groups(o.layers);
   Tensor x = Tensor::empty({o.batch, o.size, o.size, 3}, o.tensors.compute, device), labels = Tensor::empty({o.batch}, DType::i32, device);
   {
     const Tensor wide = Tensor::empty(x.shape(), DType::f32, Device::cpu), host = Tensor::empty(x.shape(), x.dtype(), Device::cpu);

@@ -39,7 +39,7 @@ int run_ladder(const Program& program, LadderOptions o, Communicator& ranks) {
   const DataSplits data = open_splits(o.data, {}, ranks);
   for (const Split split : {Split::train, Split::val, Split::test}) data.require(split, o.data);  // before the first run finds it out
   const std::string rare = o.rare.empty() ? data.classes[0] : o.rare;
-  const std::vector<StudyRow> rows = chosen_rows(study_ladder(data.classes.names(), rare), o.rows);
+  const std::vector<StudyRow> rows = chosen_rows(study_ladder(data.classes.names(), rare, program.device()), o.rows);
   const std::vector<PlannedRun> runs = plan_runs(rows.size(), o.seeds);
   program.child_arguments();  // refuses what the runs cannot be given, before the first
   const fs::path out = o.out;

@@ -63,7 +63,7 @@ std::string settings_text(const StudySettings& settings) {
   return text;
 }
 
-std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare) {
+std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare, Device device) {
   if (std::find(classes.begin(), classes.end(), rare) == classes.end())
     fail_usage("the study's rare class '", rare, "' is not one of the data's");
   std::vector<std::string> weights;
@@ -90,7 +90,7 @@ std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, cons
   add("class-specific augmentation", {{"augment", {"mission"}}, {"augment-class", blunt}});
   add("dropout, early stopping", {{"dropout", {"0.5"}}, {"patience", {"5"}}, {"restore", {"best"}}});
   add("limited fine-tuning", {{"unfreeze", {"keras50"}}});
-  add("mixed precision", {{"precision", {"f16"}}});
+  add("mixed precision", {{"precision", {device == Device::cpu ? "bf16" : "f16"}}});
   add("batch 16", {{"batch", {"16"}}});
   add("CLAHE, noise removal", {{"clahe", {"2"}}, {"denoise", {"salt-and-pepper"}}});
   add("sharpness", {{"augment-class", {}}});

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/device.h"
+
 namespace dura {
 
 using StudySettings = std::map<std::string, std::vector<std::string>>;  // dura-train's option without dashes -> its values
@@ -18,8 +20,9 @@ struct StudyRow {
   StudySettings settings;  // all of them, those of the rows above included
 };
 
-// `rare`: name of the class that the measures are for; it weighs 4, the others 1, as in the mission.
-std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare);
+// `rare`: name of the class that the measures are for; it weighs 4, the others 1, as in the mission. Mixed precision is f16 on cards,
+// and bf16 on the CPU: some processors multiply it, and none of those known here f16 with f32 sums.
+std::vector<StudyRow> study_ladder(const std::vector<std::string>& classes, const std::string& rare, Device device);
 
 // The rows of these folders' names, in their order; all where none is named. UsageError for a name that no row has.
 std::vector<StudyRow> chosen_rows(const std::vector<StudyRow>& ladder, const std::vector<std::string>& slugs);

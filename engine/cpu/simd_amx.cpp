@@ -4,6 +4,8 @@
 #if defined(__AMX_BF16__) || defined(__AMXBF16__)  // as GCC and as clang 14 spell it
 #include <immintrin.h>
 
+#define DURA_AVX512_PAIRS
+
 namespace dura::cpu {
 namespace {
 

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #define DURA_TILE_ROWS 12
+#define DURA_AVX512_PAIRS
 
 namespace dura::cpu {
 namespace {

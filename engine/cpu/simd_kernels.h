@@ -21,7 +21,7 @@ struct EpiloguePointers {
   Stored stored;  // the type of the output and the residual
   int relu, accumulate;
   // The output is written past the caches where the kernel set can: it is larger than they are, so that a line need not be fetched before
-  // it is overwritten. f32 in rows of whole cache lines, not accumulated.
+  // it is overwritten. Rows of whole cache lines, not accumulated.
   int stream = 0;
 };
 

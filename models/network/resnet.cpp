@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/numbers.h"
+#include "engine/base/parallel.h"
 #include "engine/core/trace.h"
 #include "engine/plan/meta_backend.h"
 
@@ -85,9 +87,17 @@ Var ResNet::run(const Var& x, int first_stage, int last_stage) {
              last_stage, " of 0 to 4");
   DURA_CHECK(first_stage > 0 || (x.shape().rank() == 4 && x.shape()[3] == 3), "ResNet: the images have shape ", x.shape(),
              ", expected (N,H,W,3)");
-  const int grouped = first_stage == 0 && x.value().device() == Device::cpu && !x.needs_grad() ? last_constant_stage(last_stage) : -1;
+  const int grouped = first_stage == 0 && !x.needs_grad() && runs_in_groups(x.value()) ? last_constant_stage(last_stage) : -1;
   if (grouped < 0) return run_stages(x, first_stage, last_stage);
   return run_stages(run_in_groups(x.value(), grouped), grouped + 1, last_stage);
+}
+
+// Of images that are large: what layers write of small ones is in cache anyway, and whether Winograd's algorithm is taken (from 32 tiles of
+// 4x4 outputs on) must not depend on the images beside one.
+bool ResNet::runs_in_groups(const Tensor& x) const {
+  constexpr int64_t fewest_tiles = 32, tile = 4, stride = 8;  // of layer2, the last stage that groups run
+  const int64_t tiles = ceil_div(x.shape()[1], stride * tile) * ceil_div(x.shape()[2], stride * tile);
+  return x.device() == Device::cpu && tiles >= fewest_tiles && x.numel() > 0 && (trace_groups_ || !tracing());
 }
 
 // The last stage up to which images do not see each other and nothing is recorded, of those with outputs that are worth it; -1: none.
@@ -105,7 +115,9 @@ int ResNet::last_constant_stage(int last_stage) {
 Tensor ResNet::run_in_groups(const Tensor& x, int last_stage) {
   constexpr int64_t group_bytes = int64_t{4} << 20;
   const int64_t N = x.shape()[0], stem_elements = x.shape()[1] * x.shape()[2] * 16;  // of an image; layer1 of ResNet-50 has as many
-  const int64_t group = std::max<int64_t>(1, group_bytes / (stem_elements * static_cast<int64_t>(dtype_size(x.dtype()))));
+  // Work for all threads: one image has enough for two.
+  const int64_t fitting = group_bytes / (stem_elements * static_cast<int64_t>(dtype_size(x.dtype())));
+  const int64_t group = std::max<int64_t>(ceil_div(num_threads(), 2), fitting);
   Tensor all;
   for (int64_t first = 0; first < N; first += group) {
     const int64_t count = std::min(group, N - first);

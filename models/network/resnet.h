@@ -40,6 +40,9 @@ class ResNet : public Module {
   // behind stage 4 nothing is left to run, and run(x, 5) is x.
   Var run(const Var& x, int first_stage = 0, int last_stage = 4);
   static constexpr int stages = 5;
+  // While operations are traced, run() sees whole batches, so that the traces of two devices have the same lines. On: groups of images as
+  // ever, for times.
+  void trace_groups(bool on) { trace_groups_ = on; }
   static int stage_by_name(const std::string& name);  // "stem", "layer1" ... "layer4"; UsageError otherwise
   static int stage_of(const ConvBn& unit);            // by its name: "layer3.0.conv1" belongs to stage 3, "conv1" to stage 0
 
@@ -65,7 +68,9 @@ class ResNet : public Module {
   Var run_stages(const Var& x, int first_stage, int last_stage);
   Tensor run_in_groups(const Tensor& x, int last_stage);
   int last_constant_stage(int last_stage);
+  bool runs_in_groups(const Tensor& x) const;
 
+  bool trace_groups_ = false;
   ResNetOptions options_;
   ConvBn stem_;
   std::vector<std::unique_ptr<ResidualBlock>> blocks_;

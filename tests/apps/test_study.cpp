@@ -36,7 +36,7 @@ std::set<std::string> run_folders(const std::string& out) {
 }  // namespace
 
 TEST_CASE("a study's ladder begins without any measure and keeps each measure in the rows below", "[apps][study]") {
-  const std::vector<StudyRow> rows = study_ladder({"rare", "usual"}, "rare");
+  const std::vector<StudyRow> rows = study_ladder({"rare", "usual"}, "rare", Device::cpu);
   REQUIRE(rows.size() == 9);
   CHECK(rows[0].name == "baseline");
   CHECK(rows[0].settings.count("class-weight") == 0);
@@ -56,8 +56,9 @@ TEST_CASE("a study's ladder begins without any measure and keeps each measure in
   CHECK(rows[3].settings.at("restore") == std::vector<std::string>{"best"});
   CHECK(rows[4].settings.at("augment-class") == std::vector<std::string>{"rare=sharpness_p=0", "usual=sharpness_p=0"});
   CHECK(rows.back().settings.count("augment-class") == 0);  // the last row adds sharpness by no longer taking it out
-  CHECK(rows.back().settings.at("precision") == std::vector<std::string>{"f16"});
-  CHECK_THROWS_WITH(study_ladder({"rare", "usual"}, "other"), Contains("rare class 'other'"));
+  CHECK(rows.back().settings.at("precision") == std::vector<std::string>{"bf16"});
+  CHECK(study_ladder({"rare", "usual"}, "rare", Device::cuda).back().settings.at("precision") == std::vector<std::string>{"f16"});
+  CHECK_THROWS_WITH(study_ladder({"rare", "usual"}, "other", Device::cpu), Contains("rare class 'other'"));
 }
 
 TEST_CASE("a row's figure is the median of its runs with their spread", "[apps][study]") {

@@ -1,6 +1,7 @@
 #include "tests/support/catch.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
@@ -45,6 +46,35 @@ TEST_CASE("No two tasks that run at the same time have the same worker index", "
     mine.fetch_sub(1);
   });
   CHECK(shared == 0);
+  set_num_threads(before);
+}
+
+TEST_CASE("parallel_for: a thread has neighbouring tasks, and whoever is done helps with the others'", "[engine][parallel]") {
+  const int before = num_threads();
+  set_num_threads(2);
+  constexpr int64_t tasks = 100;
+  std::array<std::atomic<int>, tasks> worker{};
+  std::atomic<int64_t> done{0};
+  // Nobody leaves its first task before another thread has begun one, or this would say nothing.
+  std::atomic<int> begun{0};
+  std::array<std::atomic<bool>, 2> first{true, true};
+  parallel_for(tasks, [&](int64_t i) {
+    const auto me = static_cast<size_t>(worker_index());
+    if (first[me].exchange(false)) {
+      ++begun;
+      while (begun < 2) std::this_thread::yield();
+      // The caller stays here until the rest of its share was done for it.
+      if (me == 0)
+        while (done < tasks - 1) std::this_thread::yield();
+    }
+    worker[static_cast<size_t>(i)] = worker_index();
+    ++done;
+  });
+  CHECK(worker[0] == 0);
+  for (size_t i = 1; i < tasks; ++i) {
+    INFO(i);
+    CHECK(worker[i] == 1);
+  }
   set_num_threads(before);
 }
 

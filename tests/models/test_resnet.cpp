@@ -5,6 +5,7 @@
 
 #include "engine/optim/adam.h"
 #include "engine/plan/captured_step.h"
+#include "engine/base/parallel.h"
 #include "engine/base/random.h"
 #include "models/network/summary.h"
 
@@ -63,6 +64,28 @@ TEST_CASE("a fresh head starts small, so that the first loss is near that of a g
   for (int64_t i = 0; i < w.numel(); ++i) largest = std::max(largest, std::abs(w.data<float>()[i]));
   CHECK(largest <= limit);
   CHECK(largest > 0.95f * limit);
+}
+
+TEST_CASE("without gradients the first stages see a few large images at a time, with the same bits", "[models]") {
+  Classifier model({.backbone = {.depth = 18}, .classes = {"a", "b"}, .seed = 1});
+  const NoGradScope no_grad(model);
+  const int64_t N = 2 * num_threads() + 3, size = 172;  // whole groups and a part of one
+  const Tensor images = random_images({N, size, size, 3}, DType::f32, 1);
+  const Tensor groups = model.backbone().run(images, 0, 2).value();
+  const Tensor whole = model.backbone().run(Var::leaf(images), 0, 2).value();  // its gradient is wanted
+  REQUIRE(groups.shape() == whole.shape());
+  CHECK(std::equal(groups.data<float>(), groups.data<float>() + groups.numel(), whole.data<float>()));
+  // While operations are traced nothing is grouped, but where that is asked for.
+  const auto runs_of_stem = [&](bool trace_groups) {
+    int runs = 0;
+    model.backbone().trace_groups(trace_groups);
+    set_trace_sink([&](const OpRecord& record) { runs += record.label == "conv1"; });
+    model.backbone().run(images, 0, 0);
+    set_trace_sink({});
+    return runs;
+  };
+  CHECK(runs_of_stem(false) == 1);
+  CHECK(runs_of_stem(true) > 1);
 }
 
 TEST_CASE("a captured step uses the planned memory exactly, step after step, and learns its batch", "[models][engine]") {
