@@ -95,8 +95,9 @@ Var ResNet::run(const Var& x, int first_stage, int last_stage) {
 // Of images that are large: what layers write of small ones is in cache anyway, and whether Winograd's algorithm is taken (from 32 tiles of
 // 4x4 outputs on) must not depend on the images beside one.
 bool ResNet::runs_in_groups(const Tensor& x) const {
-  constexpr int64_t fewest_tiles = 32, tile = 4, stride = 8;  // of layer2, the last stage that groups run
-  const int64_t tiles = ceil_div(x.shape()[1], stride * tile) * ceil_div(x.shape()[2], stride * tile);
+  // Of layer2, the last stage that groups run. Whole tiles alone: how its size is rounded depends on the stem's pooling.
+  constexpr int64_t fewest_tiles = 32, tile = 4, stride = 8;
+  const int64_t tiles = (x.shape()[1] / (stride * tile)) * (x.shape()[2] / (stride * tile));
   return x.device() == Device::cpu && tiles >= fewest_tiles && x.numel() > 0 && (trace_groups_ || !tracing());
 }
 

@@ -57,10 +57,11 @@ TEST_CASE("parallel_for: a thread has neighbouring tasks, and whoever is done he
   std::atomic<int64_t> done{0};
   // Nobody leaves its first task before another thread has begun one, or this would say nothing.
   std::atomic<int> begun{0};
-  std::array<std::atomic<bool>, 2> first{true, true};
+  std::array<std::atomic<int64_t>, 2> first{-1, -1};
   parallel_for(tasks, [&](int64_t i) {
     const auto me = static_cast<size_t>(worker_index());
-    if (first[me].exchange(false)) {
+    if (first[me] < 0) {
+      first[me] = i;
       ++begun;
       while (begun < 2) std::this_thread::yield();
       // The caller stays here until the rest of its share was done for it.
@@ -70,6 +71,8 @@ TEST_CASE("parallel_for: a thread has neighbouring tasks, and whoever is done he
     worker[static_cast<size_t>(i)] = worker_index();
     ++done;
   });
+  CHECK(first[0] == 0);
+  CHECK(first[1] == tasks / 2);  // where its share begins
   CHECK(worker[0] == 0);
   for (size_t i = 1; i < tasks; ++i) {
     INFO(i);

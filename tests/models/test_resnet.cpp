@@ -69,7 +69,7 @@ TEST_CASE("a fresh head starts small, so that the first loss is near that of a g
 TEST_CASE("without gradients the first stages see a few large images at a time, with the same bits", "[models]") {
   Classifier model({.backbone = {.depth = 18}, .classes = {"a", "b"}, .seed = 1});
   const NoGradScope no_grad(model);
-  const int64_t N = 2 * num_threads() + 3, size = 172;  // whole groups and a part of one
+  const int64_t N = 2 * num_threads() + 3, size = 192;  // whole groups and a part of one
   const Tensor images = random_images({N, size, size, 3}, DType::f32, 1);
   const Tensor groups = model.backbone().run(images, 0, 2).value();
   const Tensor whole = model.backbone().run(Var::leaf(images), 0, 2).value();  // its gradient is wanted
