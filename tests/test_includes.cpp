@@ -59,10 +59,10 @@ const std::vector<Room>& rooms() {
         {"engine/comm/mpi", {}},
         {"engine/comm", {"engine/base", "engine/comm/mpi"}},
         {"engine/cpu", core},
-        {"engine/cuda", with(core, {"engine/plan"})},
-        {"engine/cuda/sim", with(core, {"engine/cuda"})},
-        {"engine/cuda/card", with(core, {"engine/cuda"})},
-        {"engine/devices", with(core, {"engine/plan", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
+        {"engine/cuda", with(core, {"engine/plan", "engine/comm"})},
+        {"engine/cuda/sim", with(core, {"engine/comm", "engine/cuda"})},
+        {"engine/cuda/card", with(core, {"engine/comm", "engine/cuda"})},
+        {"engine/devices", with(core, {"engine/plan", "engine/comm", "engine/cpu", "engine/cuda", "engine/cuda/sim", "engine/cuda/card"})},
         {"layers", with(core, {"engine/optim"})},
         {"data/image", picture},
         {"data/set", with(picture, {"data/image"})},
@@ -110,6 +110,7 @@ std::string forbidden_system_include(const std::string& file, const std::string&
   if (header == "hdf5.h") return file == "apps/keras/hdf5_file.cpp" ? "" : "HDF5 belongs to apps/keras/hdf5_file.cpp";
   if (starts_with(header, "torch/") || starts_with(header, "ATen/") || starts_with(header, "c10/"))
     return starts_with(file, "tests/bench/libtorch/") ? "" : "LibTorch belongs to tests/bench/libtorch, a project of its own";
+  if (header == "nccl.h") return file == "engine/cuda/card/nccl_link.cpp" || test ? "" : "NCCL belongs to engine/cuda/card/nccl_link.cpp";
   if (header == "mpi.h") return file == "engine/comm/mpi/mpi_table.cpp" ? "" : "MPI belongs to engine/comm/mpi";
   if (starts_with(header, "catch2/")) return test ? "" : "Catch2 belongs to tests";
   if (starts_with(header, "cuda") || starts_with(header, "cudnn") || starts_with(header, "cublas"))

@@ -24,9 +24,9 @@ std::string processor_name() {
 }
 
 std::map<std::string, std::string> settings(const std::string& toml, const std::string& name) {
-  static const std::set<std::string> free = {"config",        "resume",     "out",     "sheet",       "comm-timeout",   "comm-bucket",
-                                             "find-lr",       "no-capture", "threads", "trace",       "feature-budget", "phase1-epochs",
-                                             "phase2-epochs", "patience",   "checked", "cache-budget"};
+  static const std::set<std::string> free = {"config",        "resume",     "out",     "sheet",        "comm-timeout",   "comm-bucket",
+                                             "find-lr",       "no-capture", "threads", "trace",        "feature-budget", "phase1-epochs",
+                                             "phase2-epochs", "patience",   "checked", "cache-budget", "augment-on",     "device-pictures"};
   std::map<std::string, std::string> all, bound;
   for (const TomlEntry& e : parse_toml(toml, name)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
   const bool cosine = all.count("schedule") && all.at("schedule") == "cosine";

@@ -92,7 +92,6 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   adam_ = std::make_unique<Adam>(model.parameters(), adam_options, o.scaler);
   const bool augmented = std::any_of(o.augment.begin(), o.augment.end(), [](const AugmentPolicy& p) { return !p.changes_nothing(); });
   const LossOptions loss = o.loss_on(model, plan, train);
-  train_loader_ = std::make_unique<Loader>(train, o.training_loader(loss.lesions));
   const LoaderOptions own_validation = o.ordered_loader(val);
   if (!own_validation.items.empty()) val_loader_ = std::make_unique<Loader>(val, own_validation);
   if (o.feature_budget > 0 && last_frozen_stage(model) >= 0) {
@@ -106,6 +105,23 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
     validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.capture, o.guide.on());
     validation_->prepare();
   }
+  LoaderOptions loader = o.training_loader(loss.lesions);
+  if (!train_cache_ && o.device_augments && !host_readable(model.options().backbone.tensors.device)) {
+    keep_pictures(train);
+    loader.raw_from = pictures_->kept();
+  }
+  train_loader_ = std::make_unique<Loader>(train, loader);
+}
+
+// In what the planned steps have left.
+void Phase::keep_pictures(const Dataset& train) {
+  const Device device = model_.options().backbone.tensors.device;
+  const size_t all = device_memory_bytes(device), used = device_pool(device)->statistics().reserved;
+  const size_t budget =
+      options_.device_picture_bytes >= 0 ? static_cast<size_t>(options_.device_picture_bytes) : (all > used ? (all - used) / 2 : 0);
+  pictures_ = std::make_unique<DevicePictures>(train, device, options_.rows_at_once(), budget);
+  log_info(plan_.name, ": ", device_name(device), " augments pictures and keeps ", pictures_->kept(), " of ", train.size(), " (",
+           mebibytes(pictures_->bytes()), " MiB)");
 }
 
 // In the order of the data set, so that features do not depend on the order in which training first asks for them.
@@ -141,7 +157,8 @@ void Phase::make_step(const Dataset& train, const LossOptions& loss) {
                                                        .lanes = options_.lanes,
                                                        .capture = options_.capture,
                                                        .ranks = options_.ranks,
-                                                       .bucket_bytes = options_.bucket_bytes});
+                                                       .bucket_bytes = options_.bucket_bytes,
+                                                       .device_sums = options_.device_sums});
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
     log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
@@ -164,7 +181,9 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
-    step_->run(batch, [&](const Tensor& images, const std::vector<int64_t>& pictures) { return train_cache_->features(images, pictures); });
+    step_->run(
+        batch, [&](const Tensor& images, const std::vector<int64_t>& pictures) { return train_cache_->features(images, pictures); },
+        pictures_.get());
     done += batch.rows;
     progress.update(done, [&] {
       const TrainSums sums = step_->read_sums();

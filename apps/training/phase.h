@@ -50,6 +50,10 @@ struct FitOptions {
   bool capture = true;             // CapturedStepOptions
   Communicator* ranks = &alone();  // processes that share the work; rank 0 alone writes files
   int64_t bucket_bytes = 0;        // TrainStepOptions
+  DeviceSums device_sums = DeviceSums::exact;
+  // Pictures are augmented by a device whose memory the host cannot read; it keeps so many bytes of them, -1: half of what it has left.
+  bool device_augments = true;
+  int64_t device_picture_bytes = -1;
 
   int64_t rows_at_once() const { return batch / lanes; }
   LoaderOptions training_loader(const LesionGrid& lesions) const;
@@ -87,6 +91,7 @@ class Phase {
   void fill_cache(const Dataset& train, bool augmented);
   Predictions predict_validation(const FeatureUse& use);
   void make_step(const Dataset& train, const LossOptions& loss);
+  void keep_pictures(const Dataset& train);
 
   Classifier& model_;
   const Dataset& val_;
@@ -97,6 +102,7 @@ class Phase {
   std::unique_ptr<FeatureCache> train_cache_, val_cache_;  // null: nothing is kept
   std::unique_ptr<InferenceStep> validation_;              // without a cache
   std::unique_ptr<TrainStep> step_;
+  std::unique_ptr<DevicePictures> pictures_;  // of training, where the device augments them
 };
 
 }  // namespace dura

@@ -106,6 +106,12 @@ void TrainOptions::declare(OptionSet& options) {
   options.integer("--comm-bucket", bucket_kib,
                   "KiB of gradients that processes exchange at a time, while backward goes on; 0: all of them behind it",
                   {.min = 0, .max = 1 << 24});
+  options.text(
+      "--device-sums", device_sums,
+      "How the processes' cards add gradients: exact, linked by NCCL in the order of the lanes; fast, by NCCL in any order, so that "
+      "the bytes of a run depend on the number of processes; host, through host memory, which is also what happens where cards "
+      "cannot be linked",
+      {.choices = {"exact", "fast", "host"}});
   options.integer("--phase1-epochs", phase1_epochs, "Epochs with the backbone frozen", {.min = 0, .max = 100000});
   options.number("--phase1-lr", phase1_lr, "Learning rate of phase 1", {.min = 0});
   options.integer("--phase2-epochs", phase2_epochs, "Epochs with its last part free, at most", {.min = 0, .max = 100000});
@@ -151,6 +157,13 @@ void TrainOptions::declare(OptionSet& options) {
       {.choices = {"off", "phase1", "phase2"}});
   options.heading("Augmentation");
   augment.declare(options);
+  options.text("--augment-on", augment_on,
+               "CUDA: who augments pictures, the device (they go up once) or the host; the bytes are the same. Elsewhere always the host",
+               {.choices = {"device", "host"}});
+  options.integer(
+      "--device-pictures", device_picture_mib,
+      "CUDA: MiB of the device's memory for pictures that stay there, the others go up with each batch; -1: half of what is left",
+      {.min = -1, .max = 1 << 30});
   options.text("--sheet", sheet, "Draw what the network would be fed, for some pictures of each class, into this PNG, and train nothing");
 }
 
@@ -171,7 +184,12 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .seed = static_cast<uint64_t>(seed),
                  .resume = resume,
                  .capture = !no_capture,
-                 .bucket_bytes = bucket_kib << 10};
+                 .bucket_bytes = bucket_kib << 10,
+                 .device_sums = device_sums == "host"   ? DeviceSums::host
+                                : device_sums == "fast" ? DeviceSums::fast
+                                                        : DeviceSums::exact,
+                 .device_augments = augment_on == "device",
+                 .device_picture_bytes = device_picture_mib < 0 ? -1 : device_picture_mib << 20};
   log_info("augmentation: ", describe(fit.augment, classes));
   fit.loss = {.class_weights = weights_of_classes(class_weights, classes, training.class_counts()),
               .cross_entropy = optimizer.cross_entropy()};

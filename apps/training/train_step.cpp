@@ -33,6 +33,8 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
     tree_ = std::make_unique<GradientTree>(adam.arena(), own_lanes_);
     if (options.ranks->size() > 1 && options.bucket_bytes > 0 && host_readable(t.device))
       exchange_ = std::make_unique<GradientExchange>(adam.arena(), *tree_, *options.ranks, options.bucket_bytes);
+    if (options.device_sums != DeviceSums::host)
+      device_sum_ = DeviceSum::of(t.device, *options.ranks, tree_->sum().numel(), options.device_sums == DeviceSums::exact);
     for (Share* s : {&share_, &guided_share_}) {
       s->state = Tensor::zeros({StepState::slots}, DType::f64, t.device, "share of a lane");
       s->write(1.0 / static_cast<double>(options.lanes));
@@ -99,34 +101,39 @@ void TrainStep::body(const Inputs& in) {
   if (outcome.map_sums.defined()) b.add_cam_energy(outcome.map_sums, sums_.slice(sums_.numel() - 2, {2}));
 }
 
-void TrainStep::run(const Batch& batch, const FeatureSource& features) {
-  const Shape &images = batch.images.shape(), &lane = in_.input.shape();
+void TrainStep::run(const Batch& batch, const FeatureSource& features, DevicePictures* pictures) {
+  const Shape& lane = in_.input.shape();
   const int64_t own_rows = lane[0] * own_lanes_;
-  DURA_CHECK(batch.labels.numel() == lane[0] * options_.lanes && batch.first_image == lane[0] * first_lane_ && images[0] == own_rows &&
-                 (options_.first_stage > 0 || images == lane.of_batch(own_rows)),
-             "train step: images ", images, " and labels ", batch.labels.shape(), ", planned for ", own_lanes_, " of ", options_.lanes,
-             " x ", describe(in_.input));
+  const bool has_images = batch.images.defined() && batch.images.shape()[0] == own_rows &&
+                          (options_.first_stage > 0 || batch.images.shape() == lane.of_batch(own_rows));
+  DURA_CHECK(batch.labels.numel() == lane[0] * options_.lanes && batch.first_image == lane[0] * first_lane_ &&
+                 (has_images || (pictures && !batch.images.defined())),
+             "train step: images ", describe(batch.images), " and labels ", batch.labels.shape(), ", planned for ", own_lanes_, " of ",
+             options_.lanes, " x ", describe(in_.input));
   DURA_CHECK(options_.first_stage == 0 || std::ssize(batch.pictures) == batch.labels.numel(), "train step: ", batch.pictures.size(),
              " picture numbers for ", batch.labels.numel(), " rows");
   images_ += own_rows;
   if (tree_)
-    run_lanes(batch, features);
+    run_lanes(batch, features, pictures);
   else
-    run_lane(batch, 0, features);
+    run_lane(batch, 0, features, pictures);
 }
 
-void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features) {
+void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features, DevicePictures* pictures) {
   const int64_t rows = in_.labels.numel();
   const auto part = [&](const Tensor& t, int64_t first) { return t.slice(first * (t.numel() / t.shape()[0]), t.shape().of_batch(rows)); };
   Backend& b = backend(in_.input.device());
-  Tensor input = part(batch.images, first_row - batch.first_image);
+  Tensor input = pictures ? Tensor() : part(batch.images, first_row - batch.first_image);
   if (options_.first_stage > 0) {
     const auto first = batch.pictures.begin() + first_row;
     input = features(input, {first, first + rows});
     DURA_CHECK(input.shape() == in_.input.shape(), "train step: features of ", describe(input), ", planned for ", describe(in_.input));
   }
   // Images first: they can travel while the step before this one runs, and what comes after waits for the same slots.
-  if (options_.first_stage == 0) b.upload(input.raw(), in_.input);
+  if (pictures)
+    pictures->make(batch, first_row, in_.input);
+  else if (options_.first_stage == 0)
+    b.upload(input.raw(), in_.input);
   b.upload(part(batch.labels, first_row).raw(), in_.labels);
   b.upload(part(batch.row_keys, first_row).raw(), in_.row_keys);
   if (in_.lesion.defined()) {
@@ -140,7 +147,7 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
   step_->run();
 }
 
-void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
+void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features, DevicePictures* pictures) {
   Backend& b = backend(in_.input.device());
   const std::vector<double> guided = in_.lesion.defined() ? guided_shares(batch) : std::vector<double>();
   for (int64_t own = 0; own < own_lanes_; ++own) {
@@ -154,7 +161,7 @@ void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
       step_->prepare();  // its dry run has no gradients
       exchanging_ = true;
     }
-    run_lane(batch, lane * in_.labels.numel(), features);
+    run_lane(batch, lane * in_.labels.numel(), features, pictures);
     exchanging_ = false;
     b.copy(sums_, sums);
     if (!in_buckets) tree_->add_lane();
@@ -169,11 +176,12 @@ void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features) {
   adam_.step(tree_->sum_of_groups());
 }
 
-// The last levels of the tree, through host memory.
+// The last levels of the tree.
 void TrainStep::add_over_ranks() {
   if (options_.ranks->size() == 1) return;
   if (exchange_) return exchange_->finish();
   const Tensor& sum = tree_->sum();
+  if (device_sum_) return device_sum_->add(sum);
   const Tensor host = host_readable(sum.device()) ? sum : host_copy(sum, "sum of gradients");
   all_reduce(*options_.ranks, host);
   if (!host.same_bytes(sum)) backend(sum.device()).upload(host.raw(), sum);
@@ -183,6 +191,7 @@ int64_t TrainStep::bytes_per_step() const {
   const Communicator& ranks = *options_.ranks;
   if (ranks.size() == 1) return 0;
   const int64_t shares = in_.lesion.defined() ? ranks.all_reduce_bytes(options_.lanes, sizeof(double)) : 0;
+  if (device_sum_) return shares + device_sum_->bytes();
   const auto element = static_cast<int64_t>(dtype_size(tree_->sum().dtype()));
   return shares + (exchange_ ? exchange_->bytes_per_step() : ranks.all_reduce_bytes(tree_->sum().numel(), element));
 }
@@ -240,6 +249,7 @@ std::vector<double> TrainStep::guided_shares(const Batch& batch) const {
 
 // Lanes are added in the same tree as their gradients; each entered its loss times its share, for as many rows as it has.
 std::vector<double> TrainStep::added_sums() const {
+  if (device_sum_) device_sum_->wait();
   std::vector<std::vector<double>> of_lanes;
   for (const Tensor& t : tree_ ? lane_sums_ : std::vector{sums_}) {
     of_lanes.emplace_back(static_cast<size_t>(t.numel()));

@@ -8,9 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "apps/training/device_pictures.h"
 #include "apps/training/gradient_exchange.h"
 #include "data/set/loader.h"
 #include "engine/comm/communicator.h"
+#include "engine/devices/device_sum.h"
 #include "engine/optim/adam.h"
 #include "engine/optim/gradient_tree.h"
 #include "engine/plan/captured_step.h"
@@ -36,6 +38,10 @@ struct TrainSums {
   double guide_loss() const { return outside / guided; }  // NaN where no row counted
 };
 
+// How gradients in devices' memory are added over processes: by linked devices in the order of the tree, by them in any order, or through
+// the host's memory, as happens too where devices cannot be linked.
+enum class DeviceSums : uint8_t { exact, fast, host };
+
 struct TrainStepOptions {
   // The model runs from this stage on: 0 takes u8 images (N,H,W,3); k > 0 the features behind stage k-1, (N,h,w,C).
   int first_stage = 0;
@@ -46,6 +52,7 @@ struct TrainStepOptions {
   // Gradients are exchanged between them while backward goes on, in buckets of at least so many bytes; 0: all behind it. On a device whose
   // memory the host cannot read they always are.
   int64_t bucket_bytes = 0;
+  DeviceSums device_sums = DeviceSums::exact;
 };
 
 class TrainStep {
@@ -61,8 +68,8 @@ class TrainStep {
 
   // A batch of as many rows as the lanes have together, with the images and lesions of this process's lanes. The loss is that of the whole
   // batch, however it is normalised, up to rounding; random numbers go by row. BatchNorm with batch statistics takes those of a lane, and
-  // the running ones follow lane 0 alone.
-  void run(const Batch& batch, const FeatureSource& features = {});
+  // the running ones follow lane 0 alone. `pictures`: the device makes the images of them.
+  void run(const Batch& batch, const FeatureSource& features = {}, DevicePictures* pictures = nullptr);
 
   // What this process sends in each step for gradients and the guide's shares.
   int64_t bytes_per_step() const;
@@ -91,8 +98,8 @@ class TrainStep {
   void body(const Inputs& in);
   void tell_changes();
   Var loss_of(const Inputs& in, Outcome& outcome);
-  void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features);
-  void run_lanes(const Batch& batch, const FeatureSource& features);
+  void run_lane(const Batch& batch, int64_t first_row, const FeatureSource& features, DevicePictures* pictures);
+  void run_lanes(const Batch& batch, const FeatureSource& features, DevicePictures* pictures);
   void add_over_ranks();
   std::vector<double> added_sums() const;
   TrainSums sums_of(const std::vector<double>& added, int64_t images) const;
@@ -112,6 +119,7 @@ class TrainStep {
   // With lanes.
   std::unique_ptr<GradientTree> tree_;
   std::unique_ptr<GradientExchange> exchange_;  // with other processes, in buckets
+  std::unique_ptr<DeviceSum> device_sum_;       // or from device to device
   bool exchanging_ = false;                     // the lane at work is the last one, and its gradients go into buckets
   Share share_, guided_share_;                  // of the cross-entropy, of the guide's loss
   std::vector<Tensor> lane_sums_;               // of each lane; sums_ is that of the lane at work

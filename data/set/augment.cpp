@@ -76,16 +76,19 @@ void set_part(AugmentPolicy& policy, const std::string& name, const std::string&
   fail_usage(who, ": there is no '", name, "'. Expected none, light or strong, then NAME=VALUE with the names ", known, "zoom_axes.");
 }
 
-// The picture through a kernel of the CPU that takes some parameters.
+// The picture through a kernel of the CPU that takes some parameters: kernel(backend, x, parameters, y).
 template <class Kernel>
 void apply(Image& image, const std::vector<float>& values, const Kernel& kernel) {
   const Shape shape({1, image.height, image.width, image.channels});
   const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu, "augmented slice");
-  (backend(Device::cpu).*kernel)(Tensor::of(shape, image.pixels), Tensor::of({1, static_cast<int64_t>(values.size())}, values), y);
+  kernel(backend(Device::cpu), Tensor::of(shape, image.pixels), Tensor::of({1, static_cast<int64_t>(values.size())}, values), y);
   std::copy_n(y.data<uint8_t>(), image.pixels.size(), image.pixels.begin());
 }
 
-void warp(Image& image, const Augmentation& a) { apply(image, {a.matrix.begin(), a.matrix.end()}, &Backend::warp); }
+void warp(Image& image, const Augmentation& a) {
+  apply(image, {a.matrix.begin(), a.matrix.end()},
+        [](Backend& b, const Tensor& x, const Tensor& matrices, const Tensor& y) { b.warp(x, {}, matrices, y); });
+}
 
 }  // namespace
 
@@ -171,7 +174,9 @@ Augmentation draw_augmentation(const AugmentPolicy& policy, uint64_t seed, uint6
 
 Image augmented(Image image, const Augmentation& a) {
   if (a.matrix != Augmentation{}.matrix) warp(image, a);
-  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1) apply(image, {a.sharpness, a.brightness, a.contrast}, &Backend::enhance);
+  if (a.sharpness != 1 || a.brightness != 1 || a.contrast != 1)
+    apply(image, {a.sharpness, a.brightness, a.contrast},
+          [](Backend& b, const Tensor& x, const Tensor& factors, const Tensor& y) { b.enhance(x, factors, y); });
   return image;
 }
 

@@ -87,16 +87,21 @@ class BatchMaker {
     batch.first_image = options_.part * with_image;
     if (lesions.rows > 0)
       batch.lesion = Tensor::zeros({with_image, lesions.rows, lesions.columns}, DType::u8, Device::cpu, "batch of lesions");
-    std::vector<Image> images(static_cast<size_t>(with_image), Image(dataset_.height(), dataset_.width(), 1));  // black where they pad
+    std::vector<Image> images(static_cast<size_t>(with_image),
+                              Image(dataset_.height(), dataset_.width(), 1));  // black where none is wanted
+    const bool raw = options_.raw_from >= 0;
     for (int64_t k = 0; k < batch.rows; ++k) {
       fill_row(batch, k, order[static_cast<size_t>(first + k)]);
       const int64_t i = k - batch.first_image;
       if (i < 0 || i >= with_image) continue;
-      images[static_cast<size_t>(i)] =
-          augmented(dataset_.image(batch.samples[static_cast<size_t>(k)]), batch.augmentations[static_cast<size_t>(k)]);
+      const int64_t sample = batch.samples[static_cast<size_t>(k)];
+      if (!raw)
+        images[static_cast<size_t>(i)] = augmented(dataset_.image(sample), batch.augmentations[static_cast<size_t>(k)]);
+      else if (sample >= options_.raw_from)
+        images[static_cast<size_t>(i)] = dataset_.image(sample);
       if (batch.lesion.defined()) fill_lesion(batch, k);
     }
-    batch.images = rgb_batch(images);
+    if (!raw || options_.raw_from < dataset_.size()) batch.images = rgb_batch(images);
     return batch;
   }
 

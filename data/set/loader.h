@@ -17,7 +17,7 @@
 namespace dura {
 
 struct Batch {
-  Tensor images;                            // u8 (N,H,W,3), or of a part of the rows: LoaderOptions::parts
+  Tensor images;                            // u8 (N,H,W,3), or of some rows: LoaderOptions::parts, raw_from
   Tensor labels;                            // i32 (N)
   Tensor row_keys;                          // i32 (N,2): low and high word of make_row_key(sample's key, epoch, variant)
   Tensor lesion;                            // u8 (N,rows,columns) of LoaderOptions::lesions, of as many rows as images; 0 without a mask
@@ -69,6 +69,9 @@ struct LoaderOptions {
   // Where several processes share a batch: images and lesions are made of the rows of this part alone (the parts are equal), everything
   // else of all.
   int64_t part = 0, parts = 1;
+  // 0 or more: a device has the slices of the samples below this number and augments them and the others (DevicePictures). Images are the
+  // others' slices as they are, black in the rows of those that it has, and undefined where it has all.
+  int64_t raw_from = -1;
 };
 
 class Loader {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/comm/halving.h"
 
 namespace dura {
 namespace {
@@ -40,47 +41,27 @@ void Communicator::transfer(int64_t to, std::span<const std::byte> send, int64_t
   move(to, send, from, receive);
 }
 
-// In each round a rank and its partner hold the sums of two neighbouring blocks of ranks over the same piece of the array. Each sends half
-// of the piece and adds the other half: the rank with the smaller number keeps the first. Afterwards the way back, without additions.
 template <class T>
 void Communicator::reduce(std::span<T> values) {
   const int64_t ranks = size();
   DURA_CHECK(std::has_single_bit(static_cast<uint64_t>(ranks)), "sums over ", ranks, " processes: a power of two is expected");
-  std::vector<std::span<T>> pieces = {values};
+  const std::vector<HalvingRound> rounds = halving_rounds(rank(), ranks, std::ssize(values));
+  const auto piece = [&](int64_t begin, int64_t count) { return values.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)); };
   std::vector<T> of_partner((values.size() + 1) / 2);
-  for (int64_t distance = 1; distance < ranks; distance *= 2) {
-    const std::span<T> piece = pieces.back();
-    const size_t middle = (piece.size() + 1) / 2;
-    const bool lower = (rank() & distance) == 0;
-    const std::span<T> keep = lower ? piece.first(middle) : piece.subspan(middle),
-                       give = lower ? piece.subspan(middle) : piece.first(middle);
-    const std::span<T> add = std::span(of_partner).first(keep.size());
-    transfer(rank() ^ distance, bytes_of(give), rank() ^ distance, bytes_of(add));
-    for (size_t i = 0; i < keep.size(); ++i) keep[i] = lower ? keep[i] + add[i] : add[i] + keep[i];
-    pieces.push_back(keep);
+  for (const HalvingRound& r : rounds) {
+    const std::span<T> keep = piece(r.keep, r.keep_count), add = std::span(of_partner).first(keep.size());
+    exchange(r.partner, bytes_of(piece(r.give, r.give_count)), bytes_of(add));
+    for (size_t i = 0; i < keep.size(); ++i) keep[i] = r.lower ? keep[i] + add[i] : add[i] + keep[i];
   }
-  for (int64_t distance = ranks / 2; distance >= 1; distance /= 2) {
-    const std::span<T> own = pieces.back();
-    pieces.pop_back();
-    const std::span<T> whole = pieces.back();
-    const std::span<T> other = (rank() & distance) == 0 ? whole.subspan(own.size()) : whole.first(whole.size() - own.size());
-    transfer(rank() ^ distance, bytes_of(own), rank() ^ distance, bytes_of(other));
-  }
+  for (auto r = rounds.rbegin(); r != rounds.rend(); ++r)
+    exchange(r->partner, bytes_of(piece(r->keep, r->keep_count)), bytes_of(piece(r->give, r->give_count)));
 }
 
 void Communicator::all_reduce(std::span<float> values) { reduce(values); }
 void Communicator::all_reduce(std::span<double> values) { reduce(values); }
 
 int64_t Communicator::all_reduce_bytes(int64_t elements, int64_t element_size) const {
-  std::vector<int64_t> kept = {elements};
-  int64_t sent = 0;
-  for (int64_t distance = 1; distance < size(); distance *= 2) {
-    const int64_t piece = kept.back(), middle = (piece + 1) / 2;
-    kept.push_back((rank() & distance) == 0 ? middle : piece - middle);
-    sent += piece - kept.back();  // on the way there
-    sent += kept.back();          // on the way back
-  }
-  return sent * element_size;
+  return halving_bytes(halving_rounds(rank(), size(), elements), element_size);
 }
 
 double Communicator::largest(double value) {

@@ -43,12 +43,14 @@ class Communicator {
   // this returns, as it does for one that is alone; nothing more can be sent.
   virtual void end_all(int) {}
 
+  // How long a rank may take to answer before it is given up.
+  virtual double timeout_s() const { return 0; }
   // A thread of this process may be sending meanwhile: what is under way ends with an error soon, and nothing more can be sent.
   void give_up() { given_up_ = true; }
+  bool given_up() const { return given_up_; }
 
   // Sums over all ranks, element by element, the same bytes on each: ((0+1)+(2+3))+((4+5)+(6+7)), where the ranks are a power of two. So
-  // the trees of neighbouring ranks' own sums (gradient_tree.h) grow together into one. Halves are exchanged, then quarters, ..., and put
-  // together again on the way back (Rabenseifner 2004): each rank sends 2(P-1)/P of the array for P ranks, see all_reduce_bytes.
+  // the trees of neighbouring ranks' own sums (gradient_tree.h) grow together into one. See halving.h.
   void all_reduce(std::span<float> values);
   void all_reduce(std::span<double> values);
   // What a rank sends in an all_reduce of so many elements.
@@ -67,6 +69,8 @@ class Communicator {
   // One rank to another, outside of what all do together: a short message, and one of that size that is to come. The bytes must stay until
   // it is here.
   void send(int64_t to, std::span<const std::byte> bytes) { transfer(to, bytes, 0, {}); }
+  // Both at once between two ranks; the sizes are known to both.
+  void exchange(int64_t other, std::span<const std::byte> send, std::span<std::byte> receive) { transfer(other, send, other, receive); }
   virtual std::unique_ptr<Arrival> expect(int64_t from, std::span<std::byte> bytes);
   // Work that the ranks share, a part each.
   SharedWork work();
@@ -77,7 +81,6 @@ class Communicator {
   // Sends bytes to one rank while it receives bytes from another (or the same); the sizes are known to both sides, and 0 bytes are not
   // sent at all. Error that names the rank where it does not answer or is lost.
   virtual void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);
-  bool given_up() const { return given_up_; }
 
  private:
   void transfer(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive);

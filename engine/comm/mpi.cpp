@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 #include "engine/comm/mpi/mpi_table.h"
 
 namespace dura {
@@ -27,6 +28,7 @@ class MpiCommunicator final : public Communicator {
   }
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
+  double timeout_s() const override { return timeout_s_; }
   void end_all(int code) override {
     ended_ = true;
     mpi_->abort(code);
@@ -88,6 +90,13 @@ class MpiCommunicator final : public Communicator {
 };
 
 }  // namespace
+
+int64_t rank_on_machine() {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+    if (const char* text = std::getenv(variable))
+      if (const std::optional<int64_t> rank = parse_number<int64_t>(text); rank && *rank >= 0) return *rank;
+  return 0;
+}
 
 bool started_by_mpi() {
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"})

@@ -12,6 +12,9 @@ namespace dura {
 // Whether whoever started this process says, in the environment, that it is one of several: Open MPI, MPICH, Intel MPI, or Slurm with PMI.
 bool started_by_mpi();
 
+// This process's number among those of its machine, as whoever started it says in the environment; 0 where nobody does.
+int64_t rank_on_machine();
+
 // Joins the others; once in a process. The library is the first of `candidates` that exists. A rank that does not answer for `timeout_s`
 // seconds is given up. Error where there is no library or MPI does not start.
 std::unique_ptr<Communicator> open_mpi(const std::vector<std::filesystem::path>& candidates, double timeout_s);

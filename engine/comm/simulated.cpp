@@ -13,6 +13,7 @@ class SimulatedRanks::Rank final : public Communicator {
       : all_(all), rank_(rank), size_(size), random_(random_key(all.options_.seed, "simulated ranks"), static_cast<uint64_t>(rank)) {}
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
+  double timeout_s() const override { return all_.options_.timeout_s; }
   std::unique_ptr<Arrival> expect(int64_t from, std::span<std::byte> bytes) override {
     return std::make_unique<SimulatedArrival>(*this, from, bytes);
   }

@@ -86,17 +86,20 @@ void CpuBackend::normalize(const Tensor& x, const float mean[3], const float std
   cpu::dispatch_floating("normalize", y.dtype(), [&](auto zero) { normalize_to<decltype(zero)>(x, mean, std, bgr, y); });
 }
 
-void CpuBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
-  check_warp(x, matrices, y);
+void CpuBackend::warp(const Tensor& x, const Tensor& rows, const Tensor& matrices, const Tensor& y) {
+  check_warp(x, rows, matrices, y);
   const Shape &in = x.shape(), &out = y.shape();
   const int64_t height = in[1], width = in[2], channels = in[3];
   const uint8_t* from = x.data<uint8_t>();
   uint8_t* to = y.data<uint8_t>();
   const float* m = matrices.data<float>();
+  const int32_t* picture = rows.defined() ? rows.data<int32_t>() : nullptr;
+  for (int64_t n = 0; picture && n < out[0]; ++n)
+    DURA_CHECK(picture[n] >= 0 && picture[n] < in[0], "warp: picture ", picture[n], " of ", in[0], " was asked for");
   for_rows(out[0], out[1], [&](int64_t n, int64_t begin, int64_t end) {
-    const auto rows = channels == 1 ? warp_rows<1> : warp_rows<3>;
-    rows({from + n * height * width * channels, height, width, channels}, m + 6 * n, begin, end, out[2],
-         to + (n * out[1] + begin) * out[2] * channels);
+    const auto warp_picture = channels == 1 ? warp_rows<1> : warp_rows<3>;
+    warp_picture({from + (picture ? picture[n] : n) * height * width * channels, height, width, channels}, m + 6 * n, begin, end, out[2],
+                 to + (n * out[1] + begin) * out[2] * channels);
   });
 }
 

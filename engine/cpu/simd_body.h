@@ -3,8 +3,8 @@
 //   mr, broadcast (of what a pointer points to), prefetch, fma (a*b+c), add_product (sum += a*b by fma), unrolled_steps (of the depth, in
 //   the innermost loop), streams (can it store past the caches?), stream (a store of a part of a cache line that is written whole),
 //   streamed (from then on whoever waits for this thread sees what it streamed), and the macro DURA_TILE_ROWS (= mr),
-// and then includes simd_epilogue.h, simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between objects of
-// different instruction sets. No include guard, no include: it is a part of the file that includes it.
+// and then includes simd_epilogue.h, simd_rows.h and this file there. Everything here has internal linkage: nothing may be shared between
+// objects of different instruction sets. No include guard, no include: it is a part of the file that includes it.
 
 constexpr size_t nr = 2 * lanes;
 
@@ -67,10 +67,10 @@ void tile(const BlockProduct& p, const float* a, const float* b, float* partial,
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       const ptrdiff_t at = output(r) * static_cast<ptrdiff_t>(c_bytes);
-      const char *to = static_cast<const char*>(p.c) + at, *residual = static_cast<const char*>(e.residual) + at;
-      for (size_t line = 0; line < nr * sizeof(float); line += 64) {
+      const char *to = static_cast<const char*>(p.c), *residual = static_cast<const char*>(e.residual);
+      for (ptrdiff_t line = at; line < at + static_cast<ptrdiff_t>(nr * sizeof(float)); line += 64) {
         if (!(streams && e.stream)) prefetch(to + line);
-        if (e.residual) prefetch(residual + line);
+        if (residual) prefetch(residual + line);
       }
     }
   }
@@ -122,8 +122,8 @@ constexpr Tile tile_of_rows[] = {nullptr, tile<1>, tile<2>, tile<3>,  tile<4>,  
 };
 static_assert(sizeof(tile_of_rows) / sizeof(Tile) == mr + 1, "one tile function for each number of rows");
 
-// f(t, panel) for each tile of a product. Row tiles outside write (and read a residual in) whole rows, as memory likes it, but need all of B
-// again for each; where that would not stay in the second-level cache, panels are outside and the block of A streams past one of them.
+// f(t, panel) for each tile of a product. Row tiles outside write (and read a residual in) whole rows, as memory likes it, but need all of
+// B again for each; where that would not stay in the second-level cache, panels are outside and the block of A streams past one of them.
 template <class F>
 DURA_INLINE void for_tiles(size_t tiles, size_t panels, size_t b_bytes, const F& f) {
   constexpr size_t kept_bytes = 256 << 10;

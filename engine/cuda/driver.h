@@ -7,10 +7,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/comm/communicator.h"
 #include "engine/cuda/graph.h"
 #include "engine/core/device.h"
 #include "engine/core/memory.h"
@@ -84,6 +86,19 @@ struct Product {
   void* c = nullptr;
 };
 
+// The devices of several processes (ranks), which send to each other without the host's memory. Calls queue work; every rank queues the
+// same in the same order.
+class DeviceLink {
+ public:
+  virtual ~DeviceLink() = default;
+  // One rank sends to another while it receives from the same; f32 elements, as many as either expects.
+  virtual void exchange(int64_t rank, const float* send, int64_t send_count, float* receive, int64_t receive_count, Stream stream) = 0;
+  // The sum over ranks, in place, in whatever order the library adds.
+  virtual void all_reduce(float* values, int64_t count, Stream stream) = 0;
+  // Returns when all of that is done. Error that says so where a rank is lost, or does not answer in the communicator's time.
+  virtual void wait() = 0;
+};
+
 class Driver : public BlockWatcher {
  public:
   virtual Device device() const = 0;
@@ -132,6 +147,9 @@ class Driver : public BlockWatcher {
   virtual bool fusion_is_proven() const { return true; }
   // Whether factors of f32 products and convolutions may be rounded to TF32; at first not.
   virtual void allow_tf32(bool allowed) = 0;
+  // Links this process's device with those of the other ranks, who all call it; null for all where that is not possible for one of them,
+  // with the reason in the log of rank 0.
+  virtual std::unique_ptr<DeviceLink> link(Communicator& ranks) = 0;
   // These graphs will be asked about: a driver may get ready for them side by side.
   virtual void make_ready(const std::vector<Graph>& /*graphs*/) {}
 };

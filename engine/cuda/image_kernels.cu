@@ -22,7 +22,7 @@ struct WarpShape {
   int32_t height, width, channels, out_height, out_width;
 };
 
-__global__ void warp_kernel(const uint8_t* x, const float* matrices, WarpShape s, uint8_t* y, int64_t count) {
+__global__ void warp_kernel(const uint8_t* x, const int32_t* rows, const float* matrices, WarpShape s, uint8_t* y, int64_t count) {
   const int64_t index = thread_index();
   if (index >= count) return;
   const int64_t n = index / (int64_t{s.out_height} * s.out_width);
@@ -31,7 +31,7 @@ __global__ void warp_kernel(const uint8_t* x, const float* matrices, WarpShape s
   const formula::LinearTap<float> r = formula::linear_tap(m[0] * i + m[1] * j + m[2], s.height);
   const formula::LinearTap<float> c = formula::linear_tap(m[3] * i + m[4] * j + m[5], s.width);
   const int64_t row = int64_t{s.width} * s.channels;
-  const uint8_t* image = x + n * s.height * row;
+  const uint8_t* image = x + (rows ? rows[n] : n) * s.height * row;
   const uint8_t *upper = image + r.low * row, *lower = image + r.high * row;
   for (int32_t k = 0; k < s.channels; ++k)
     y[index * s.channels + k] = formula::between_pixels(upper, lower, c.low * s.channels + k, c.high * s.channels + k, r.share, c.share);
@@ -63,13 +63,13 @@ void CudaBackend::normalize(const Tensor& x, const float mean[3], const float st
            [&]<class T>(T) { start("normalize", normalize_kernel<T>, grid_over(x.numel()), x, constants, bgr, y, x.numel()); });
 }
 
-void CudaBackend::warp(const Tensor& x, const Tensor& matrices, const Tensor& y) {
-  check_warp(x, matrices, y);
+void CudaBackend::warp(const Tensor& x, const Tensor& rows, const Tensor& matrices, const Tensor& y) {
+  check_warp(x, rows, matrices, y);
   const Shape &in = x.shape(), &out = y.shape();
   const WarpShape shape{static_cast<int32_t>(in[1]), static_cast<int32_t>(in[2]), static_cast<int32_t>(in[3]), static_cast<int32_t>(out[1]),
                         static_cast<int32_t>(out[2])};
   const int64_t pixels = out[0] * out[1] * out[2];
-  start("warp", warp_kernel, grid_over(pixels), x, matrices, shape, y, pixels);
+  start("warp", warp_kernel, grid_over(pixels), x, rows, matrices, shape, y, pixels);
 }
 
 void CudaBackend::enhance(const Tensor& x, const Tensor& parameters, const Tensor& y) {

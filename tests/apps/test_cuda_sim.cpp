@@ -97,6 +97,25 @@ TEST_CASE("training with cached features on the simulated CUDA device follows th
   for (size_t i = 1; i < histories.size(); ++i) expect_close(histories[i], histories[0], losses, 2e-5);
 }
 
+TEST_CASE("pictures that the device augments, whether it keeps them or not, train as those of the host", "[apps][cuda-sim][train]") {
+  const TextureData data({.train = 12, .val = 4, .test = 0});
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  using Strings = std::vector<std::string>;
+  for (const auto& [name, options] : {std::pair{"host", Strings{"--augment-on", "host"}},
+                                      {"kept", Strings{}},
+                                      {"sent", Strings{"--device-pictures", "0", "--lanes", "2"}},
+                                      {"lanes", Strings{"--augment-on", "host", "--lanes", "2"}}})
+    must_run("dura-train",
+             joined({"--device",        cuda_device, "--data",           data.path(), "--out",     out / name, "--weights",       weights,
+                     "--depth",         "18",        "--size",           "32",        "--batch",   "4",        "--phase1-epochs", "2",
+                     "--phase2-epochs", "0",         "--feature-budget", "0",         "--augment", "strong"},
+                    options));
+  const auto model = [&](const char* name) { return read_text_file(out / (std::string(name) + "/model.safetensors"), size_t{1} << 30); };
+  CHECK((model("kept") == model("host")));
+  CHECK((model("sent") == model("lanes")));
+}
+
 TEST_CASE("the whole job on synthetic slices runs on the simulated CUDA device in f16, and ends with the same bytes each time",
           "[apps][cuda-sim][train][slow]") {
   const TemporaryFolder out;

@@ -16,10 +16,10 @@ using Catch::Contains;
 namespace {
 
 std::vector<std::string> training(const std::string& data, const std::string& run, const std::vector<std::string>& more,
-                                  const char* size = "32") {
+                                  const char* size = "32", const char* device = "cpu") {
   return joined({"--data",      data,   "--out",     run, "--depth",         "18",     "--size",          size,
                  "--batch",     "8",    "--lanes",   "4", "--phase1-epochs", "1",      "--phase2-epochs", "2",
-                 "--phase2-lr", "1e-4", "--threads", "1", "--class-weight",  "rare=2", "--device",        "cpu"},
+                 "--phase2-lr", "1e-4", "--threads", "1", "--class-weight",  "rare=2", "--device",        device},
                 more);
 }
 
@@ -70,6 +70,30 @@ TEST_CASE("1, 2 and 4 processes make the same bytes: a guide with augmented mask
   check_numbers_of_processes({"--weights", write_initial_model(folder / "weights.safetensors"), "--unfreeze", "layer4.1+", "--guide", "2",
                               "--guide-phases", "both", "--monitor", "val_hit", "--augment", "mission"},
                              3);
+}
+
+TEST_CASE("1, 2 and 4 processes make the same bytes on the simulated CUDA device, whose memories add without the host's",
+          "[apps][train][mpi][cuda-sim][slow]") {
+  const TextureData data({.train = 16, .val = 8, .test = 0});
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  const auto run = [&](const std::string& name, int64_t processes, const char* sums) {
+    const ProgramRun trained =
+        train(processes,
+              training(data.path(), out / name,
+                       {"--weights", weights, "--unfreeze", "layer4.1+", "--precision", "f16", "--device-sums", sums}, "32", "cuda-sim"));
+    CAPTURE(name, trained.output);
+    REQUIRE(trained.code == 0);
+  };
+  run("one", 1, "exact");
+  run("two", 2, "exact");
+  run("four", 4, "exact");
+  run("host", 2, "host");
+  run("fast", 2, "fast");  // of two ranks' numbers there is one order
+  for (const char* name : {"two", "four", "host", "fast"}) {
+    CAPTURE(name);
+    check_same_run(out / name, out / "one");
+  }
 }
 
 TEST_CASE("what is remembered and kept of pictures changes no byte of a run, by one process or two", "[apps][train][mpi]") {

@@ -12,47 +12,20 @@
 #include <set>
 #include <thread>
 
-#include "data/image/codec.h"
 #include "data/set/loader.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"
-#include "tests/support/picture_formula.h"
 #include "tests/support/ranks.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/support/slices.h"
 
 using namespace dura;
+using test::Slices;
 
 namespace {
 
 const ClassNames classes({"Menin", "Glioma"});
-
-// A folder of small slices, every fourth a Menin, each a different cut of the test picture.
-struct Slices {
-  TemporaryFolder folder;
-  Manifest manifest{.name = "m.csv", .columns = {"file", "label", "mask"}, .rows = {}};
-  std::vector<int64_t> rows;
-
-  explicit Slices(int count, int64_t size = 24) {
-    const Image source = test::picture(size + 2 * count, size, 3);
-    for (int i = 0; i < count; ++i) {
-      Image slice(size, size, 3);
-      std::copy_n(source.row(2 * i), slice.pixels.size(), slice.pixels.begin());
-      if (i % 2) slice = to_gray(slice);
-      const std::string file = concat("s", i, ".png");
-      const std::vector<uint8_t> png = encode_png(slice);
-      folder.write(file, {png.begin(), png.end()});  // not write_png: syncing every file would take most of the time
-      manifest.rows.push_back({.file = file, .label = i % 4 == 0 ? "Menin" : "Glioma"});
-      rows.push_back(i);
-    }
-  }
-  Dataset dataset(DatasetOptions options = {}, int64_t size = 20) const {
-    options.folder = folder.path();
-    return Dataset(manifest, rows, classes, Preprocessing({resize_step(size, size)}), options);
-  }
-};
-
 const std::vector<AugmentPolicy> policies = {strong_augmentation(), light_augmentation()};
 
 // Everything that a run can see of a batch, as one number.

@@ -18,7 +18,7 @@ std::vector<uint8_t> bytes_of(const Tensor& t) { return {t.data<uint8_t>(), t.da
 
 Tensor warped(const Tensor& x, const std::vector<float>& matrix, const Shape& shape) {
   const Tensor y = Tensor::empty(shape, DType::u8, Device::cpu);
-  backend(Device::cpu).warp(x, Tensor::of(Shape({x.shape()[0], 6}), matrix), y);
+  backend(Device::cpu).warp(x, {}, Tensor::of(Shape({x.shape()[0], 6}), matrix), y);
   return y;
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("image kernels name the shapes that do not fit", "[images]") {
   CHECK_THROWS_WITH(backend(Device::cpu).enhance(x, Tensor::of(Shape({3}), std::vector<float>(3)), y), Catch::Contains("(1,3)"));
   CHECK_THROWS_WITH(backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>(3)), x),
                     Catch::Contains("different memory"));
-  CHECK_THROWS_WITH(backend(Device::cpu).warp(x, Tensor::of(Shape({1, 3}), std::vector<float>(3)), y), Catch::Contains("(1,6)"));
+  CHECK_THROWS_WITH(backend(Device::cpu).warp(x, {}, Tensor::of(Shape({1, 3}), std::vector<float>(3)), y), Catch::Contains("(1,6)"));
   const float one[3] = {1, 1, 1};
   CHECK_THROWS_WITH(backend(Device::cpu).normalize(x, one, one, false, y), Catch::Contains("not a floating type"));
 }

@@ -230,8 +230,8 @@ steps() {
   return "$failed"
 }
 
-# Two processes with a card each, against one process with both lanes: the same bytes. Gradients go through host memory, by MPI; there is no NCCL here to
-# measure.
+# Two processes with a card each, against one process with both lanes: the same bytes, whether gradients go from card to card (NCCL, in the order of lanes)
+# or through host memory. How long each takes stands in their histories.
 cards() {
   command -v mpirun >/dev/null && [[ -e $apps/libdura_mpi.so ]] || skip "mpirun is not installed, or dura was built without MPI" || return
   if [[ $device == cuda ]]; then
@@ -241,9 +241,18 @@ cards() {
   local options=(--data "$work/phantoms" --depth 18 --size "$size" --batch "$batch" --lanes 2 --threads 4 --seed 1 --device "$device" --precision f16
     --phase1-epochs 0 --phase2-epochs 1 --unfreeze all)
   "$apps/dura-train" "${options[@]}" --out "$work/one" >"$work/one.log" 2>&1 || { tail -20 "$work/one.log"; return 1; }
-  mpirun --allow-run-as-root --oversubscribe -np 1 -x CUDA_VISIBLE_DEVICES=0 "$apps/dura-train" "${options[@]}" --out "$work/two" : \
-    -np 1 -x CUDA_VISIBLE_DEVICES=1 "$apps/dura-train" "${options[@]}" --out "$work/two" >"$work/two.log" 2>&1 || { tail -20 "$work/two.log"; return 1; }
-  cmp "$work/one/model.safetensors" "$work/two/model.safetensors" && echo "two processes, a card each: the bytes of one process with two lanes"
+  local sums failed=0
+  for sums in exact host fast; do
+    # A process takes the card of its number on the machine.
+    mpirun --allow-run-as-root --oversubscribe -np 2 "$apps/dura-train" "${options[@]}" --device-sums "$sums" --out "$work/two-$sums" \
+      >"$work/two.log" 2>&1 || { tail -20 "$work/two.log"; failed=1; continue; }
+    grep -F -e 'cards are linked' -e 'not linked' "$work/two.log"
+    # Of two numbers there is one order, so even sums in any order are the same here.
+    cmp "$work/one/model.safetensors" "$work/two-$sums/model.safetensors" && echo "$sums: two processes, a card each: the bytes of one process with two lanes" ||
+      failed=1
+    column "$work/two-$sums" seconds | sed "s/^/$sums: seconds of an epoch: /"
+  done
+  return "$failed"
 }
 
 # $1: precisions, $2: modes. One process for each type and batch: making plans takes longer than measuring. Clocks rise in the first two seconds.

@@ -10,6 +10,7 @@
 #include "engine/cuda/card/cublas_product.h"
 #include "engine/cuda/card/cuda_check.h"
 #include "engine/cuda/card/cudnn_library.h"
+#include "engine/cuda/card/nccl_link.h"
 
 namespace dura::cuda {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 class CardDriver final : public Driver {
  public:
   CardDriver() {
-    check(cudaSetDevice(0), "CUDA, choosing the first card");
+    use_card();
     size_t total = 0;
     check(cudaMemGetInfo(&memory_bytes_, &total), "CUDA, asking for free memory");
     memory_bytes_ -= std::min(memory_bytes_ / 2, kept_back);
@@ -132,6 +133,9 @@ class CardDriver final : public Driver {
   }
   bool fusion_is_proven() const override { return false; }
   void allow_tf32(bool allowed) override { tf32_ = allowed; }
+  std::unique_ptr<DeviceLink> link(Communicator& ranks) override {
+    return nccl_link(ranks, [this](Stream s) { return stream(s); });
+  }
 
  private:
   static bool is_full(cudaError_t error, size_t bytes, const char* what) {
@@ -183,7 +187,7 @@ std::string card_missing() {
     return because("the driver finds none; see nvidia-smi and CUDA_VISIBLE_DEVICES");
   if (error != cudaSuccess) return because(cudaGetErrorString(error));
   cudaDeviceProp properties{};
-  if (const cudaError_t read = cudaGetDeviceProperties(&properties, 0); read != cudaSuccess)
+  if (const cudaError_t read = cudaGetDeviceProperties(&properties, card_number()); read != cudaSuccess)
     return concat("the CUDA card's properties cannot be read: ", cudaGetErrorString(read));
   if (properties.major < 8)
     return concat("the card ", properties.name, " has compute capability ", properties.major, ".", properties.minor,

@@ -16,7 +16,8 @@ std::string why_no_card();
 std::string card_missing();
 std::string cudnn_missing();
 
-// The first card (CUDA_VISIBLE_DEVICES chooses); throws UsageError with why_no_card().
+// The first card, or where several processes were started together on a machine, the one of this process's number among them; of those that
+// CUDA_VISIBLE_DEVICES leaves. Throws UsageError with why_no_card().
 std::unique_ptr<Driver> make_card_driver();
 
 }  // namespace dura::cuda

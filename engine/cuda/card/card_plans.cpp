@@ -29,7 +29,7 @@ bool tunes() {
 // What a plan depends on besides its graph. Compiled code is the driver's affair, too.
 std::string target_of_card() {
   cudaDeviceProp card{};
-  check(cudaGetDeviceProperties(&card, 0), "CUDA, asking for the card's properties");
+  check(cudaGetDeviceProperties(&card, card_number()), "CUDA, asking for the card's properties");
   int driver = 0;
   check(cudaDriverGetVersion(&driver), "CUDA, asking for the driver's version");
   return concat("cuDNN ", cudnn_version(), ", ", card.name, " ", card.major, ".", card.minor, ", driver ", driver, ", rules ", rules);
@@ -96,7 +96,10 @@ class Stopwatch {
 }  // namespace
 
 struct CardPlans::Handle {
-  Handle() { check_cudnn(cudnn().create(&raw), "cuDNN, new handle"); }
+  Handle() {
+    use_card();  // a handle belongs to the card of the thread that makes it
+    check_cudnn(cudnn().create(&raw), "cuDNN, new handle");
+  }
   ~Handle() { cudnn().destroy(raw); }
   Handle(const Handle&) = delete;
   cudnnHandle_t raw = nullptr;

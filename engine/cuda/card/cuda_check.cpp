@@ -1,5 +1,6 @@
 #include "engine/cuda/card/cuda_check.h"
 
+#include "engine/comm/mpi.h"
 #include "engine/core/memory.h"
 #include "engine/cuda/driver.h"
 
@@ -28,6 +29,17 @@ void check(cudaError_t error, const std::string& what) {
   if (error == cudaErrorMemoryAllocation) throw OutOfMemory("out of memory: " + message);
   throw DriverError(static_cast<Status>(error), message);
 }
+
+int card_number() {
+  static const int number = [] {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess || count < 1) return 0;
+    return static_cast<int>(rank_on_machine() % count);
+  }();
+  return number;
+}
+
+void use_card() { check(cudaSetDevice(card_number()), concat("CUDA, choosing card ", card_number())); }
 
 void check_alive(const std::string& before) {
   cudaError_t error = cudaPeekAtLastError();

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -162,6 +163,37 @@ bool SimDriver::product(const Product& p, Stream stream) {
        stream, [p, tf32 = tf32_ && p.dtype == DType::f32] { multiply(p, tf32); });
   return true;
 }
+
+namespace {
+
+// Through the communicator, at once: a message that waits in a stream could be overtaken by one of the host's to the same rank.
+class SimLink final : public DeviceLink {
+ public:
+  SimLink(SimDriver& driver, Communicator& ranks) : driver_(driver), ranks_(ranks) {}
+  void exchange(int64_t rank, const float* send, int64_t send_count, float* receive, int64_t receive_count, Stream stream) override {
+    const auto bytes = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
+    driver_.push(concat("exchange with ", ranks_.name_of(rank)), {{send, bytes(send_count)}, {receive, bytes(receive_count)}}, stream,
+                 [=, this] {
+                   ranks_.exchange(rank, std::as_bytes(std::span(send, static_cast<size_t>(send_count))),
+                                   std::as_writable_bytes(std::span(receive, static_cast<size_t>(receive_count))));
+                 });
+    driver_.synchronize(stream);
+  }
+  void all_reduce(float* values, int64_t count, Stream stream) override {
+    driver_.push("sum over ranks", {{values, static_cast<size_t>(count) * sizeof(float)}}, stream,
+                 [=, this] { ranks_.all_reduce(std::span(values, static_cast<size_t>(count))); });
+    driver_.synchronize(stream);
+  }
+  void wait() override {}
+
+ private:
+  SimDriver& driver_;
+  Communicator& ranks_;
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceLink> SimDriver::link(Communicator& ranks) { return std::make_unique<SimLink>(*this, ranks); }
 
 SimDriver& sim_driver() {
   // Never destroyed: tensors with static lifetime may outlive main().

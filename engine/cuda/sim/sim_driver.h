@@ -68,6 +68,7 @@ class SimDriver final : public Driver {
   // Puts work into a stream; `run` may touch device memory.
   void push(const std::string& name, const std::vector<Given>& given, Stream stream, std::function<void()> run);
   void allow_tf32(bool allowed) override { tf32_ = allowed; }
+  std::unique_ptr<DeviceLink> link(Communicator& ranks) override;
 
  private:
   bool pinned(const void* host, size_t bytes) const;

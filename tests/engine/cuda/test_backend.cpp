@@ -90,7 +90,7 @@ TEST_CASE("the CUDA backend's u8 images are those of the CPU, byte for byte", "[
   const Tensor parameters = Tensor::of<float>({2, 3}, {1.6f, 1.1f, 0.9f, 0.4f, 1, 1});
   const auto warped = on_both([&](Backend& b, const auto& there, const auto& make) {
     const Tensor y = make({2, 19, 20, 3}, DType::u8);
-    b.warp(there(x), there(matrices), y);
+    b.warp(there(x), {}, there(matrices), y);
     return y;
   });
   CHECK(bytes_of(warped.first) == bytes_of(warped.second));

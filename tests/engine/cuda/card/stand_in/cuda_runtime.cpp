@@ -173,6 +173,22 @@ double& card_ms() {
   static double ms = 0;
   return ms;
 }
+Communicator*& ranks() {
+  static Communicator* all = nullptr;
+  return all;
+}
+int& nccl_late_error() {
+  static int error = 0;
+  return error;
+}
+int64_t& event_stalls() {
+  static int64_t looks = 0;
+  return looks;
+}
+std::string& card_uuid() {
+  static std::string uuid(16, 'u');
+  return uuid;
+}
 std::map<std::string, int64_t>& engines() {
   static std::map<std::string, int64_t> all;
   return all;
@@ -196,6 +212,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     *properties = {};
     std::strcpy(properties->name, "stand-in");
     properties->major = 9;
+    stand_in::card_uuid().copy(properties->uuid.bytes, sizeof(properties->uuid.bytes));
   });
 }
 cudaError_t cudaSetDevice(int device) {
@@ -298,6 +315,17 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     forbid_while_capturing();
     stand_in::device().synchronize(living(runtime().events, "event", event).event);
     event->waited_for = true;
+  });
+}
+// Waits, as nothing runs before somebody does.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (int64_t& stalls = stand_in::event_stalls(); stalls != 0) {
+    if (stalls > 0) --stalls;
+    return cudaErrorNotReady;
+  }
+  return call("cudaEventQuery", cudaErrorUnknown, [&] {
+    forbid_while_capturing();
+    stand_in::device().synchronize(living(runtime().events, "event", event).event);
   });
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t begin, cudaEvent_t end) {

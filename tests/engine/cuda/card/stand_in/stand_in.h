@@ -1,8 +1,8 @@
-// What stands in for CUDA's runtime, cuDNN and cublasLt in the program of these tests, so that engine/cuda/card runs where there is no
-// card. cuda_runtime.cpp defines the runtime's functions; cudnn.cpp and cublas_lt.cpp are shared libraries under NVIDIA's names, opened as
-// programs open those. All of it works on a simulated device of its own: memory, streams, capture and its order are checked there, and
-// graphs and products are computed by its interpreter. A call that NVIDIA's documentation forbids is refused with the documented status and
-// kept as a complaint.
+// What stands in for CUDA's runtime, cuDNN, cublasLt and NCCL in the program of these tests, so that engine/cuda/card runs where there is
+// no card. cuda_runtime.cpp defines the runtime's functions; cudnn.cpp, cublas_lt.cpp and nccl.cpp are shared libraries under NVIDIA's
+// names, opened as programs open those. All of it works on a simulated device of its own: memory, streams, capture and its order are
+// checked there, and graphs and products are computed by its interpreter. A call that NVIDIA's documentation forbids is refused with the
+// documented status and kept as a complaint.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -49,6 +49,15 @@ PlanCosts& plan_costs();
 int& compile_ms();
 // The time on the card, which runs of cuDNN's plans take: a plan of engine 4 two milliseconds, one of engine 5 one.
 double& card_ms();
+
+// NCCL's other ranks; null: there are none.
+Communicator*& ranks();
+// What NCCL answers when it is asked for errors that came late; 0: none.
+int& nccl_late_error();
+// How often from now on an event is said not to have happened; negative: always.
+int64_t& event_stalls();
+// By which cards are told apart, 16 bytes.
+std::string& card_uuid();
 
 // The engine that each graph ran on, by the graph's description.
 std::map<std::string, int64_t>& engines();

@@ -1,0 +1,201 @@
+#include "engine/cuda/card/nccl_link.h"
+
+#include <time.h>
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/cuda/card/cuda_check.h"
+#include "engine/cuda/card/shared_library.h"
+#if __has_include(<nccl.h>)
+#include <nccl.h>
+#endif
+
+namespace dura::cuda {
+
+#if defined(NCCL_VERSION_CODE)
+namespace {
+
+struct NcclLibrary {
+  SharedLibrary file{"libnccl.so.2", split_folders(DURA_NCCL_FOLDERS)};
+  DURA_LIBRARY_FUNCTION(version, ncclGetVersion);
+  DURA_LIBRARY_FUNCTION(error_string, ncclGetErrorString);
+  DURA_LIBRARY_FUNCTION(last_error, ncclGetLastError);
+  DURA_LIBRARY_FUNCTION(unique_id, ncclGetUniqueId);
+  DURA_LIBRARY_FUNCTION(join, ncclCommInitRank);
+  DURA_LIBRARY_FUNCTION(destroy, ncclCommDestroy);
+  DURA_LIBRARY_FUNCTION(abort, ncclCommAbort);
+  DURA_LIBRARY_FUNCTION(async_error, ncclCommGetAsyncError);
+  DURA_LIBRARY_FUNCTION(begin_group, ncclGroupStart);
+  DURA_LIBRARY_FUNCTION(end_group, ncclGroupEnd);
+  DURA_LIBRARY_FUNCTION(send, ncclSend);
+  DURA_LIBRARY_FUNCTION(receive, ncclRecv);
+  DURA_LIBRARY_FUNCTION(all_reduce, ncclAllReduce);
+};
+const NcclLibrary& nccl() {
+  static const NcclLibrary library;
+  return library;
+}
+
+std::string words(ncclResult_t error) {
+  const char* more = nccl().last_error(nullptr);
+  return concat(nccl().error_string(error), " (", static_cast<int>(error), ")", more && *more ? concat(": ", more) : "");
+}
+
+class NcclLink final : public DeviceLink {
+ public:
+  NcclLink(Communicator& ranks, ncclComm_t all, std::function<cudaStream_t(Stream)> streams)
+      : ranks_(ranks), all_(all), streams_(std::move(streams)) {
+    if (const cudaError_t error = cudaEventCreateWithFlags(&done_, cudaEventDisableTiming); error != cudaSuccess) {
+      nccl().abort(all_);
+      check(error, "CUDA, new event");
+    }
+  }
+  // Where an exception passes, the others may never answer.
+  ~NcclLink() override {
+    if (all_) std::uncaught_exceptions() > 0 ? nccl().abort(all_) : nccl().destroy(all_);
+    cudaEventDestroy(done_);
+  }
+
+  void exchange(int64_t rank, const float* send, int64_t send_count, float* receive, int64_t receive_count, Stream stream) override {
+    const cudaStream_t s = streams_(stream);
+    const auto peer = static_cast<int>(rank);
+    const ncclComm_t link = all();
+    ok(nccl().begin_group(), "beginning an exchange");
+    // The group is ended whatever became of its parts: it would swallow all later calls otherwise.
+    ncclResult_t error = ncclSuccess;
+    if (send_count > 0) error = nccl().send(send, static_cast<size_t>(send_count), ncclFloat, peer, link, s);
+    if (receive_count > 0 && error == ncclSuccess)
+      error = nccl().receive(receive, static_cast<size_t>(receive_count), ncclFloat, peer, link, s);
+    const ncclResult_t ended = nccl().end_group();
+    const std::string what = "an exchange with " + ranks_.name_of(rank);
+    ok(error, what);
+    ok(ended, what);
+    queued("an exchange by NCCL", s);
+  }
+  void all_reduce(float* values, int64_t count, Stream stream) override {
+    const cudaStream_t s = streams_(stream);
+    ok(nccl().all_reduce(values, values, static_cast<size_t>(count), ncclFloat, ncclSum, all(), s), "a sum over ranks");
+    queued("a sum over ranks by NCCL", s);
+  }
+
+  void wait() override {
+    using Clock = std::chrono::steady_clock;
+    const auto begin = Clock::now();
+    for (int64_t looks = 0; waiting_; ++looks) {
+      const cudaError_t state = cudaEventQuery(done_);
+      if (state == cudaSuccess) {
+        waiting_ = false;
+        return;
+      }
+      if (state != cudaErrorNotReady) check(state, "CUDA, a sum over ranks");
+      ncclResult_t late = ncclSuccess;
+      ok(nccl().async_error(all(), &late), "asking for errors");
+      if (late != ncclSuccess && late != ncclInProgress) lost(concat("NCCL lost another rank: ", words(late)));
+      if (ranks_.given_up()) lost("given up");
+      const std::chrono::duration<double> waited = Clock::now() - begin;
+      if (waited.count() >= ranks_.timeout_s())
+        lost(concat("a sum over the ranks' cards was not done after ", ranks_.timeout_s(),
+                    " s. Another rank hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
+      if (looks < 100) continue;
+      const timespec pause = {.tv_sec = 0, .tv_nsec = 20'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+
+ private:
+  ncclComm_t all() const {
+    DURA_CHECK(all_, ranks_.own_name(), ": the link to the other ranks' cards was lost before");
+    return all_;
+  }
+  void ok(ncclResult_t error, const std::string& what) {
+    if (error != ncclSuccess) lost(concat("NCCL, ", what, ": ", words(error)));
+  }
+  // What NCCL's kernels still wait for would hold the stream forever.
+  [[noreturn]] void lost(const std::string& message) {
+    if (all_) nccl().abort(std::exchange(all_, nullptr));
+    waiting_ = false;
+    fail(ranks_.own_name(), ": ", message);
+  }
+  void queued(const char* what, cudaStream_t stream) {
+    check(cudaEventRecord(done_, stream), "CUDA, recording an event");
+    queued_last = what;
+    waiting_ = true;
+  }
+
+  Communicator& ranks_;
+  ncclComm_t all_;  // null once it is lost
+  std::function<cudaStream_t(Stream)> streams_;
+  cudaEvent_t done_ = nullptr;
+  bool waiting_ = false;
+};
+
+// This process's card, by a name that no other card has; where it cannot be linked, why (`reason`).
+std::string own_card(std::string& reason) {
+  reason = why_not(nccl);
+  cudaDeviceProp properties{};
+  if (const cudaError_t error = cudaGetDeviceProperties(&properties, card_number()); error != cudaSuccess)
+    reason = concat("the card's properties cannot be read: ", cudaGetErrorString(error));
+  return {properties.uuid.bytes, sizeof(properties.uuid.bytes)};
+}
+
+// The first rank with a reason, and the reason; "" where nobody has one.
+std::string first_reason(Communicator& ranks, const std::string& own) {
+  const std::vector<std::string> all = ranks.gather(own);
+  for (size_t r = 0; r < all.size(); ++r)
+    if (!all[r].empty()) return concat(ranks.name_of(static_cast<int64_t>(r)), ": ", all[r]);
+  return "";
+}
+
+// "" and the communicator, or why there is none, the same on all ranks.
+std::string join(Communicator& ranks, ncclComm_t& joined) {
+  std::string reason;
+  const std::string card = own_card(reason);
+  if (const std::string first = first_reason(ranks, reason); !first.empty()) return first;
+  std::map<std::string, int64_t> owner;
+  const std::vector<std::string> cards = ranks.gather(card);
+  for (size_t r = 0; r < cards.size(); ++r)
+    if (const auto [found, is_new] = owner.emplace(cards[r], r); !is_new)
+      return concat(ranks.name_of(found->second), " and ", ranks.name_of(static_cast<int64_t>(r)), " have the same card");
+  ncclUniqueId id{};
+  if (ranks.is_first())
+    if (const ncclResult_t error = nccl().unique_id(&id); error != ncclSuccess) reason = "NCCL has no number for the link: " + words(error);
+  if (const std::string first = first_reason(ranks, reason); !first.empty()) return first;
+  ranks.broadcast(std::as_writable_bytes(std::span(&id, 1)));
+  use_card();
+  const ncclResult_t error = nccl().join(&joined, static_cast<int>(ranks.size()), id, static_cast<int>(ranks.rank()));
+  if (error != ncclSuccess) joined = nullptr, reason = "NCCL does not start: " + words(error);
+  const std::string first = first_reason(ranks, reason);
+  if (!first.empty() && joined) nccl().abort(std::exchange(joined, nullptr));
+  return first;
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStream_t(Stream)> streams) {
+  ncclComm_t joined = nullptr;
+  if (const std::string reason = join(ranks, joined); !reason.empty()) {
+    if (ranks.is_first()) log_warning("the processes' cards are not linked, gradients go through host memory: ", reason);
+    return nullptr;
+  }
+  int version = 0;
+  nccl().version(&version);
+  if (ranks.is_first()) log_info(ranks.size(), " cards are linked by NCCL ", version / 10000, ".", version / 100 % 100, ".", version % 100);
+  return std::make_unique<NcclLink>(ranks, joined, std::move(streams));
+}
+
+#else
+
+std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStream_t(Stream)>) {
+  if (ranks.is_first())
+    log_warning(
+        "the processes' cards are not linked, gradients go through host memory: this build of dura has no NCCL (nccl.h was missing)");
+  return nullptr;
+}
+
+#endif
+
+}  // namespace dura::cuda
