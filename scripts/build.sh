@@ -41,13 +41,19 @@ ensure_packages() {
   fi
 }
 
-# build_dura SOURCE PRESET CUDA TARGET...: configures and builds. CUDA: OFF or AUTO. ccache is used where there is one.
-build_dura() {
+# configure_dura SOURCE PRESET CUDA: CUDA is OFF or AUTO. ccache is used where there is one.
+configure_dura() {
   local source=$1 preset=$2 cuda=$3
-  shift 3
   if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}; fi
   say "configuring (preset $preset)"
   (cd "$source" && cmake --preset "$preset" -DDURA_CUDA="$cuda" --log-level=NOTICE)
+}
+
+# build_dura SOURCE PRESET CUDA TARGET...: configures and builds.
+build_dura() {
+  local source=$1 preset=$2 cuda=$3
+  shift 3
+  configure_dura "$source" "$preset" "$cuda"
   say "building"
   (cd "$source" && cmake --build --preset "$preset" --target "$@")
 }
