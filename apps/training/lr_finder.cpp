@@ -35,7 +35,7 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
     const LossOptions minimised = fit_options.loss_on(model, plan, train);
     TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3},
-                   {.lanes = fit_options.lanes, .ranks = fit_options.ranks});
+                   {.lanes = fit_options.lanes, .ranks = fit_options.ranks, .device_sums = fit_options.device_sums});
     Loader loader(train, fit_options.training_loader(minimised.lesions));
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;

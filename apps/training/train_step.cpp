@@ -198,6 +198,7 @@ int64_t TrainStep::bytes_per_step() const {
 
 void TrainStep::share_statistics() {
   if (options_.ranks->size() == 1) return;
+  if (device_sum_) device_sum_->wait();
   for (const RunningStatistics& r : running_) {
     const Tensor host = host_copy(r.tensor);
     options_.ranks->broadcast(std::as_writable_bytes(std::span(static_cast<char*>(host.raw()), host.bytes())));
