@@ -29,6 +29,8 @@ std::map<std::string, std::string> settings(const std::string& toml, const std::
                                              "phase2-epochs", "patience",   "checked", "cache-budget", "augment-on",     "device-pictures"};
   std::map<std::string, std::string> all, bound;
   for (const TomlEntry& e : parse_toml(toml, name)) all[e.key] = e.is_list ? toml_list(e.values) : e.values.at(0);
+  // Through host memory cards' sums have the bytes of exact ones.
+  if (all.count("device-sums") && all.at("device-sums") == "host") all["device-sums"] = "exact";
   const bool cosine = all.count("schedule") && all.at("schedule") == "cosine";
   for (const auto& [key, value] : all)
     if (!free.count(key) || (cosine && key.ends_with("-epochs"))) bound[key] = value;

@@ -15,8 +15,7 @@ DevicePictures::DevicePictures(const Dataset& dataset, Device device, int64_t ro
   pictures_ = Tensor::empty(one.of_batch(kept_ + rows), DType::u8, device, "pictures");
   warped_ = Tensor::empty(one.of_batch(rows), DType::u8, device, "warped pictures");
   picture_ = Tensor::empty({rows}, DType::i32, device, "numbers of pictures");
-  matrices_ = Tensor::empty({rows, 6}, DType::f32, device, "matrices of augmentation");
-  parameters_ = Tensor::empty({rows, 3}, DType::f32, device, "parameters of augmentation");
+  augmentations_ = Tensor::empty({rows * 9}, DType::f32, device, "augmentations");
   constexpr int64_t at_once = 64;
   for (int64_t begin = 0; begin < kept_; begin += at_once) {
     std::vector<Image> some(static_cast<size_t>(std::min(at_once, kept_ - begin)));
@@ -31,7 +30,7 @@ void DevicePictures::make(const Batch& batch, int64_t first, const Tensor& image
              first, " to ", first + rows_, " of a batch of ", batch.samples.size(), " for ", describe(images));
   Backend& b = backend(images.device());
   std::vector<int32_t> picture;
-  std::vector<float> matrices, parameters;
+  std::vector<float> augmentations, parameters;
   bool all_kept = true;
   for (int64_t i = 0; i < rows_; ++i) {
     const auto row = static_cast<size_t>(first + i);
@@ -40,7 +39,7 @@ void DevicePictures::make(const Batch& batch, int64_t first, const Tensor& image
     all_kept = all_kept && kept;
     picture.push_back(static_cast<int32_t>(kept ? sample : kept_ + i));
     const Augmentation& a = batch.augmentations[row];
-    matrices.insert(matrices.end(), a.matrix.begin(), a.matrix.end());
+    augmentations.insert(augmentations.end(), a.matrix.begin(), a.matrix.end());
     parameters.insert(parameters.end(), {a.sharpness, a.brightness, a.contrast});
   }
   if (!all_kept) {
@@ -50,10 +49,10 @@ void DevicePictures::make(const Batch& batch, int64_t first, const Tensor& image
     b.upload(batch.images.slice(begin * one, images.shape()).raw(), pictures_.slice(kept_ * one, images.shape()));
   }
   b.upload(picture.data(), picture_);
-  b.upload(matrices.data(), matrices_);
-  b.upload(parameters.data(), parameters_);
-  b.warp(pictures_, picture_, matrices_, warped_);
-  b.enhance(warped_, parameters_, images);
+  augmentations.insert(augmentations.end(), parameters.begin(), parameters.end());
+  b.upload(augmentations.data(), augmentations_);
+  b.warp(pictures_, picture_, augmentations_.slice(0, {rows_, 6}), warped_);
+  b.enhance(warped_, augmentations_.slice(rows_ * 6, {rows_, 3}), images);
 }
 
 }  // namespace dura

@@ -23,8 +23,8 @@ class DevicePictures {
 
  private:
   int64_t kept_, rows_;
-  Tensor pictures_;  // u8 (kept + rows,H,W,3): of the data set, and those that came with the batch
-  Tensor picture_, matrices_, parameters_;
+  Tensor pictures_;                 // u8 (kept + rows,H,W,3): of the data set, and those that came with the batch
+  Tensor picture_, augmentations_;  // of a row; all matrices, then all parameters of enhance, so that they go up at once
   Tensor warped_;
 };
 

@@ -116,7 +116,7 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
 // In what the planned steps have left.
 void Phase::keep_pictures(const Dataset& train) {
   const Device device = model_.options().backbone.tensors.device;
-  const size_t all = device_memory_bytes(device), used = device_pool(device)->statistics().reserved;
+  const size_t all = device_memory_bytes(device), used = device_pool(device)->statistics().in_use;
   const size_t budget =
       options_.device_picture_bytes >= 0 ? static_cast<size_t>(options_.device_picture_bytes) : (all > used ? (all - used) / 2 : 0);
   pictures_ = std::make_unique<DevicePictures>(train, device, options_.rows_at_once(), budget);

@@ -148,6 +148,7 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
 }
 
 void TrainStep::run_lanes(const Batch& batch, const FeatureSource& features, DevicePictures* pictures) {
+  if (device_sum_) device_sum_->wait();  // uploads would wait behind it, for a lost rank without end
   Backend& b = backend(in_.input.device());
   const std::vector<double> guided = in_.lesion.defined() ? guided_shares(batch) : std::vector<double>();
   for (int64_t own = 0; own < own_lanes_; ++own) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/set/csv.h"
@@ -102,15 +103,21 @@ TEST_CASE("pictures that the device augments, whether it keeps them or not, trai
   const TemporaryFolder out;
   const std::string weights = write_initial_model(out / "weights.safetensors");
   using Strings = std::vector<std::string>;
+  std::map<std::string, std::string> said;
   for (const auto& [name, options] : {std::pair{"host", Strings{"--augment-on", "host"}},
                                       {"kept", Strings{}},
                                       {"sent", Strings{"--device-pictures", "0", "--lanes", "2"}},
                                       {"lanes", Strings{"--augment-on", "host", "--lanes", "2"}}})
-    must_run("dura-train",
-             joined({"--device",        cuda_device, "--data",           data.path(), "--out",     out / name, "--weights",       weights,
-                     "--depth",         "18",        "--size",           "32",        "--batch",   "4",        "--phase1-epochs", "2",
-                     "--phase2-epochs", "0",         "--feature-budget", "0",         "--augment", "strong"},
-                    options));
+    said[name] =
+        must_run("dura-train", joined({"--device",         cuda_device, "--data",          data.path(), "--out",           out / name,
+                                       "--weights",        weights,     "--depth",         "18",        "--size",          "32",
+                                       "--batch",          "4",         "--phase1-epochs", "2",         "--phase2-epochs", "0",
+                                       "--feature-budget", "0",         "--augment",       "strong"},
+                                      options))
+            .output;
+  CHECK_THAT(said["kept"], Contains("augments pictures and keeps 12 of 12"));
+  CHECK_THAT(said["sent"], Contains("augments pictures and keeps 0 of 12"));
+  for (const char* name : {"host", "lanes"}) CHECK_THAT(said[name], !Contains("augments pictures"));
   const auto model = [&](const char* name) { return read_text_file(out / (std::string(name) + "/model.safetensors"), size_t{1} << 30); };
   CHECK((model("kept") == model("host")));
   CHECK((model("sent") == model("lanes")));

@@ -148,6 +148,10 @@ TEST_CASE("image kernels name the shapes that do not fit", "[images]") {
   CHECK_THROWS_WITH(backend(Device::cpu).enhance(x, Tensor::of(Shape({1, 3}), std::vector<float>(3)), x),
                     Catch::Contains("different memory"));
   CHECK_THROWS_WITH(backend(Device::cpu).warp(x, {}, Tensor::of(Shape({1, 3}), std::vector<float>(3)), y), Catch::Contains("(1,6)"));
+  const Tensor matrix = Tensor::of(Shape({1, 6}), std::vector<float>(6));
+  CHECK_THROWS_WITH(backend(Device::cpu).warp(x, Tensor::of<int32_t>({2}, {0, 0}), matrix, y), Catch::Contains("rows are i32 (2)"));
+  for (const int32_t number : {-1, 1})
+    CHECK_THROWS_WITH(backend(Device::cpu).warp(x, Tensor::of<int32_t>({1}, {number}), matrix, y), Catch::Contains("of 1 was asked for"));
   const float one[3] = {1, 1, 1};
   CHECK_THROWS_WITH(backend(Device::cpu).normalize(x, one, one, false, y), Catch::Contains("not a floating type"));
 }

@@ -23,6 +23,12 @@ TEST_CASE("threads, epochs and patience may differ, and so may settings that the
       "threads = 4\ncache-budget = 2\nchecked = \"off\"\nphase2-epochs = 50\npatience = 0\nresume = true\nprecision = \"f32\"\n", "c"));
 }
 
+TEST_CASE("cards' sums may go through host memory in a run that had exact ones, but not in any order", "[training]") {
+  CHECK_NOTHROW(require_same_settings("device-sums = \"exact\"\n", "device-sums = \"host\"\n", "c"));
+  CHECK_NOTHROW(require_same_settings("device-sums = \"host\"\n", "device-sums = \"exact\"\n", "c"));
+  CHECK_THROWS_WITH(require_same_settings("device-sums = \"exact\"\n", "device-sums = \"fast\"\n", "c"), Catch::Contains("device-sums"));
+}
+
 TEST_CASE("the number of epochs may not differ where the learning rate follows a cosine over them", "[training]") {
   const std::string saved = "schedule = \"cosine\"\nphase2-epochs = 5\npatience = 3\n";
   CHECK_NOTHROW(require_same_settings(saved, "schedule = \"cosine\"\nphase2-epochs = 5\npatience = 4\n", "c"));
