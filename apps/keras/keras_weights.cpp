@@ -1,10 +1,12 @@
 #include "apps/keras/keras_weights.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <string_view>
 
 #include "apps/keras/hdf5_file.h"
+#include "apps/keras/layer_order.h"
 #include "engine/base/text.h"
 #include "weights/conventions.h"
 #include "weights/pth.h"
@@ -69,6 +71,23 @@ Array with_our_epsilon(const Array& variance) {
   return Array::of(variance.dimensions(), ElementType::f32, values);
 }
 
+// Gives the numbered layers of a backbone the names that keras.applications has for them; others keep their number.
+void name_numbered_layers(std::vector<KerasVariable>& variables, const std::string& file) {
+  std::map<int, Dimensions> filters;
+  for (const KerasVariable& v : variables)
+    if (const auto number = number_of_layer(v.layer, "conv2d"); number && v.name == "0") filters[*number] = v.array.dimensions();
+  std::vector<Dimensions> in_order;
+  for (const auto& [number, extents] : filters) in_order.push_back(extents);
+  const std::vector<std::string> names = resnet_layer_order(in_order);
+  DURA_CHECK(!names.empty() && filters.begin()->first == 0 && filters.rbegin()->first + 1 == std::ssize(filters), file,
+             ": its layers have numbers and no names ('conv2d_1'), as of an early Keras 3, and its ", filters.size(),
+             " convolutions are not those of a ResNet V1 in their order. Load it there and save it with a newer Keras, or as .h5.");
+  for (KerasVariable& v : variables)
+    for (const auto& [kind, ending] : {std::pair{"conv2d", "_conv"}, std::pair{"batch_normalization", "_bn"}})
+      if (const auto number = number_of_layer(v.layer, kind); number && *number >= 0 && *number < std::ssize(names))
+        v.layer = names[static_cast<size_t>(*number)] + ending;
+}
+
 }  // namespace
 
 StateDict keras_weights(const std::vector<KerasVariable>& variables, const std::string& file) {
@@ -92,19 +111,18 @@ StateDict keras_weights(const std::vector<KerasVariable>& variables, const std::
 }
 
 StateDict read_keras(const std::filesystem::path& file) {
-  std::vector<KerasVariable> variables;
+  std::vector<KerasVariable> variables, numbered;
   for (const Hdf5Array& a : read_hdf5(file)) {
     std::vector<std::string> parts = split_at(a.path, '/');
     if (parts.front().starts_with("optimizer")) continue;
     DURA_CHECK(parts.size() >= 2, file.string(), ": the array ", quote(a.path), " belongs to no layer. Expected is a file of Keras.");
     std::string layer = parts[parts.size() - 2], name = parts.back().substr(0, parts.back().find(':'));  // "kernel:0"
-    if (layer == "vars") {
-      DURA_CHECK(!a.group.empty(), file.string(), ": its layers have numbers and no names (", quote(a.path),
-                 "), as of an early Keras 3. Load it there and save it with a newer Keras, or as .h5.");
-      layer = a.group;
-    }
-    variables.push_back({layer, name, a.array});
+    const bool has_number = layer == "vars" && a.group.empty() && parts.size() >= 3;
+    if (layer == "vars") layer = has_number ? parts[parts.size() - 3] : a.group;
+    (has_number ? numbered : variables).push_back({layer, name, a.array});
   }
+  if (!numbered.empty()) name_numbered_layers(numbered, file.string());
+  variables.insert(variables.end(), std::make_move_iterator(numbered.begin()), std::make_move_iterator(numbered.end()));
   return keras_weights(variables, file.string());
 }
 

@@ -6,6 +6,7 @@
 
 #include "apps/keras/hdf5_file.h"
 #include "apps/keras/keras_weights.h"
+#include "apps/keras/layer_order.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/network/import.h"
@@ -83,9 +84,10 @@ std::vector<KerasVariable> keras_resnet50() {
 
 }  // namespace
 
-TEST_CASE("files of Keras are read in all three forms, every number in its place", "[apps][keras]") {
-  for (const char* name : {"small.weights.h5", "small.h5", "small_whole.h5"}) {
+TEST_CASE("files of Keras are read in all four forms, every number in its place", "[apps][keras]") {
+  for (const std::string name : {"small.weights.h5", "small_early.weights.h5", "small.h5", "small_whole.h5"}) {
     CAPTURE(name);
+    const std::string head = name == "small_early.weights.h5" ? "dense" : "predictions";
     CHECK(is_hdf5(keras_file(name)));
     if (!has_hdf5()) {
       CHECK_THROWS_WITH(read_keras(keras_file(name)), Contains("built without HDF5"));
@@ -95,12 +97,12 @@ TEST_CASE("files of Keras are read in all three forms, every number in its place
     CHECK(state.size() == 12 * 2 + 12 * 4 + 2);
     CHECK(state.at("layer2.0.downsample.0.weight").dimensions() == Dimensions{8, 4, 1, 1});
     CHECK(state.at("layer1.1.conv2.weight").dimensions() == Dimensions{1, 1, 3, 3});
-    CHECK(state.at("predictions.weight").dimensions() == Dimensions{3, 8});
+    CHECK(state.at(head + ".weight").dimensions() == Dimensions{3, 8});
     for (const StateDict::Entry& e : state.entries()) {
       CAPTURE(e.name);
       const bool variance = e.name.ends_with("running_var");
       const std::vector<double> expected =
-          hashed(e.name.starts_with("predictions") ? "fc" + e.name.substr(11) : e.name, e.array.dimensions());
+          hashed(e.name.starts_with(head) ? "fc" + e.name.substr(head.size()) : e.name, e.array.dimensions());
       REQUIRE(e.array.numel() == std::ssize(expected));
       for (size_t i = 0; i < expected.size(); ++i)
         REQUIRE(e.array.value(static_cast<int64_t>(i)) == static_cast<float>(static_cast<float>(expected[i]) + (variance ? 1e-8 : 0)));
@@ -149,4 +151,40 @@ TEST_CASE("dura-convert takes Keras' files, and says what is no ResNet of Keras"
                     Contains("cut.h5") && Contains("damaged or cut off"));
   const KerasVariable other = {"conv2d_1", "kernel", Array::of<float>({1, 1, 1, 1}, ElementType::f32, {0})};
   CHECK_THROWS_WITH(keras_weights({other}, "k"), Contains("k: holds no ResNet V1 of Keras") && Contains("'conv2d_1'"));
+}
+
+TEST_CASE("numbered layers of Keras get their names by the order and the extents of a ResNet's filters", "[apps][keras]") {
+  const auto order_of = [](int depth) {
+    std::vector<Dimensions> filters = {{7, 7, 3, 64}};
+    std::vector<std::string> names = {"conv1"};
+    int64_t inputs = 64, width = 64;
+    int stage = 2;
+    for (const int blocks : depth == 50 ? std::vector{3, 4, 6, 3} : std::vector{3, 4, 23, 3}) {
+      for (int block = 1; block <= blocks; ++block) {
+        const std::string of_block = concat("conv", stage, "_block", block, "_");
+        filters.insert(filters.end(), {{1, 1, inputs, width}, {3, 3, width, width}});
+        names.insert(names.end(), {of_block + "1", of_block + "2"});
+        if (block == 1) filters.push_back({1, 1, inputs, 4 * width}), names.push_back(of_block + "0");
+        filters.push_back({1, 1, width, 4 * width}), names.push_back(of_block + "3");
+        inputs = 4 * width;
+      }
+      width *= 2, ++stage;
+    }
+    CHECK(resnet_layer_order(filters) == names);
+    return filters;
+  };
+  order_of(101);
+  const std::vector<Dimensions> filters = order_of(50);
+  REQUIRE(filters.size() == 53);
+  for (const size_t missing : {0u, 1u, 2u, 4u, 5u, 52u}) {
+    CAPTURE(missing);
+    std::vector<Dimensions> others = filters;
+    others.erase(others.begin() + static_cast<ptrdiff_t>(missing));
+    CHECK(resnet_layer_order(others).empty());
+  }
+  CHECK(resnet_layer_order({}).empty());
+  CHECK(number_of_layer("conv2d", "conv2d") == 0);
+  CHECK(number_of_layer("conv2d_12", "conv2d") == 12);
+  CHECK_FALSE(number_of_layer("conv2d_transpose", "conv2d"));
+  CHECK_FALSE(number_of_layer("dense", "conv2d"));
 }

@@ -2,7 +2,8 @@
 needed to build dura or to run its tests.
 
 small.weights.h5, small.h5, small_whole.h5: a ResNet of Keras' own building blocks (keras.applications.resnet) with few filters, written in the three ways:
-save_weights of Keras 3, one group a layer as Keras 2 wrote, and a whole model. Every variable has the values of keras_values(layer, name).
+save_weights of Keras 3, one group a layer as Keras 2 wrote, and a whole model. Every variable has the values of hashed(layer, name).
+small_early.weights.h5: save_weights of Keras 3.0, whose layers have numbers and no names; run with it, this writes nothing else.
 expected.txt: three probabilities of ResNet50(classes=3, 64x64) with the weights of hash_weights.py for picture_formula.picture(64, 64, 3) after Keras'
 preprocess_input.
 """
@@ -18,6 +19,7 @@ import hash_weights as hw
 from picture_formula import picture
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'keras')
+EARLY = keras.__version__.startswith('3.0.')
 
 
 def torch_name(layer):
@@ -58,7 +60,8 @@ def small():
         x = resnet.stack_residual_blocks_v1(x, 1, 2, stride1=1, name='conv2')
         return resnet.stack_residual_blocks_v1(x, 2, 1, name='conv3')
 
-    model = resnet.ResNet(stacks, False, True, weights_name='small', name='small', weights=None, input_shape=(32, 32, 3), classes=3)
+    names = {'model_name': 'small'} if EARLY else {'weights_name': 'small', 'name': 'small'}
+    model = resnet.ResNet(stacks, False, True, **names, weights=None, input_shape=(32, 32, 3), classes=3)
     fill(model)
     return model
 
@@ -66,6 +69,9 @@ def small():
 def main():
     os.makedirs(OUT, exist_ok=True)
     model = small()
+    if EARLY:
+        model.save_weights(os.path.join(OUT, 'small_early.weights.h5'))
+        return
     model.save_weights(os.path.join(OUT, 'small.weights.h5'))
     with h5py.File(os.path.join(OUT, 'small.h5'), 'w') as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, model)
