@@ -5,6 +5,7 @@
 #include <map>
 #include <numbers>
 #include <span>
+#include <tuple>
 
 #include "data/audit/copy_signature.h"
 #include "data/image/resize.h"
@@ -155,10 +156,8 @@ std::vector<NearCopy> candidates_by_signature(const std::vector<Fingerprint>& fi
 }
 
 // Climbs from the pair's coarse placement: angle and shift in turn, until no step helps.
-void lay_upon(NearCopy& pair, const Fingerprint& first, const Fingerprint& second) {
-  constexpr int64_t size = Fingerprint::fine_size;
-  const std::vector<float> a = first.fine(), b = second.fine();
-  const auto likeness_at = [&](const Placement& p) { return likeness_of(a, placed(b, size, p)); };
+void lay_upon(NearCopy& pair, const std::vector<float>& first, const std::vector<float>& second) {
+  const auto likeness_at = [&](const Placement& p) { return likeness_of(first, placed(second, Fingerprint::fine_size, p)); };
   Placement& placement = pair.placement;
   double& best = pair.likeness;
   best = likeness_at(placement);
@@ -179,6 +178,33 @@ void lay_upon(NearCopy& pair, const Fingerprint& first, const Fingerprint& secon
         if (const double likeness = likeness_at(next); likeness > best + 1e-6) best = likeness, placement = next, better = true;
       }
     }
+  }
+}
+
+// Lays all pairs upon each other. Fine thumbnails are made once for a square of so many rows and columns of the table of pairs: 9 KiB each,
+// and more time to make than most pairs take.
+void lay_all_upon(std::vector<NearCopy>& pairs, const std::vector<Fingerprint>& fingerprints) {
+  constexpr int64_t side = 2048;
+  const auto square = [](const NearCopy& p) { return std::pair(p.first / side, p.second / side); };
+  std::sort(pairs.begin(), pairs.end(), [&](const NearCopy& a, const NearCopy& b) {
+    return std::tuple(square(a), a.first, a.second) < std::tuple(square(b), b.first, b.second);
+  });
+  for (auto begin = pairs.begin(); begin != pairs.end();) {
+    const auto end = std::find_if(begin, pairs.end(), [&](const NearCopy& p) { return square(p) != square(*begin); });
+    std::vector<int64_t> pictures;
+    for (auto p = begin; p != end; ++p) pictures.insert(pictures.end(), {p->first, p->second});
+    std::sort(pictures.begin(), pictures.end());
+    pictures.erase(std::unique(pictures.begin(), pictures.end()), pictures.end());
+    Thumbnails fine(pictures.size());
+    parallel_for(std::ssize(fine), [&](int64_t i) {
+      const auto k = static_cast<size_t>(i);
+      fine[k] = fingerprints[static_cast<size_t>(pictures[k])].fine();
+    });
+    const auto fine_of = [&](int64_t picture) -> const std::vector<float>& {
+      return fine[static_cast<size_t>(std::lower_bound(pictures.begin(), pictures.end(), picture) - pictures.begin())];
+    };
+    parallel_for(end - begin, [&](int64_t k) { lay_upon(begin[k], fine_of(begin[k].first), fine_of(begin[k].second)); });
+    begin = end;
   }
 }
 
@@ -213,31 +239,38 @@ std::string Placement::name() const {
 }
 
 std::vector<float> moved(const std::vector<float>& square, int64_t size, const Placement& p) {
-  const double centre = 0.5 * static_cast<double>(size - 1), cos = std::cos(p.degrees * degree), sin = std::sin(p.degrees * degree);
-  const bool moves = p.degrees != 0 || p.rows != 0 || p.columns != 0;
-  const auto laid = [&](int64_t r, int64_t c) -> float {  // the symmetry alone
-    if (r < 0 || c < 0 || r >= size || c >= size) return 0;
-    if (p.flipped_horizontally) c = size - 1 - c;
-    if (p.flipped_vertically) r = size - 1 - r;
-    if (p.transposed) std::swap(r, c);
-    return square[static_cast<size_t>(r * size + c)];
-  };
-  std::vector<float> result(square.size());
+  // The symmetry alone, in a frame of zeros that is as wide as a sample that lies outside reaches.
+  constexpr int64_t frame = 2;
+  const int64_t width = size + 2 * frame;
+  std::vector<float> laid(static_cast<size_t>(width * width));
+  const auto at = [&](int64_t r, int64_t c) { return laid.data() + (r + frame) * width + c + frame; };
   for (int64_t r = 0; r < size; ++r)
     for (int64_t c = 0; c < size; ++c) {
-      float& out = result[static_cast<size_t>(r * size + c)];
-      if (!moves) {
-        out = laid(r, c);
-        continue;
-      }
+      int64_t from_r = p.flipped_vertically ? size - 1 - r : r, from_c = p.flipped_horizontally ? size - 1 - c : c;
+      if (p.transposed) std::swap(from_r, from_c);
+      *at(r, c) = square[static_cast<size_t>(from_r * size + from_c)];
+    }
+  std::vector<float> result(square.size());
+  if (p.degrees == 0 && p.rows == 0 && p.columns == 0) {
+    for (int64_t r = 0; r < size; ++r) std::copy_n(at(r, 0), size, result.data() + r * size);
+    return result;
+  }
+  const double centre = 0.5 * static_cast<double>(size - 1), cos = std::cos(p.degrees * degree), sin = std::sin(p.degrees * degree);
+  const auto floor_of = [](double v) {  // std::floor is a call, where nothing newer than SSE2 is asked for
+    const auto whole = static_cast<int64_t>(v);
+    return whole - (v < static_cast<double>(whole));
+  };
+  for (int64_t r = 0; r < size; ++r)
+    for (int64_t c = 0; c < size; ++c) {
       const double y = static_cast<double>(r) - centre - p.rows * static_cast<double>(size),
                    x = static_cast<double>(c) - centre - p.columns * static_cast<double>(size);
       const double from_y = cos * y - sin * x + centre, from_x = sin * y + cos * x + centre;
-      const double top = std::floor(from_y), left = std::floor(from_x);
-      const auto dy = static_cast<float>(from_y - top), dx = static_cast<float>(from_x - left);
-      const auto row = static_cast<int64_t>(top), column = static_cast<int64_t>(left);
-      out = (laid(row, column) * (1 - dx) + laid(row, column + 1) * dx) * (1 - dy) +
-            (laid(row + 1, column) * (1 - dx) + laid(row + 1, column + 1) * dx) * dy;
+      const int64_t top = floor_of(from_y), left = floor_of(from_x);
+      const auto dy = static_cast<float>(from_y - static_cast<double>(top)), dx = static_cast<float>(from_x - static_cast<double>(left));
+      const float* above = at(std::clamp(top, -frame, size), std::clamp(left, -frame, size));
+      const float* below = above + width;
+      result[static_cast<size_t>(r * size + c)] =
+          (above[0] * (1 - dx) + above[1] * dx) * (1 - dy) + (below[0] * (1 - dx) + below[1] * dx) * dy;
     }
   return result;
 }
@@ -275,10 +308,7 @@ std::vector<NearCopy> find_near_copies(const std::vector<Fingerprint>& fingerpri
   pairs = shared.in_a_row(std::move(pairs));
   const Stretch own = shared.own(std::ssize(pairs));
   pairs = {pairs.begin() + own.begin, pairs.begin() + own.end};
-  parallel_for(std::ssize(pairs), [&](int64_t k) {
-    NearCopy& pair = pairs[static_cast<size_t>(k)];
-    lay_upon(pair, fingerprints[static_cast<size_t>(pair.first)], fingerprints[static_cast<size_t>(pair.second)]);
-  });
+  lay_all_upon(pairs, fingerprints);
   std::erase_if(pairs, [](const NearCopy& pair) { return pair.likeness < least_likeness; });
   pairs = shared.in_a_row(std::move(pairs));
   std::sort(pairs.begin(), pairs.end(),
