@@ -16,7 +16,7 @@
 
 namespace dura::cuda {
 
-#if defined(NCCL_VERSION_CODE)
+#if defined(NCCL_VERSION_CODE) && NCCL_VERSION_CODE >= 21400  // the first whose calls need not block
 namespace {
 
 struct NcclLibrary {
@@ -25,7 +25,7 @@ struct NcclLibrary {
   DURA_LIBRARY_FUNCTION(error_string, ncclGetErrorString);
   DURA_LIBRARY_FUNCTION(last_error, ncclGetLastError);
   DURA_LIBRARY_FUNCTION(unique_id, ncclGetUniqueId);
-  DURA_LIBRARY_FUNCTION(join, ncclCommInitRank);
+  DURA_LIBRARY_FUNCTION(join, ncclCommInitRankConfig);
   DURA_LIBRARY_FUNCTION(destroy, ncclCommDestroy);
   DURA_LIBRARY_FUNCTION(abort, ncclCommAbort);
   DURA_LIBRARY_FUNCTION(async_error, ncclCommGetAsyncError);
@@ -45,6 +45,29 @@ std::string words(ncclResult_t error) {
   return concat(nccl().error_string(error), " (", static_cast<int>(error), ")", more && *more ? concat(": ", more) : "");
 }
 
+// While NCCL or a card works: looks in quick succession at first, then with pauses.
+class Watch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+  void pause() {
+    if (++looks_ < 100) return;
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 20'000};
+    nanosleep(&pause, nullptr);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  int64_t looks_ = 0;
+};
+
+// What has become of a call that went on in the background.
+ncclResult_t result_of(ncclComm_t all) {
+  ncclResult_t result = ncclSuccess;
+  const ncclResult_t asked = nccl().async_error(all, &result);
+  return asked == ncclSuccess ? result : asked;
+}
+
+// Calls do not block: each returns at once, and what it has begun may still go on in the background.
 class NcclLink final : public DeviceLink {
  public:
   NcclLink(Communicator& ranks, ncclComm_t all, std::function<cudaStream_t(Stream)> streams)
@@ -64,45 +87,35 @@ class NcclLink final : public DeviceLink {
     const cudaStream_t s = streams_(stream);
     const auto peer = static_cast<int>(rank);
     const ncclComm_t link = all();
-    ok(nccl().begin_group(), "beginning an exchange");
-    // The group is ended whatever became of its parts: it would swallow all later calls otherwise.
+    settle(nccl().begin_group(), "beginning an exchange");
+    // The group is ended whatever became of its parts: it would swallow all later calls otherwise. Until then nothing is in progress.
     ncclResult_t error = ncclSuccess;
+    const auto well = [&] { return error == ncclSuccess || error == ncclInProgress; };
     if (send_count > 0) error = nccl().send(send, static_cast<size_t>(send_count), ncclFloat, peer, link, s);
-    if (receive_count > 0 && error == ncclSuccess)
-      error = nccl().receive(receive, static_cast<size_t>(receive_count), ncclFloat, peer, link, s);
+    if (receive_count > 0 && well()) error = nccl().receive(receive, static_cast<size_t>(receive_count), ncclFloat, peer, link, s);
     const ncclResult_t ended = nccl().end_group();
     const std::string what = "an exchange with " + ranks_.name_of(rank);
-    ok(error, what);
-    ok(ended, what);
+    if (!well()) settle(error, what);
+    settle(ended, what);
     queued("an exchange by NCCL", s);
   }
   void all_reduce(float* values, int64_t count, Stream stream) override {
     const cudaStream_t s = streams_(stream);
-    ok(nccl().all_reduce(values, values, static_cast<size_t>(count), ncclFloat, ncclSum, all(), s), "a sum over ranks");
+    settle(nccl().all_reduce(values, values, static_cast<size_t>(count), ncclFloat, ncclSum, all(), s), "a sum over ranks");
     queued("a sum over ranks by NCCL", s);
   }
 
   void wait() override {
-    using Clock = std::chrono::steady_clock;
-    const auto begin = Clock::now();
-    for (int64_t looks = 0; waiting_; ++looks) {
+    for (Watch watch; waiting_; watch.pause()) {
       const cudaError_t state = cudaEventQuery(done_);
       if (state == cudaSuccess) {
         waiting_ = false;
         return;
       }
       if (state != cudaErrorNotReady) check(state, "CUDA, a sum over ranks");
-      ncclResult_t late = ncclSuccess;
-      ok(nccl().async_error(all(), &late), "asking for errors");
-      if (late != ncclSuccess && late != ncclInProgress) lost(concat("NCCL lost another rank: ", words(late)));
-      if (ranks_.given_up()) lost("given up");
-      const std::chrono::duration<double> waited = Clock::now() - begin;
-      if (waited.count() >= ranks_.timeout_s())
-        lost(concat("a sum over the ranks' cards was not done after ", ranks_.timeout_s(),
-                    " s. Another rank hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
-      if (looks < 100) continue;
-      const timespec pause = {.tv_sec = 0, .tv_nsec = 20'000};
-      nanosleep(&pause, nullptr);
+      if (const ncclResult_t late = result_of(all()); late != ncclSuccess && late != ncclInProgress)
+        lost(concat("NCCL lost another rank: ", words(late)));
+      be_patient(watch);
     }
   }
 
@@ -111,8 +124,19 @@ class NcclLink final : public DeviceLink {
     DURA_CHECK(all_, ranks_.own_name(), ": the link to the other ranks' cards was lost before");
     return all_;
   }
-  void ok(ncclResult_t error, const std::string& what) {
-    if (error != ncclSuccess) lost(concat("NCCL, ", what, ": ", words(error)));
+  // Returns when what a call has begun lies in the stream: before, nothing else may be put behind it.
+  void settle(ncclResult_t result, const std::string& what) {
+    for (Watch watch; result == ncclInProgress; watch.pause()) {
+      be_patient(watch);
+      result = result_of(all());
+    }
+    if (result != ncclSuccess) lost(concat("NCCL, ", what, ": ", words(result)));
+  }
+  void be_patient(const Watch& watch) {
+    if (ranks_.given_up()) lost("given up");
+    if (watch.seconds() >= ranks_.timeout_s())
+      lost(concat("a sum over the ranks' cards was not done after ", ranks_.timeout_s(),
+                  " s. Another rank hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
   }
   // What NCCL's kernels still wait for would hold the stream forever.
   [[noreturn]] void lost(const std::string& message) {
@@ -166,8 +190,16 @@ std::string join(Communicator& ranks, ncclComm_t& joined) {
   if (const std::string first = first_reason(ranks, reason); !first.empty()) return first;
   ranks.broadcast(std::as_writable_bytes(std::span(&id, 1)));
   use_card();
-  const ncclResult_t error = nccl().join(&joined, static_cast<int>(ranks.size()), id, static_cast<int>(ranks.rank()));
-  if (error != ncclSuccess) joined = nullptr, reason = "NCCL does not start: " + words(error);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclResult_t result = nccl().join(&joined, static_cast<int>(ranks.size()), id, static_cast<int>(ranks.rank()), &config);
+  // Half of the time: a rank on which NCCL does not start waits below for those that wait for it here.
+  const double limit_s = ranks.timeout_s() / 2;
+  Watch watch;
+  for (; result == ncclInProgress && watch.seconds() < limit_s && !ranks.given_up(); watch.pause()) result = result_of(joined);
+  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", limit_s, " s");
+  else if (result != ncclSuccess) reason = "NCCL does not start: " + words(result);
+  if (!reason.empty() && joined) nccl().abort(std::exchange(joined, nullptr));
   const std::string first = first_reason(ranks, reason);
   if (!first.empty() && joined) nccl().abort(std::exchange(joined, nullptr));
   return first;

@@ -181,6 +181,10 @@ int& nccl_late_error() {
   static int error = 0;
   return error;
 }
+int64_t& nccl_questions() {
+  static int64_t count = 0;
+  return count;
+}
 int64_t& event_stalls() {
   static int64_t looks = 0;
   return looks;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <set>
 #include <span>
 #include <vector>
@@ -18,6 +19,9 @@ using stand_in::injected;
 
 struct ncclComm {
   int ranks, rank;
+  // What goes on in the background: so many questions from its end (negative: it has none), and what it does then.
+  int64_t questions = 0;
+  std::function<ncclResult_t()> work = {};
 };
 
 namespace {
@@ -41,7 +45,15 @@ std::span<float> floats(const float* p, size_t count) { return {const_cast<float
 
 bool usable(ncclComm_t all) {
   if (living.count(all) == 0) return complain("NCCL: a link is used after its end");
+  if (all->questions != 0) return complain("NCCL: a call while another is in progress");
   return stand_in::ranks() || complain("NCCL: there are no other ranks");
+}
+
+// As a link that does not block: the work is done when it was asked for often enough.
+ncclResult_t begin(ncclComm_t all, std::function<ncclResult_t()> work) {
+  if (stand_in::nccl_questions() == 0) return work();
+  all->questions = stand_in::nccl_questions(), all->work = std::move(work);
+  return ncclInProgress;
 }
 
 // A part of an exchange; `take` enters it.
@@ -75,15 +87,17 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   std::memcpy(id->internal, magic, sizeof magic);
   return ncclSuccess;
 }
-ncclResult_t ncclCommInitRank(ncclComm_t* all, int ranks, ncclUniqueId id, int rank) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* all, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   const Communicator* others = stand_in::ranks();
   if (!others || ranks != others->size() || rank != others->rank() || std::memcmp(id.internal, magic, sizeof magic) != 0)
-    return complain("ncclCommInitRank: not the ranks of the test, or not their number"), ncclInvalidArgument;
-  if (injected("ncclCommInitRank")) return ncclSystemError;
+    return complain("ncclCommInitRankConfig: not the ranks of the test, or not their number"), ncclInvalidArgument;
+  if (!config || config->magic != 0xcafebeef || config->blocking != 0)
+    return complain("ncclCommInitRankConfig: not the initial configuration, or calls would block"), ncclInvalidArgument;
+  if (injected("ncclCommInitRankConfig")) return ncclSystemError;
   *all = new ncclComm{ranks, rank};
   living.insert(*all);
   ++alive()["NCCL link"];
-  return ncclSuccess;
+  return begin(*all, [] { return ncclSuccess; });
 }
 ncclResult_t ncclCommAbort(ncclComm_t all) {
   if (living.erase(all) == 0) return complain("NCCL: there is no such link (any more)"), ncclInvalidArgument;
@@ -92,8 +106,10 @@ ncclResult_t ncclCommAbort(ncclComm_t all) {
 }
 ncclResult_t ncclCommDestroy(ncclComm_t all) { return ncclCommAbort(all); }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t all, ncclResult_t* error) {
-  if (!usable(all)) return ncclInvalidArgument;
+  if (living.count(all) == 0) return complain("NCCL: a link is used after its end"), ncclInvalidArgument;
   if (injected("ncclCommGetAsyncError")) return ncclSystemError;
+  if (all->questions < 0 || (all->questions > 0 && --all->questions > 0)) return *error = ncclInProgress, ncclSuccess;
+  if (all->work) return *error = std::exchange(all->work, nullptr)(), ncclSuccess;
   *error = static_cast<ncclResult_t>(stand_in::nccl_late_error());
   return ncclSuccess;
 }
@@ -114,20 +130,23 @@ ncclResult_t ncclRecv(void* values, size_t count, ncclDataType_t type, int peer,
 ncclResult_t ncclGroupEnd() {
   if (depth == 0) return complain("NCCL: no group has begun"), ncclInvalidUsage;
   if (--depth > 0) return ncclSuccess;
-  const std::vector<Exchange> all = std::exchange(group, {});
+  std::vector<Exchange> all = std::exchange(group, {});
   if (injected("ncclGroupEnd")) return ncclSystemError;
-  try {
-    for (const Exchange& e : all)
-      stand_in::device().push("NCCL's exchange", {{e.send, e.send_count * sizeof(float)}, {e.receive, e.receive_count * sizeof(float)}},
-                              stand_in::stream_of(e.stream), [e, ranks = stand_in::ranks()] {
-                                if (living.count(e.all) == 0) return;  // what an abort ends
-                                ranks->exchange(e.peer, std::as_bytes(floats(e.send, e.send_count)),
-                                                std::as_writable_bytes(floats(e.receive, e.receive_count)));
-                              });
-  } catch (const Error& e) {
-    return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
-  }
-  return ncclSuccess;
+  if (all.empty()) return ncclSuccess;
+  return begin(all[0].all, [all] {
+    try {
+      for (const Exchange& e : all)
+        stand_in::device().push("NCCL's exchange", {{e.send, e.send_count * sizeof(float)}, {e.receive, e.receive_count * sizeof(float)}},
+                                stand_in::stream_of(e.stream), [e, ranks = stand_in::ranks()] {
+                                  if (living.count(e.all) == 0) return;  // what an abort ends
+                                  ranks->exchange(e.peer, std::as_bytes(floats(e.send, e.send_count)),
+                                                  std::as_writable_bytes(floats(e.receive, e.receive_count)));
+                                });
+    } catch (const Error& e) {
+      return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
+    }
+    return ncclSuccess;
+  });
 }
 ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t operation, ncclComm_t all,
                            cudaStream_t stream) {
@@ -135,15 +154,17 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
   if (from != to || count == 0 || type != ncclFloat || operation != ncclSum)
     return complain("ncclAllReduce: not a sum that dura has"), ncclInvalidArgument;
   if (injected("ncclAllReduce")) return ncclSystemError;
-  try {
-    stand_in::device().push("NCCL's sum", {{to, count * sizeof(float)}}, stand_in::stream_of(stream),
-                            [to, count, all, ranks = stand_in::ranks()] {
-                              if (living.count(all) > 0) ranks->all_reduce(floats(static_cast<float*>(to), count));
-                            });
-  } catch (const Error& e) {
-    return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
-  }
-  return ncclSuccess;
+  return begin(all, [to, count, all, stream] {
+    try {
+      stand_in::device().push("NCCL's sum", {{to, count * sizeof(float)}}, stand_in::stream_of(stream),
+                              [to, count, all, ranks = stand_in::ranks()] {
+                                if (living.count(all) > 0) ranks->all_reduce(floats(static_cast<float*>(to), count));
+                              });
+    } catch (const Error& e) {
+      return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
+    }
+    return ncclSuccess;
+  });
 }
 
 }  // extern "C"

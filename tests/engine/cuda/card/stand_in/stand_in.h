@@ -54,6 +54,8 @@ double& card_ms();
 Communicator*& ranks();
 // What NCCL answers when it is asked for errors that came late; 0: none.
 int& nccl_late_error();
+// How often NCCL says "in progress" of each call from now on before it does what was asked for; negative: always.
+int64_t& nccl_questions();
 // How often from now on an event is said not to have happened; negative: always.
 int64_t& event_stalls();
 // By which cards are told apart, 16 bytes.

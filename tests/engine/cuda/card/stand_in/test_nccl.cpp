@@ -72,7 +72,7 @@ struct Job {
   ~Job() {
     for (std::thread& t : threads) t.join();
     stand_in::ranks() = nullptr;
-    stand_in::event_stalls() = 0, stand_in::nccl_late_error() = 0;
+    stand_in::event_stalls() = 0, stand_in::nccl_late_error() = 0, stand_in::nccl_questions() = 0;
   }
   Communicator& own() { return ranks.rank(0); }
 
@@ -189,6 +189,44 @@ TEST_CASE("a rank that is lost ends a sum over cards with a message that says so
   CHECK(downloaded(x) == sum_in_host_memory(2, 10));
 }
 
+TEST_CASE("NCCL may take its time in the background, and nothing is put behind what it has not begun", "[card]") {
+  const stand_in::Faultless faultless;
+  stand_in::nccl_questions() = 5;
+  for (const bool exact : {true, false}) {
+    CAPTURE(exact);
+    Job job(2, 100, 2);
+    const std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 100, exact);
+    REQUIRE(sum);
+    for (int i = 0; i < 2; ++i) {
+      const Tensor x = on_card(100);
+      sum->add(x);
+      sum->wait();
+      CHECK(downloaded(x) == sum_in_host_memory(2, 100));
+    }
+    stand_in::nccl_questions() = 5;
+  }
+}
+
+TEST_CASE("NCCL that never links the cards, or never begins what it is told, is given up with a message that says so", "[card]") {
+  const stand_in::Faultless faultless;
+  {
+    const LogLines said;
+    Job job(2, 1, 0, {.timeout_s = 1});
+    stand_in::nccl_questions() = -1;
+    CHECK(DeviceSum::of(Device::cuda, job.own(), 10, true) == nullptr);
+    REQUIRE(said.lines.size() == 1);
+    CHECK_THAT(said.lines[0], Contains("rank 0: NCCL has not linked the cards in 0.5 s") && Contains("host memory"));
+  }
+  Job job(2, 10, 1, {.timeout_s = 1});
+  const std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 10, true);
+  REQUIRE(sum);
+  const Tensor x = on_card(10);
+  stand_in::nccl_questions() = -1;
+  CHECK_THROWS_WITH(sum->add(x), Contains("rank 0") && Contains("not done after 1 s"));
+  CHECK(stand_in::alive()["NCCL link"] == 0);
+  CHECK(downloaded(x) == values(0, 10));
+}
+
 TEST_CASE("whichever call fails while cards are linked and add, there is one message or no link, and nothing is left behind", "[card]") {
   const LogLines said;
   // The other rank waits so long for one that has failed.
@@ -232,7 +270,7 @@ TEST_CASE("whichever call fails while cards are linked and add, there is one mes
     stand_in::alive()["event"] = events;
     CHECK(stand_in::alive()["NCCL link"] == 0);
   }
-  for (const char* call : {"ncclGetUniqueId", "ncclCommInitRank", "ncclGroupStart", "ncclSend", "ncclRecv", "ncclGroupEnd",
+  for (const char* call : {"ncclGetUniqueId", "ncclCommInitRankConfig", "ncclGroupStart", "ncclSend", "ncclRecv", "ncclGroupEnd",
                            "ncclCommGetAsyncError", "cudaEventQuery", "cudaEventCreateWithFlags"})
     CHECK(failed.count(call) == 1);
   CHECK(round(20));
