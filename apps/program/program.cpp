@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "engine/comm/mpi.h"
 #include "engine/devices/cuda_devices.h"
 #include "engine/devices/self_test.h"
 #include "engine/base/log.h"
@@ -30,13 +31,16 @@ class ScopedLog {
   LogSink earlier_;
 };
 
-// --trace FILE: a line per op as it runs, so that the trace of a run that dies shows how far it came.
+// --trace FILE: a line per op as it runs, so that the trace of a run that dies shows how far it came. Of several processes (mpirun) the
+// first writes FILE, the second FILE.rank1, and so on; to standard output the first alone.
 class ScopedTrace {
  public:
-  explicit ScopedTrace(const std::string& path) {
-    if (path.empty()) return;
+  explicit ScopedTrace(std::string path) {
+    const int64_t rank = started_by_mpi() ? rank_in_job() : 0;
+    if (path.empty() || (path == "-" && rank > 0)) return;
     std::ostream* out = &std::cout;
     if (path != "-") {
+      if (rank > 0) path += concat(".rank", rank);
       file_.open(path, std::ios::binary | std::ios::trunc);
       if (!file_) fail("the trace file ", path, " cannot be written. Does its folder exist?");
       out = &file_;

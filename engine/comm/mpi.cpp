@@ -89,14 +89,18 @@ class MpiCommunicator final : public Communicator {
   const pid_t parent_ = getppid();
 };
 
-}  // namespace
-
-int64_t rank_on_machine() {
-  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+// The first of these variables that is a number; 0 where none is.
+int64_t number_in_environment(std::initializer_list<const char*> variables) {
+  for (const char* variable : variables)
     if (const char* text = std::getenv(variable))
-      if (const std::optional<int64_t> rank = parse_number<int64_t>(text); rank && *rank >= 0) return *rank;
+      if (const std::optional<int64_t> number = parse_number<int64_t>(text); number && *number >= 0) return *number;
   return 0;
 }
+
+}  // namespace
+
+int64_t rank_in_job() { return number_in_environment({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}); }
+int64_t rank_on_machine() { return number_in_environment({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}); }
 
 bool started_by_mpi() {
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"})

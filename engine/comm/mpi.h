@@ -12,7 +12,9 @@ namespace dura {
 // Whether whoever started this process says, in the environment, that it is one of several: Open MPI, MPICH, Intel MPI, or Slurm with PMI.
 bool started_by_mpi();
 
-// This process's number among those of its machine, as whoever started it says in the environment; 0 where nobody does.
+// This process's number in the job, as the environment says; 0 where nobody does. Known before the others are joined.
+int64_t rank_in_job();
+// Its number among those of its machine, as whoever started it says in the environment; 0 where nobody does.
 int64_t rank_on_machine();
 
 // Joins the others; once in a process. The library is the first of `candidates` that exists. A rank that does not answer for `timeout_s`

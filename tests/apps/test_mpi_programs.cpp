@@ -2,6 +2,7 @@
 // files are those of one process.
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -71,6 +72,24 @@ TEST_CASE("mpirun dura-gradcam writes and says what one process does", "[apps][g
     return {"--data", data.path(), "--model",           one, "--against", two,   "--audit",   "3",
             "--out",  out,         "--random-networks", "0", "--device",  "cpu", "--threads", "1"};
   });
+}
+
+TEST_CASE("processes that mpirun starts write a trace each, beginning with the same op", "[apps][trace][mpi]") {
+  const TextureData data({.train = 4, .val = 3, .test = 0});
+  const TemporaryFolder out;
+  const ProgramRun run = run_in_processes(
+      2, "dura-train",
+      joined(small_run, {"--data", data.path(), "--out", out / "run", "--lanes", "2", "--phase1-epochs", "1", "--phase2-epochs", "0", "--trace",
+                         out / "trace"}));
+  CAPTURE(run.output);
+  REQUIRE(run.code == 0);
+  const auto ops = [](const std::string& file) {
+    const std::string text = contents(file);
+    return std::pair(std::count(text.begin(), text.end(), '\n'), text.substr(0, text.find(" ms=")));
+  };
+  CHECK(ops(out / "trace").first > 100);
+  CHECK(ops(out / "trace.rank1").first > 100);
+  CHECK(ops(out / "trace").second == ops(out / "trace.rank1").second);
 }
 
 TEST_CASE("mpirun dura-gradcam with files named is refused", "[apps][gradcam][mpi]") {
