@@ -5,9 +5,14 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <type_traits>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "engine/cuda/card/cuda_check.h"
 #include "engine/cuda/card/shared_library.h"
 #if __has_include(<nccl.h>)
@@ -26,6 +31,7 @@ struct NcclLibrary {
   DURA_LIBRARY_FUNCTION(last_error, ncclGetLastError);
   DURA_LIBRARY_FUNCTION(unique_id, ncclGetUniqueId);
   DURA_LIBRARY_FUNCTION(join, ncclCommInitRankConfig);
+  DURA_LIBRARY_FUNCTION(finalize, ncclCommFinalize);
   DURA_LIBRARY_FUNCTION(destroy, ncclCommDestroy);
   DURA_LIBRARY_FUNCTION(abort, ncclCommAbort);
   DURA_LIBRARY_FUNCTION(async_error, ncclCommGetAsyncError);
@@ -67,19 +73,28 @@ ncclResult_t result_of(ncclComm_t all) {
   return asked == ncclSuccess ? result : asked;
 }
 
+// Ends without the other ranks, unless they have all come to the end together.
+struct Abort {
+  void operator()(ncclComm_t all) const { nccl().abort(all); }
+};
+using Joined = std::unique_ptr<std::remove_pointer_t<ncclComm_t>, Abort>;
+
 // Calls do not block: each returns at once, and what it has begun may still go on in the background.
 class NcclLink final : public DeviceLink {
  public:
-  NcclLink(Communicator& ranks, ncclComm_t all, std::function<cudaStream_t(Stream)> streams)
-      : ranks_(ranks), all_(all), streams_(std::move(streams)) {
-    if (const cudaError_t error = cudaEventCreateWithFlags(&done_, cudaEventDisableTiming); error != cudaSuccess) {
-      nccl().abort(all_);
-      check(error, "CUDA, new event");
-    }
+  NcclLink(Communicator& ranks, Joined all, std::function<cudaStream_t(Stream)> streams)
+      : ranks_(ranks), all_(std::move(all)), streams_(std::move(streams)) {
+    check(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming), "CUDA, new event");
   }
-  // Where an exception passes, the others may never answer.
+  // Where an exception passes, the others may never answer, and to destroy a link waits for them without a limit: not before all have come
+  // to its end.
   ~NcclLink() override {
-    if (all_) std::uncaught_exceptions() > 0 ? nccl().abort(all_) : nccl().destroy(all_);
+    if (all_ && std::uncaught_exceptions() == 0) {
+      ncclResult_t result = nccl().finalize(all_.get());
+      for (Watch watch; result == ncclInProgress && watch.seconds() < ranks_.timeout_s() && !ranks_.given_up(); watch.pause())
+        result = result_of(all_.get());
+      if (result == ncclSuccess) nccl().destroy(all_.release());
+    }
     cudaEventDestroy(done_);
   }
 
@@ -95,6 +110,7 @@ class NcclLink final : public DeviceLink {
     if (receive_count > 0 && well()) error = nccl().receive(receive, static_cast<size_t>(receive_count), ncclFloat, peer, link, s);
     const ncclResult_t ended = nccl().end_group();
     const std::string what = "an exchange with " + ranks_.name_of(rank);
+    peers_.insert(rank);
     if (!well()) settle(error, what);
     settle(ended, what);
     queued("an exchange by NCCL", s);
@@ -115,32 +131,35 @@ class NcclLink final : public DeviceLink {
       if (state != cudaErrorNotReady) check(state, "CUDA, a sum over ranks");
       if (const ncclResult_t late = result_of(all()); late != ncclSuccess && late != ncclInProgress)
         lost(concat("NCCL lost another rank: ", words(late)));
-      be_patient(watch);
+      be_patient(watch, "a sum over the ranks' cards");
     }
   }
 
  private:
   ncclComm_t all() const {
     DURA_CHECK(all_, ranks_.own_name(), ": the link to the other ranks' cards was lost before");
-    return all_;
+    return all_.get();
   }
   // Returns when what a call has begun lies in the stream: before, nothing else may be put behind it.
   void settle(ncclResult_t result, const std::string& what) {
     for (Watch watch; result == ncclInProgress; watch.pause()) {
-      be_patient(watch);
+      be_patient(watch, what);
       result = result_of(all());
     }
     if (result != ncclSuccess) lost(concat("NCCL, ", what, ": ", words(result)));
   }
-  void be_patient(const Watch& watch) {
+  void be_patient(const Watch& watch, const std::string& what) {
     if (ranks_.given_up()) lost("given up");
-    if (watch.seconds() >= ranks_.timeout_s())
-      lost(concat("a sum over the ranks' cards was not done after ", ranks_.timeout_s(),
-                  " s. Another rank hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
+    if (watch.seconds() < ranks_.timeout_s()) return;
+    std::vector<std::string> names;
+    for (const int64_t rank : peers_) names.push_back(ranks_.name_of(rank));
+    lost(concat(what, " was not done after ", ranks_.timeout_s(), " s. ",
+                names.empty() ? "Another rank" : concat("This rank exchanges with ", joined(names, ", "), "; one of them, or one behind it,"),
+                " hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
   }
   // What NCCL's kernels still wait for would hold the stream forever.
   [[noreturn]] void lost(const std::string& message) {
-    if (all_) nccl().abort(std::exchange(all_, nullptr));
+    all_.reset();
     waiting_ = false;
     fail(ranks_.own_name(), ": ", message);
   }
@@ -151,7 +170,8 @@ class NcclLink final : public DeviceLink {
   }
 
   Communicator& ranks_;
-  ncclComm_t all_;  // null once it is lost
+  Joined all_;  // null once it is lost
+  std::set<int64_t> peers_;
   std::function<cudaStream_t(Stream)> streams_;
   cudaEvent_t done_ = nullptr;
   bool waiting_ = false;
@@ -175,7 +195,7 @@ std::string first_reason(Communicator& ranks, const std::string& own) {
 }
 
 // "" and the communicator, or why there is none, the same on all ranks.
-std::string join(Communicator& ranks, ncclComm_t& joined) {
+std::string join(Communicator& ranks, Joined& all) {
   std::string reason;
   const std::string card = own_card(reason);
   if (const std::string first = first_reason(ranks, reason); !first.empty()) return first;
@@ -192,31 +212,31 @@ std::string join(Communicator& ranks, ncclComm_t& joined) {
   use_card();
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  ncclResult_t result = nccl().join(&joined, static_cast<int>(ranks.size()), id, static_cast<int>(ranks.rank()), &config);
+  ncclComm_t made = nullptr;
+  ncclResult_t result = nccl().join(&made, static_cast<int>(ranks.size()), id, static_cast<int>(ranks.rank()), &config);
+  all.reset(made);
   // Half of the time: a rank on which NCCL does not start waits below for those that wait for it here.
   const double limit_s = ranks.timeout_s() / 2;
   Watch watch;
-  for (; result == ncclInProgress && watch.seconds() < limit_s && !ranks.given_up(); watch.pause()) result = result_of(joined);
-  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", limit_s, " s");
+  for (; result == ncclInProgress && watch.seconds() < limit_s && !ranks.given_up(); watch.pause()) result = result_of(made);
+  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", watch.seconds(), " s");
   else if (result != ncclSuccess) reason = "NCCL does not start: " + words(result);
-  if (!reason.empty() && joined) nccl().abort(std::exchange(joined, nullptr));
-  const std::string first = first_reason(ranks, reason);
-  if (!first.empty() && joined) nccl().abort(std::exchange(joined, nullptr));
-  return first;
+  if (!reason.empty()) all.reset();
+  return first_reason(ranks, reason);
 }
 
 }  // namespace
 
 std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStream_t(Stream)> streams) {
-  ncclComm_t joined = nullptr;
-  if (const std::string reason = join(ranks, joined); !reason.empty()) {
+  Joined all;
+  if (const std::string reason = join(ranks, all); !reason.empty()) {
     if (ranks.is_first()) log_warning("the processes' cards are not linked, gradients go through host memory: ", reason);
     return nullptr;
   }
   int version = 0;
   nccl().version(&version);
   if (ranks.is_first()) log_info(ranks.size(), " cards are linked by NCCL ", version / 10000, ".", version / 100 % 100, ".", version % 100);
-  return std::make_unique<NcclLink>(ranks, joined, std::move(streams));
+  return std::make_unique<NcclLink>(ranks, std::move(all), std::move(streams));
 }
 
 #else

@@ -22,6 +22,7 @@ struct ncclComm {
   // What goes on in the background: so many questions from its end (negative: it has none), and what it does then.
   int64_t questions = 0;
   std::function<ncclResult_t()> work = {};
+  bool finalized = false;
 };
 
 namespace {
@@ -104,7 +105,16 @@ ncclResult_t ncclCommAbort(ncclComm_t all) {
   --alive()["NCCL link"];
   return ncclSuccess;
 }
-ncclResult_t ncclCommDestroy(ncclComm_t all) { return ncclCommAbort(all); }
+ncclResult_t ncclCommFinalize(ncclComm_t all) {
+  if (!usable(all)) return ncclInvalidArgument;
+  if (injected("ncclCommFinalize")) return ncclSystemError;
+  all->finalized = true;
+  return begin(all, [] { return ncclSuccess; });
+}
+ncclResult_t ncclCommDestroy(ncclComm_t all) {
+  if (usable(all) && !all->finalized) complain("NCCL: to destroy a link waits for the other ranks without a limit");
+  return ncclCommAbort(all);
+}
 ncclResult_t ncclCommGetAsyncError(ncclComm_t all, ncclResult_t* error) {
   if (living.count(all) == 0) return complain("NCCL: a link is used after its end"), ncclInvalidArgument;
   if (injected("ncclCommGetAsyncError")) return ncclSystemError;

@@ -166,7 +166,7 @@ TEST_CASE("a rank that is lost ends a sum over cards with a message that says so
     const char* message;
   };
   for (const Row& row : {Row{-1, 6, 2, "NCCL lost another rank: remote process exited (6): as a test wants it"},
-                         Row{-1, 0, 2, "not done after 2 s. Another rank hangs, or its machine cannot be reached."}}) {
+                         Row{-1, 0, 2, "not done after 2 s. This rank exchanges with rank 1; one of them, or one behind it, hangs"}}) {
     Job job(2, 10, 1, {.timeout_s = row.timeout_s});
     const std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 10, true);
     REQUIRE(sum);
@@ -215,16 +215,28 @@ TEST_CASE("NCCL that never links the cards, or never begins what it is told, is 
     stand_in::nccl_questions() = -1;
     CHECK(DeviceSum::of(Device::cuda, job.own(), 10, true) == nullptr);
     REQUIRE(said.lines.size() == 1);
-    CHECK_THAT(said.lines[0], Contains("rank 0: NCCL has not linked the cards in 0.5 s") && Contains("host memory"));
+    CHECK_THAT(said.lines[0], Contains("rank 0: NCCL has not linked the cards in 0.5") && Contains("host memory"));
   }
   Job job(2, 10, 1, {.timeout_s = 1});
   const std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 10, true);
   REQUIRE(sum);
   const Tensor x = on_card(10);
   stand_in::nccl_questions() = -1;
-  CHECK_THROWS_WITH(sum->add(x), Contains("rank 0") && Contains("not done after 1 s"));
+  CHECK_THROWS_WITH(sum->add(x), Contains("rank 0") && Contains("an exchange with rank 1 was not done after 1 s"));
   CHECK(stand_in::alive()["NCCL link"] == 0);
   CHECK(downloaded(x) == values(0, 10));
+}
+
+TEST_CASE("a link is ended together with the other ranks, and alone where they do not come to its end", "[card]") {
+  const stand_in::Faultless faultless;
+  for (const int64_t questions : {0, 5, -1}) {
+    Job job(2, 10, 0, {.timeout_s = 1});
+    std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 10, true);
+    REQUIRE(sum);
+    stand_in::nccl_questions() = questions;
+    sum.reset();
+    CHECK(stand_in::alive()["NCCL link"] == 0);
+  }
 }
 
 TEST_CASE("whichever call fails while cards are linked and add, there is one message or no link, and nothing is left behind", "[card]") {
@@ -265,13 +277,15 @@ TEST_CASE("whichever call fails while cards are linked and add, there is one mes
     failed.insert(call);
     stand_in::fail_at(0), stand_in::repair(), cudaGetLastError();
     INFO("call " << n << ", " << call << ": " << message);
-    CHECK((!linked || !message.empty() || call.find("Destroy") != std::string::npos || call.find("Free") != std::string::npos));
+    // What ends something says nothing.
+    const bool ends = call.find("Destroy") != std::string::npos || call.find("Free") != std::string::npos || call == "ncclCommFinalize";
+    CHECK((!linked || !message.empty() || ends));
     if (call.find("Destroy") == std::string::npos) CHECK(stand_in::alive()["event"] == events);
     stand_in::alive()["event"] = events;
     CHECK(stand_in::alive()["NCCL link"] == 0);
   }
   for (const char* call : {"ncclGetUniqueId", "ncclCommInitRankConfig", "ncclGroupStart", "ncclSend", "ncclRecv", "ncclGroupEnd",
-                           "ncclCommGetAsyncError", "cudaEventQuery", "cudaEventCreateWithFlags"})
+                           "ncclCommGetAsyncError", "ncclCommFinalize", "cudaEventQuery", "cudaEventCreateWithFlags"})
     CHECK(failed.count(call) == 1);
   CHECK(round(20));
   stand_in::complaints().clear();
