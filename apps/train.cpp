@@ -45,7 +45,7 @@ int find_learning_rate(const TrainOptions& o, InitialModel& initial, const Datas
   const PhasePlan& phase = fit_options.phases[o.find_lr == "phase1" ? 0 : 1];
   const LrSweep sweep = sweep_learning_rates(*initial.model, phase, initial.fresh, training, fit_options, {}, stop);
   if (sweep.interrupted) return stop.exit_code();
-  if (!fit_options.ranks->is_first()) return 0;
+  if (!fit_options.step.ranks->is_first()) return 0;
   write_lr_finder(o.out, o.find_lr, sweep);
   log_info(lr_finder_text(sweep));
   log_info("wrote ", (fit_options.run / "lr_finder.html").string(), ", lr_finder.csv and lr_finder.json beside it; nothing was trained");
@@ -87,7 +87,7 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
 
   InitialModel initial = initial_model(o, data.classes.names(), program.device());
   FitOptions fit_options = o.fit_options(*training, data.classes);
-  fit_options.ranks = &ranks;
+  fit_options.step.ranks = &ranks;
   if (o.feature_mib < 0) fit_options.feature_budget /= static_cast<size_t>(ranks.ranks_on_own_host());
   if (ranks.size() > 1 && o.lanes % ranks.size() != 0)
     fail_usage("--lanes ", o.lanes, " cannot be shared by ", ranks.size(), " processes: their number must divide it");

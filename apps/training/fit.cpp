@@ -26,7 +26,7 @@ StateDict read_for_all(const std::filesystem::path& file, Communicator& ranks) {
 
 void require_lesions(const Dataset& train, const Dataset& val, const FitOptions& options) {
   if (!options.guide.on()) return;
-  const int64_t lesions = count_lesions(train, *options.ranks), to_score = count_lesions(val, *options.ranks);
+  const int64_t lesions = count_lesions(train, *options.step.ranks), to_score = count_lesions(val, *options.step.ranks);
   log_info("guide: ", lesions, " of ", train.size(), " training images and ", to_score, " of ", val.size(),
            " validation images have a lesion's mask");
   if (lesions == 0) fail_usage("--guide needs masks of lesions: no training image has one. The manifest's column `mask` names them.");
@@ -40,7 +40,7 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
   FitOutcome outcome;
   const std::filesystem::path last = options.run / "last.safetensors";
   std::optional<TrainingState> saved;  // where to go on; empty once the run has gone on from there
-  Communicator& ranks = *options.ranks;
+  Communicator& ranks = *options.step.ranks;
   if (options.resume && exists_for_first(last, ranks)) {
     saved = training_state_of(read_for_all(last, ranks), last.string());
     log_info("resuming after ", saved->phase, " epoch ", saved->epoch + 1);

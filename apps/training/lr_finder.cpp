@@ -34,15 +34,14 @@ LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std
   {
     Adam adam(model.parameters(), fit_options.adam, fit_options.scaler);
     const LossOptions minimised = fit_options.loss_on(model, plan, train);
-    TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3},
-                   {.lanes = fit_options.lanes, .ranks = fit_options.ranks, .device_sums = fit_options.device_sums});
+    TrainStep step(model, adam, minimised, {fit_options.rows_at_once(), train.height(), train.width(), 3}, fit_options.step);
     Loader loader(train, fit_options.training_loader(minimised.lesions));
     Progress progress("learning rates", options.steps * fit_options.batch);
     int64_t epoch = 0;
     loader.start_epoch(epoch);
     double mean = 0;
     for (int64_t i = 0; i < options.steps && !sweep.diverged; ++i) {
-      if ((sweep.interrupted = stop_of_any(stop, *fit_options.ranks))) break;
+      if ((sweep.interrupted = stop_of_any(stop, *fit_options.step.ranks))) break;
       if (!loader.next()) {
         loader.start_epoch(++epoch);
         loader.next();

@@ -57,8 +57,8 @@ LoaderOptions FitOptions::training_loader(const LesionGrid& lesions) const {
           .policies = augment,
           .items = items,
           .lesions = lesions,
-          .part = ranks->rank(),
-          .parts = ranks->size()};
+          .part = step.ranks->rank(),
+          .parts = step.ranks->size()};
 }
 
 LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const {
@@ -68,7 +68,7 @@ LossOptions FitOptions::loss_on(Classifier& model, const PhasePlan& plan, const 
 }
 
 LoaderOptions FitOptions::ordered_loader(const Dataset& dataset) const {
-  return own_batches(dataset, {.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = {}}, *ranks);
+  return own_batches(dataset, {.batch_size = rows_at_once(), .seed = seed, .policies = {}, .items = {}}, *step.ranks);
 }
 
 LoaderOptions FitOptions::ordered_training_loader(const Dataset& train) const {
@@ -79,7 +79,7 @@ LoaderOptions FitOptions::ordered_training_loader(const Dataset& train) const {
                       .seed = seed,
                       .policies = augment,
                       .items = items},
-                     *ranks);
+                     *step.ranks);
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
@@ -102,7 +102,7 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   make_step(train, loss);
   if (!val_cache_) {
     // Before the first epoch: a validation for which there is no memory should not be found out after it.
-    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.capture, o.guide.on());
+    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.step.capture, o.guide.on());
     validation_->prepare();
   }
   LoaderOptions loader = o.training_loader(loss.lesions);
@@ -126,7 +126,7 @@ void Phase::keep_pictures(const Dataset& train) {
 
 // In the order of the data set, so that features do not depend on the order in which training first asks for them.
 void Phase::fill_cache(const Dataset& train, bool augmented) {
-  Communicator& ranks = *options_.ranks;
+  Communicator& ranks = *options_.step.ranks;
   const LoaderOptions own = augmented ? options_.ordered_training_loader(train) : options_.ordered_loader(train);
   const int64_t epochs = augmented ? options_.augment_repeat : 1;
   const int64_t images = augmented && !options_.items.empty() ? std::ssize(options_.items) : train.size();
@@ -152,20 +152,16 @@ void Phase::fill_cache(const Dataset& train, bool augmented) {
 
 void Phase::make_step(const Dataset& train, const LossOptions& loss) {
   const Shape images{options_.rows_at_once(), train.height(), train.width(), 3};
-  step_ = std::make_unique<TrainStep>(model_, *adam_, loss, train_cache_ ? train_cache_->feature_shape(images) : images,
-                                      TrainStepOptions{.first_stage = train_cache_ ? train_cache_->stage() + 1 : 0,
-                                                       .lanes = options_.lanes,
-                                                       .capture = options_.capture,
-                                                       .ranks = options_.ranks,
-                                                       .bucket_bytes = options_.bucket_bytes,
-                                                       .device_sums = options_.device_sums});
+  TrainStepOptions options = options_.step;
+  if (train_cache_) options.first_stage = train_cache_->stage() + 1;
+  step_ = std::make_unique<TrainStep>(model_, *adam_, loss, train_cache_ ? train_cache_->feature_shape(images) : images, options);
   const Device device = model_.options().backbone.tensors.device;
   if (backend(device).workspace_is_slow())
     log_info(plan_.name, ": planning a step; cuDNN chooses and compiles its engines, which takes a while");
   step_->prepare();
   const CapturedStep& c = step_->captured();
   log_info(plan_.name,
-           options_.lanes > 1 ? concat(": ", options_.lanes, " lanes; predicted peak of one: ") : ": predicted peak of a step: ",
+           options_.step.lanes > 1 ? concat(": ", options_.step.lanes, " lanes; predicted peak of one: ") : ": predicted peak of a step: ",
            mebibytes(c.predicted_peak() + c.held_besides()), " MiB, ", mebibytes(c.predicted_peak()),
            " of activations, gradients and workspace beside ", mebibytes(c.held_besides()), " of weights, optimizer and inputs; ",
            device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
@@ -177,7 +173,7 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
   step_->reset_sums();
   int64_t done = 0, steps = 0;
   for (train_loader_->start_epoch(global_epoch); train_loader_->next(); ++steps) {
-    if (stop_of_any(stop, *options_.ranks)) return false;
+    if (stop_of_any(stop, *options_.step.ranks)) return false;
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
@@ -209,7 +205,7 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
 Predictions Phase::predict_validation(const FeatureUse& use) {
   Predictions own{.classes = std::ssize(model_.classes()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
   if (val_loader_) own = validation_ ? predict(*validation_, *val_loader_, use) : predict(model_, *val_loader_, *val_cache_, use);
-  return gathered(own, *options_.ranks);
+  return gathered(own, *options_.step.ranks);
 }
 
 void Phase::validate(EpochRecord& r) {
@@ -218,7 +214,7 @@ void Phase::validate(EpochRecord& r) {
   FeatureUse watch;
   if (r.guide) watch = [&](const Batch& batch, const Tensor& features) { maps.add(batch, features); };
   const Predictions p = predict_validation(watch);
-  if (r.guide) maps.gather(*options_.ranks), r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
+  if (r.guide) maps.gather(*options_.step.ranks), r.guide->hit = maps.hit_rate(), r.guide->energy = maps.energy();
   r.val_loss = log_loss(p.labels, p.logits, p.classes);
   r.val_loss_weighted = log_loss(p.labels, p.logits, p.classes, options_.loss.class_weights);
   r.val = confusion_of(p.labels, argmax_rows(p.logits, p.classes), p.classes);

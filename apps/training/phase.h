@@ -35,8 +35,9 @@ struct PhasePlan {
 struct FitOptions {
   std::filesystem::path run;
   std::vector<PhasePlan> phases;
-  int64_t batch = 16, lanes = 1;  // images of a step, and in how many parts they are computed
-  LossOptions loss;               // without the guide
+  int64_t batch = 16;     // images of a step
+  TrainStepOptions step;  // of every phase, which knows its first stage; rank 0 alone writes files
+  LossOptions loss;       // without the guide
   GuideOptions guide = {};
   AdamOptions adam;  // its learning rate is the phase's
   LossScalerOptions scaler;
@@ -46,16 +47,12 @@ struct FitOptions {
   std::vector<LoaderItem> items = {};  // of a training epoch; empty: every image once
   size_t feature_budget = 0;           // bytes of host memory for cached features; 0: none are kept
   uint64_t seed = 0;
-  bool resume = false;             // go on from last.safetensors where there is one
-  bool capture = true;             // CapturedStepOptions
-  Communicator* ranks = &alone();  // processes that share the work; rank 0 alone writes files
-  int64_t bucket_bytes = 0;        // TrainStepOptions
-  DeviceSums device_sums = DeviceSums::exact;
+  bool resume = false;  // go on from last.safetensors where there is one
   // Pictures are augmented by a device whose memory the host cannot read; it keeps so many bytes of them, -1: half of what it has left.
   bool device_augments = true;
   int64_t device_picture_bytes = -1;
 
-  int64_t rows_at_once() const { return batch / lanes; }
+  int64_t rows_at_once() const { return batch / step.lanes; }
   LoaderOptions training_loader(const LesionGrid& lesions) const;
   // With the guide, and where the loader has to say that lesions lie.
   LossOptions loss_on(Classifier& model, const PhasePlan& plan, const Dataset& train) const;

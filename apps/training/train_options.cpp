@@ -173,7 +173,12 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
   FitOptions fit{.run = out,
                  .phases = {},
                  .batch = batch,
-                 .lanes = lanes,
+                 .step = {.lanes = lanes,
+                          .capture = !no_capture,
+                          .bucket_bytes = bucket_kib << 10,
+                          .device_sums = device_sums == "host"   ? DeviceSums::host
+                                         : device_sums == "fast" ? DeviceSums::fast
+                                                                 : DeviceSums::exact},
                  .loss = {},
                  .adam = optimizer.adam(),
                  .scaler = {.enabled = precision == "f16"},
@@ -183,11 +188,6 @@ FitOptions TrainOptions::fit_options(const Dataset& training, const ClassNames& 
                  .feature_budget = feature_mib < 0 ? default_feature_budget() : static_cast<size_t>(feature_mib) << 20,
                  .seed = static_cast<uint64_t>(seed),
                  .resume = resume,
-                 .capture = !no_capture,
-                 .bucket_bytes = bucket_kib << 10,
-                 .device_sums = device_sums == "host"   ? DeviceSums::host
-                                : device_sums == "fast" ? DeviceSums::fast
-                                                        : DeviceSums::exact,
                  .device_augments = augment_on == "device",
                  .device_picture_bytes = device_picture_mib < 0 ? -1 : device_picture_mib << 20};
   log_info("augmentation: ", describe(fit.augment, classes));
