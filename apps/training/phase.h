@@ -35,9 +35,9 @@ struct PhasePlan {
 struct FitOptions {
   std::filesystem::path run;
   std::vector<PhasePlan> phases;
-  int64_t batch = 16;     // images of a step
-  TrainStepOptions step;  // of every phase, which knows its first stage; rank 0 alone writes files
-  LossOptions loss;       // without the guide
+  int64_t batch = 16;          // images of a step
+  TrainStepOptions step = {};  // of every phase, which knows its first stage; rank 0 alone writes files
+  LossOptions loss;            // without the guide
   GuideOptions guide = {};
   AdamOptions adam;  // its learning rate is the phase's
   LossScalerOptions scaler;
