@@ -39,8 +39,8 @@ OpenOptions open_options(const dura_options* given, dura_status& kind) {
   result.predictor.batch = std::max(1, o.batch);
   result.predictor.tensors.compute =
       named<DType>(o.precision, "precision", {{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}});
-  result.predictor.tensors.device =
-      named<Device>(o.device, "device", {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"cuda-sim", Device::cuda_sim}});
+  // The simulated device is for programs: it takes over SIGSEGV and may end the process.
+  result.predictor.tensors.device = named<Device>(o.device, "device", {{"cpu", Device::cpu}, {"cuda", Device::cuda}});
   if (const Device device = result.predictor.tensors.device; device != Device::cpu) {
     kind = DURA_ERROR_DEVICE;
     if (const std::string reason = cuda::why_not(device); !reason.empty())
