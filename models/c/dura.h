@@ -30,7 +30,7 @@
  * what was found, what was expected and what to do. A call after a failure has no answers, and call and model can be used again. A lack of
  * memory is such an error, too. No function prints, ends the process, changes signal handlers or the locale, or lets a C++ exception out.
  * NULL for a handle is an error, never a crash; so is NULL where a text or an array is needed. DURA_THREADS and DURA_CPU are read from the
- * environment, as the programs do (docs/programs.md).
+ * environment, as the programs do (docs/programs.md); with "cuda" those that SECURITY.md names, too.
  *
  * STRUCTS begin with their size, which the caller sets to sizeof: later versions may add members at the end. Zero in every other member is
  * the default. A larger struct than the library's is accepted where what it does not know is zero.
