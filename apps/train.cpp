@@ -30,15 +30,6 @@ int draw_sheet(const TrainOptions& o) {
   return 0;
 }
 
-// What all processes that share a run must have alike.
-std::map<std::string, std::string> facts_to_agree_on(const Program& program, std::map<std::string, std::string> facts,
-                                                     const Dataset& training, const Dataset& validation) {
-  facts.merge(facts_of(program, facts.at("manifest_sha256")));
-  for (const Dataset* d : {&training, &validation})
-    facts[d == &training ? "training images" : "validation images"] = concat(d->size(), ", ", d->bad_images().size(), " bad");
-  return facts;
-}
-
 // --find-lr
 int find_learning_rate(const TrainOptions& o, InitialModel& initial, const Dataset& training, const FitOptions& fit_options,
                        const StopRequest& stop) {
@@ -79,6 +70,8 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   if (ranks.is_first()) run.emplace(o.out, o.resume);
   if (o.resume && run) require_same_settings(run->path(), program);
   const DataSplits data = open_splits(o.data, {}, ranks);
+  // Before pictures are divided: with another manifest, each would check others.
+  require_agreement(ranks, facts_of(program, data.manifest_sha256, {o.weights}));
   const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true, ranks),
                                  validation = data.open(Split::val, o.data, o.preprocessing, true, ranks);
   for (int64_t c = 0; c < data.classes.size(); ++c)
@@ -102,7 +95,10 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
                                                     {"epoch_images", std::to_string(fit_options.items.size())},
                                                     {"device", device_name(program.device())},
                                                     {"kernels", cpu::kernels().name}};
-  require_agreement(ranks, facts_to_agree_on(program, facts, *training, *validation));
+  require_agreement(ranks, {{"training images", concat(training->size(), ", ", training->bad_images().size(), " bad")},
+                            {"validation images", concat(validation->size(), ", ", validation->bad_images().size(), " bad")},
+                            {"augmentation", facts.at("augmentation")},
+                            {"epoch_images", facts.at("epoch_images")}});
   if (o.find_lr != "off") return find_learning_rate(o, initial, *training, fit_options, stop);
 
   if (run) {

@@ -4,7 +4,7 @@
 debian_packages=(cmake g++ ninja-build libeigen3-dev libstb-dev catch2 libtomlplusplus-dev nlohmann-json3-dev libhdf5-dev pkgconf
                  libopenmpi-dev openmpi-bin)
 # What the slow tests need as well: packages are built, and installed in a Debian of their own.
-slow_debian_packages=(debootstrap dpkg-dev file gzip help2man wget)
+slow_debian_packages=(debootstrap dpkg-dev file gzip help2man iproute2 wget)
 
 say() { printf '%s\n' "== $*"; }
 die() {

@@ -1,6 +1,7 @@
 #include "apps/program/process.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
@@ -8,11 +9,13 @@
 #include <spawn.h>
 #include <string>
 #include <string_view>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace dura {
 
@@ -65,19 +68,35 @@ std::filesystem::path program_folder() { return std::filesystem::read_symlink("/
 
 namespace {
 
+constexpr const char* starter_variable = "DURA_STARTED_BY";
+
 std::vector<char*> environment_of_child() {
   std::vector<char*> kept;
   for (char** variable = environ; *variable; ++variable) {
     const std::string_view text = *variable;
     const auto begins = [&](const char* prefix) { return text.starts_with(prefix); };
     // Open MPI; PMIx and PRRTE; PMI of MPICH, Intel MPI and Slurm.
-    if (!begins("OMPI_") && !begins("PMIX_") && !begins("PRTE_") && !begins("PMI_") && !begins("HYDRA_")) kept.push_back(*variable);
+    if (!begins("OMPI_") && !begins("PMIX_") && !begins("PRTE_") && !begins("PMI_") && !begins("HYDRA_") &&
+        !begins("SLURM_STEP_NUM_TASKS=") && !begins(starter_variable))
+      kept.push_back(*variable);
   }
+  static std::string starter;
+  starter = concat(starter_variable, "=", getpid());
+  kept.push_back(starter.data());
   kept.push_back(nullptr);
   return kept;
 }
 
 }  // namespace
+
+void end_with_starter() {
+  const char* text = std::getenv(starter_variable);
+  const std::optional<pid_t> starter = text ? parse_number<pid_t>(text) : std::nullopt;
+  if (!starter) return;
+  unsetenv(starter_variable);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != *starter) raise(SIGTERM);  // it had gone before
+}
 
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
                       const StopRequest& stop, const std::function<void()>& meanwhile) {

@@ -37,6 +37,10 @@ class StopRequest {
 // The folder of the program that is running: its siblings lie there.
 std::filesystem::path program_folder();
 
+// Called first thing by a program that run_child_program may have started: where its starter dies, even by SIGKILL, it is asked to stop,
+// so that it does not hold its run directory against whoever goes on.
+void end_with_starter();
+
 // Runs `program` with `arguments`; both of its outputs are appended to the file `log`. Returns its exit code, 128 + signal where one ended
 // it. A stop request that arrives meanwhile is passed on (once), and the program is waited for: it saves what it has. Error where it cannot
 // be started. `meanwhile` is called about fifty times a second; where it throws, the program is asked to stop, too.

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -12,6 +13,7 @@
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/base/sha256.h"
+#include "engine/base/text.h"
 #include "engine/comm/mpi.h"
 #include "engine/cpu/cpu_features.h"
 
@@ -70,10 +72,22 @@ std::map<std::string, std::string> facts_in(const std::string& text) {
   return facts;
 }
 
+// How many processes Slurm began in this step; none where it began no step.
+std::optional<int64_t> slurm_tasks() {
+  const char* text = std::getenv("SLURM_STEP_NUM_TASKS");
+  return text ? parse_number<int64_t>(text) : std::nullopt;
+}
+
 }  // namespace
 
 int run_on_all(const Program& program, const std::function<int(Communicator&)>& job) {
-  if (!started_by_mpi()) return job(alone());
+  if (!started_by_mpi()) {
+    if (const std::optional<int64_t> tasks = slurm_tasks(); tasks && *tasks > 1)
+      fail_usage("srun started ", *tasks,
+                 " processes, and none of them knows of the others: each would do all of the work. Use srun "
+                 "--mpi=pmix (srun --mpi=list shows what there is) or mpirun.");
+    return job(alone());
+  }
   // Beside the program where it was built, and where it is installed.
   const std::filesystem::path folder = program_folder();
   const std::unique_ptr<Communicator> ranks =

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "apps/program/process.h"
 #include "engine/comm/mpi.h"
 #include "engine/devices/cuda_devices.h"
 #include "engine/devices/self_test.h"
@@ -100,6 +101,7 @@ void Program::add_common_options() {
 }
 
 int Program::run(int argc, const char* const* argv, const std::function<int()>& job) {
+  end_with_starter();
   add_common_options();
   const std::string prefix = program_name() + ": ";
   std::ostream& info = description_.results_on_standard_output ? std::cerr : std::cout;

@@ -145,31 +145,51 @@ TEST_CASE("a request to stop at one process stops all, and another number of the
   check_same_run(pieces, whole);
 }
 
-TEST_CASE("processes that are killed at any time leave a run that goes on with the same bytes", "[apps][train][mpi][slow]") {
+TEST_CASE("processes that are killed at any time leave a run that goes on with the same bytes, fifty times", "[apps][train][mpi][slow]") {
   const TextureData data({.train = 24, .val = 9, .test = 0});
   const TemporaryFolder out;
-  const std::string whole = out / "whole", pieces = out / "pieces";
+  const std::string whole = out / "whole";
   const std::vector<std::string> options = {"--augment", "light"};
   const auto begin = std::chrono::steady_clock::now();
   REQUIRE(train(2, training(data.path(), whole, options)).code == 0);
   const std::chrono::duration<double> takes = std::chrono::steady_clock::now() - begin;
   Random random(random_key(17, "kills"));
-  int killed = 0;
-  for (int i = 0; i < 50; ++i) {
-    const std::vector<std::string> arguments = training(data.path(), pieces, joined(options, {"--resume"}));
-    RunningProgram program("mpirun", mpirun_arguments(random.chance(0.5) ? 2 : 4, "dura-train", arguments), pieces + ".log", Find::by_path);
+  // A kill counts where the run was not done yet; one that is done is compared, and the next one begins.
+  int kills = 0, done = 0;
+  std::string run = out / "run0";
+  for (int round = 0; kills < 50 && round < 300; ++round) {
+    const std::string log = out / concat("round", round, ".log");
+    const std::vector<std::string> arguments = training(data.path(), run, joined(options, {"--resume"}));
+    RunningProgram program("mpirun", mpirun_arguments(random.chance(0.5) ? 2 : 4, "dura-train", arguments), log, Find::by_path);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(random.uniform() * takes.count());
     program.run_until([&] { return std::chrono::steady_clock::now() > end; });
     const std::vector<pid_t> processes = children_of(program.process());
-    if (!processes.empty()) kill(processes[random.below(processes.size())], SIGKILL), ++killed;
-    program.wait();
+    const bool kill_one = !processes.empty() && !std::filesystem::exists(run + "/model.safetensors");
+    if (kill_one) kill(processes[random.below(processes.size())], SIGKILL);
+    const int code = program.wait();
+    const std::string said = text_so_far(log);
+    CAPTURE(round, said);
+    // The last of those that were killed may still hold the run directory for a moment.
+    if (said.find("is the run directory of process") != std::string::npos) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      continue;
+    }
+    if (code == 0) {
+      check_same_run(run, whole);
+      run = out / concat("run", ++done);
+    } else if (kill_one) {
+      CHECK(code == 128 + SIGKILL);
+      CHECK_THAT(said, Contains("signal 9"));
+      ++kills;
+    }
   }
-  CHECK(killed > 10);
-  std::this_thread::sleep_for(std::chrono::seconds(2));  // the last of the killed may still hold the run directory
-  const ProgramRun rest = train(2, training(data.path(), pieces, joined(options, {"--resume"})));
+  CHECK(kills == 50);
+  CHECK(done > 0);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  const ProgramRun rest = train(2, training(data.path(), run, joined(options, {"--resume"})));
   CAPTURE(rest.output);
   REQUIRE(rest.code == 0);
-  check_same_run(pieces, whole);
+  check_same_run(run, whole);
 }
 
 TEST_CASE("what is wrong with one process or with all of them is said once and ends all", "[apps][train][mpi]") {
@@ -191,6 +211,20 @@ TEST_CASE("what is wrong with one process or with all of them is said once and e
   CHECK(two.code == 1);
   CHECK_THAT(two.output, Contains("rank 1 on ") && Contains("has another --seed: 2, rank 0 on ") && Contains("has 1"));
   CHECK(two.output.find("has another") == two.output.rfind("has another"));
+  // One: a manifest of the same name with a row less, as on a machine with an older copy.
+  const TemporaryFolder here, there;
+  for (const TemporaryFolder* folder : {&here, &there})
+    std::filesystem::copy(data.path(), *folder / "data", std::filesystem::copy_options::recursive);
+  const std::string manifest = read_text_file(here / "data/manifest.csv", 1 << 20);
+  there.write("data/manifest.csv", manifest.substr(0, manifest.rfind('\n', manifest.size() - 2) + 1));
+  const auto at = [&](const TemporaryFolder& folder) {
+    return joined({"-np", "1", "-wdir", folder / "", program}, training("data", run + "-of-two", {}));
+  };
+  const ProgramRun older =
+      run_found_program("mpirun", joined(joined({"--allow-run-as-root", "--oversubscribe"}, at(here)), joined({":"}, at(there))));
+  CAPTURE(older.output);
+  CHECK(older.code == 1);
+  CHECK_THAT(older.output, Contains("rank 1 on ") && Contains("has another manifest_sha256: "));
 }
 
 TEST_CASE("a process that hangs is given up, named with its host", "[apps][train][mpi]") {
