@@ -1,9 +1,12 @@
 // Cross-validation: parts that no patient divides, and runs of folds that go on where they stopped.
 #include "tests/support/catch.h"
 
+#include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "apps/study/cross_validation.h"
 #include "engine/base/file.h"
@@ -71,6 +74,22 @@ TEST_CASE("dura-train --folds trains and scores every fold, and --resume does on
     stopped.run_until([&] { return text_so_far(log).find("phase1 epoch 1/8  train loss") != std::string::npos; });
     stopped.interrupt(SIGTERM);
     CHECK(stopped.wait() == 128 + SIGTERM);
+    CHECK(!fs::exists(run + "/fold3/model.safetensors"));
+  }
+  {  // killed in the middle of it: the fold that was started stops, too, and does not hold its directory
+    RunningProgram killed("dura-train", joined(command, {"--resume"}), out / "log");
+    std::vector<pid_t> folds;
+    killed.run_until([&] { return !(folds = children_of(killed.process())).empty(); });
+    killed.interrupt(SIGKILL);
+    killed.wait();
+    REQUIRE(folds.size() == 1);
+    const auto runs = [&] {  // what is dead and whose exit code nobody has asked for is Z
+      std::ifstream stat(concat("/proc/", folds[0], "/stat"));
+      std::string line;
+      return std::getline(stat, line) && line.find(") Z ") == std::string::npos;
+    };
+    for (int i = 0; i < 2000 && runs(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK_FALSE(runs());
     CHECK(!fs::exists(run + "/fold3/model.safetensors"));
   }
   const ProgramRun again = run_program("dura-train", joined(command, {"--resume"}));
