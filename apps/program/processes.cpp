@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <optional>
@@ -42,10 +43,12 @@ class Silence : std::streambuf {
   std::streambuf* output_;
 };
 
-// What all ranks find wrong at the same time, like an option, is said by the first; the others are ended by it before they speak.
+// What several ranks find wrong at the same time, like an option or a rank that hangs, is said by the first of them; the others are ended
+// by it before they speak.
 int speak_and_end(Communicator& ranks, const std::string& program, const std::string& message, int code) {
   if (!ranks.is_first()) {
-    const timespec pause = {.tv_sec = 2, .tv_nsec = 0};
+    const int64_t milliseconds = 2000 + 300 * std::min<int64_t>(ranks.rank(), 10);
+    const timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1'000'000};
     nanosleep(&pause, nullptr);
   }
   std::cout.flush();

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -42,6 +43,8 @@ class MpiCommunicator final : public Communicator {
     using Clock = std::chrono::steady_clock;
     const auto begin = Clock::now();
     int64_t number = 0;
+    double limit = timeout_s_;
+    bool asked = false;
     check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size(), &number), from);
     bool sent = false, received = false;
     // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes.
@@ -52,7 +55,18 @@ class MpiCommunicator final : public Communicator {
       check_parent();
       DURA_CHECK(!given_up(), own_name(), ": given up");
       const std::chrono::duration<double> waited = Clock::now() - begin;
-      DURA_CHECK(waited.count() < timeout_s_, own_name(), ": ", name_of(received ? to : from), " has not answered for ", timeout_s_,
+      const int64_t other = received ? to : from;
+      answer_posts();
+      if (waited.count() >= limit && !asked) {
+        lives_ = -1;
+        check(mpi_->post(other, question), other);
+        asked = true;
+      }
+      if (asked && lives_ == other) {
+        // It waits, too, and whoever waits for the one that hangs will say so.
+        asked = false, limit = waited.count() + std::max(timeout_s_, 2 * silence_s);
+      }
+      DURA_CHECK(!asked || waited.count() < limit + silence_s, own_name(), ": ", name_of(other), " has not answered for ", timeout_s_,
                  " s. It hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout).");
       const timespec pause = {.tv_sec = 0, .tv_nsec = waited.count() < 0.01 ? 20'000 : 200'000};
       nanosleep(&pause, nullptr);
@@ -70,6 +84,7 @@ class MpiCommunicator final : public Communicator {
       bool sent = false;
       all_.check(all_.mpi_->look(number_, &sent, &here_), from_);
       all_.check_parent();
+      all_.answer_posts();
       return here_;
     }
 
@@ -79,11 +94,25 @@ class MpiCommunicator final : public Communicator {
     bool here_ = false;
   };
 
+  // Whoever waits long asks the rank that it waits for whether it lives; one that waits itself answers. So only those speak that wait for a
+  // rank that is silent.
+  static constexpr char question = '?', answer = '!';
+  // Longer than a rank that is about to speak says nothing (processes.cpp of apps/program).
+  static constexpr double silence_s = 6;
+  void answer_posts() const {
+    int64_t from = 0;
+    for (char letter = 0; check(mpi_->next_post(&from, &letter), from), letter != 0;) {
+      if (letter == question) check(mpi_->post(from, answer), from);
+      if (letter == answer) lives_ = from;
+    }
+  }
+
   void check_parent() const { DURA_CHECK(getppid() == parent_, own_name(), ": the program that started the processes is gone"); }
   void check(const char* error, int64_t other) const { DURA_CHECK(!error, own_name(), ": no connection to ", name_of(other), ": ", error); }
 
   const DuraMpi* mpi_;
   double timeout_s_;
+  mutable int64_t lives_ = -1;  // who has answered last
   bool ended_ = false;
   int64_t rank_ = 0, size_ = 1;
   const pid_t parent_ = getppid();

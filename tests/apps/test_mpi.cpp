@@ -227,6 +227,27 @@ TEST_CASE("what is wrong with one process or with all of them is said once and e
   CHECK_THAT(older.output, Contains("rank 1 on ") && Contains("has another manifest_sha256: "));
 }
 
+TEST_CASE("whichever of four processes hangs, one line names it and nobody else", "[apps][train][mpi][slow]") {
+  const TextureData data({.train = 24, .val = 9, .test = 0});
+  const TemporaryFolder out;
+  for (size_t victim = 0; victim < 4; ++victim) {
+    const std::string run = out / concat("run", victim);
+    RunningProgram program("mpirun",
+                           mpirun_arguments(4, "dura-train", training(data.path(), run, {"--comm-timeout", "3", "--augment", "light"})),
+                           run + ".log", Find::by_path);
+    program.run_until([&] { return text_so_far(run + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
+    const std::vector<pid_t> processes = children_of(program.process());
+    REQUIRE(processes.size() == 4);
+    kill(processes[victim], SIGSTOP);
+    const int code = program.wait();
+    const std::string log = text_so_far(run + ".log");
+    CAPTURE(victim, log);
+    CHECK(code == 1);
+    CHECK_THAT(log, Contains(concat(": rank ", victim, " on ")) && Contains(" has not answered for 3 s"));
+    CHECK(log.find("dura-train: error: ") == log.rfind("dura-train: error: "));
+  }
+}
+
 TEST_CASE("a process that hangs is given up, named with its host", "[apps][train][mpi]") {
   const TextureData data({.train = 24, .val = 9, .test = 0});
   const TemporaryFolder out;

@@ -15,6 +15,9 @@ struct DuraMpi {
                             int64_t* move);
   // Whether both are done, or of each alone.
   const char* (*look)(int64_t move, bool* sent, bool* received);
+  // Beside the moves: a letter for one rank, and the next one that has come from any (0: none has).
+  const char* (*post)(int64_t to, char letter);
+  const char* (*next_post)(int64_t* from, char* letter);
   const char* (*finish)();
   void (*abort)(int code);
 };
@@ -22,4 +25,4 @@ struct DuraMpi {
 using DuraMpiTable = const DuraMpi* (*)();  // the symbol "dura_mpi_table"
 }
 
-constexpr int64_t dura_mpi_version = 2;
+constexpr int64_t dura_mpi_version = 3;
