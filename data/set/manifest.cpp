@@ -14,7 +14,7 @@ namespace dura {
 
 namespace {
 
-constexpr uint64_t max_manifest_bytes = uint64_t{256} << 20;  // a million rows; more is the wrong file
+constexpr uint64_t max_manifest_bytes = uint64_t{1} << 30;  // millions of rows; more is the wrong file
 
 // The columns that dura knows, in the order that new ones are added in; mm_per_pixel is the only one that is no text.
 struct KnownColumn {
