@@ -3,8 +3,9 @@
 
 debian_packages=(cmake g++ ninja-build libeigen3-dev libstb-dev catch2 libtomlplusplus-dev nlohmann-json3-dev libhdf5-dev pkgconf
                  libopenmpi-dev openmpi-bin)
-# What the slow tests need as well: packages are built, and installed in a Debian of their own.
-slow_debian_packages=(debootstrap dpkg-dev file gzip help2man iproute2 wget)
+# What the slow tests need as well: packages are built, and installed in a Debian of their own; two machines are made of one; Python uses
+# the C interface.
+slow_debian_packages=(debootstrap dpkg-dev file gzip help2man iproute2 python3 wget)
 
 say() { printf '%s\n' "== $*"; }
 die() {
