@@ -38,10 +38,23 @@ grep -q manifest.csv printed
 # The C interface says the same: from CMake, from a static library, by pkg-config, and from Python.
 build/predict run/model.safetensors "$picture" >expected
 lib=$(dirname "$(find "$work/prefix" -name libdura.so)")
-programs=(build/predict_c build/predict_c_static)
+# The line for libdura.a as the documentation has it, with what it says of a build with CUDA.
+line=$(sed -n 's/.*`\(cc program.c .*libdura\.a [^`]*\)`.*/\1/p' "$source/docs/c_interface.md")
+line=${line//DIR\/lib/$lib}
+line=${line//DIR/$work/prefix}
+if grep -q cudart_static "$lib/pkgconfig/dura.pc"; then
+  line+=" $(sed -n 's/^Libs.private:.*\(-L[^ ]*\) .*/\1/p' "$lib/pkgconfig/dura.pc") -lcudart_static -ldl -lrt"
+fi
+read -ra words <<<"${line//program.c/project/predict.c}"
+"${words[@]}" -o predict_a
+programs=(build/predict_c build/predict_c_static ./predict_a)
 if has pkg-config; then
-  cc -std=c99 -Wall -Wextra -Werror project/predict.c -o predict_pc $(PKG_CONFIG_PATH="$lib/pkgconfig" pkg-config --cflags --libs dura)
-  programs+=(./predict_pc)
+  flags() { PKG_CONFIG_PATH="$lib/pkgconfig" pkg-config "$@" dura; }
+  read -ra words <<<"$(flags --cflags --libs)"
+  cc -std=c99 -Wall -Wextra -Werror project/predict.c -o predict_pc "${words[@]}"
+  read -ra words <<<"$(flags --static --cflags --libs)"
+  cc -static project/predict.c -o predict_static "${words[@]}"
+  programs+=(./predict_pc ./predict_static)
 fi
 for program in "${programs[@]}"; do
   LD_LIBRARY_PATH="$lib" $program run/model.safetensors "$picture" | diff expected -
@@ -50,7 +63,9 @@ for program in "${programs[@]}"; do
   if LD_LIBRARY_PATH="$lib" $program objects/manifest.csv "$picture" 2>printed; then echo "a table passed for a model"; exit 1; fi
   grep -q manifest.csv printed
 done
-if ldd build/predict_c_static | grep libdura; then echo "the static library is not"; exit 1; fi
+for program in build/predict_c_static ./predict_a; do
+  if ldd $program | grep libdura; then echo "$program needs libdura.so"; exit 1; fi
+done
 if has python3; then
   rm map1.png
   python3 project/predict.py "$lib/libdura.so.1" run/model.safetensors "$picture" | diff expected -
