@@ -10,7 +10,7 @@ configure_file(cmake/packages/copyright ${paper_dir}/copyright COPYONLY)
 set(ENV{SOURCE_DATE_EPOCH} ${DURA_RELEASED})
 string(TIMESTAMP DURA_RELEASE_DATE "%a, %d %b %Y %H:%M:%S +0000" UTC)
 configure_file(cmake/packages/changelog.in ${paper_dir}/changelog @ONLY)
-set(papers ${paper_dir}/copyright ${sbom_files})
+set(papers ${paper_dir}/copyright)
 if(DURA_GZIP)
   execute_process(COMMAND ${DURA_GZIP} -9 -n --keep --force ${paper_dir}/changelog COMMAND_ERROR_IS_FATAL ANY)
   list(APPEND papers ${paper_dir}/changelog.gz)
@@ -22,7 +22,9 @@ macro(dura_package component name section description)
   set(CPACK_DEBIAN_${key}_PACKAGE_NAME ${name})
   set(CPACK_DEBIAN_${key}_PACKAGE_SECTION ${section})
   set(CPACK_DEBIAN_${key}_DESCRIPTION "${description}")
-  install(FILES ${papers} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${name} COMPONENT ${component} EXCLUDE_FROM_ALL)
+  # The component's own list of parts and notices.
+  install(FILES ${papers} ${sbom_dir}/${component}/dura-sbom.json ${sbom_dir}/${component}/third_party_notices.txt
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${name} COMPONENT ${component} EXCLUDE_FROM_ALL)
 endmacro()
 # A description's lines are shown as they stand here.
 set(about "dura is a deep learning engine written from scratch, with one real job: to

@@ -1,65 +1,108 @@
-# dura-sbom.json, the list of what dura is made of (CycloneDX 1.5), and third_party_notices.txt, the licences of what is compiled in. Both are
-# made while building (packages/sbom.cmake), of files that this build takes: where there is dpkg, it says to which package, in which version,
-# each of them belongs.
+# dura-sbom.json, the list of what dura is made of (CycloneDX 1.5), and third_party_notices.txt, the licences of what is compiled in: for all
+# that is installed, and for each package what that package has. Made while building (packages/sbom.cmake), of files that this build takes:
+# where there is dpkg, it says to which package, in which version, each of them belongs.
 set(sbom_parts)
 
-# dura_part(NAME ROLE LICENCE FILE [VERSION]): ROLE: compiled (its code is in our files), headers (of
-# the runtime, in our files as far as they are inline), linked (needed at run time), tool (made our files). LICENCE: an SPDX
-# expression. FILE: one of the part's files; a part without one is left out. VERSION: for where dpkg does not know the file.
-macro(dura_part name role licence file)
+# What is shipped, each with parts of its own: the library (libdura.so, and the archives), the programs, the one of them that has HDF5, and
+# libdura_mpi. A package has some of them (sbom_of_...), and lists no part of the others.
+set(sbom_of_library libdura)
+set(sbom_of_development libdura)
+set(sbom_of_programs dura-programs dura-convert)
+set(sbom_of_all libdura ${sbom_of_programs})
+if(TARGET dura_mpi)
+  list(APPEND sbom_of_all libdura_mpi)
+endif()
+
+# dura_part(NAME ROLE USERS LICENCE FILE [VERSION]): ROLE: compiled (its code is in our files), headers (of the runtime, in our files as far
+# as they are inline), linked (needed at run time), tool (made our files). USERS: which of sbom_of_all have it. LICENCE: an SPDX expression.
+# FILE: one of the part's files; a part without one is left out. VERSION: for where dpkg does not know the file.
+macro(dura_part name role users licence file)
   if(EXISTS "${file}")
-    list(APPEND sbom_parts "${name}|${role}|${licence}|${file}|${ARGN}")
+    string(REPLACE ";" " " of "${users}")
+    list(APPEND sbom_parts "${name}|${role}|${of}|${licence}|${file}|${ARGN}")
   endif()
 endmacro()
+set(engine libdura ${sbom_of_programs})
 
 find_package(Eigen3 3.4 QUIET NO_MODULE)
 find_package(nlohmann_json 3.10 QUIET)
 get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 get_target_property(json nlohmann_json::nlohmann_json INTERFACE_INCLUDE_DIRECTORIES)
 list(GET json 0 json)
-dura_part(Eigen compiled MPL-2.0 ${eigen}/Eigen/Core ${Eigen3_VERSION})
-dura_part(nlohmann-json compiled MIT ${json}/nlohmann/json.hpp ${nlohmann_json_VERSION})
-dura_part(stb compiled "MIT OR Unlicense" ${DURA_STB_INCLUDE}/stb_image.h)
-dura_part(toml++ compiled MIT ${DURA_TOML_INCLUDE}/toml++/toml.h)
+dura_part(Eigen compiled "${engine}" MPL-2.0 ${eigen}/Eigen/Core ${Eigen3_VERSION})
+dura_part(nlohmann-json compiled "${engine}" MIT ${json}/nlohmann/json.hpp ${nlohmann_json_VERSION})
+dura_part(stb compiled "${engine}" "MIT OR Unlicense" ${DURA_STB_INCLUDE}/stb_image.h)
+dura_part(toml++ compiled "${sbom_of_programs}" MIT ${DURA_TOML_INCLUDE}/toml++/toml.h)
 
-# Templates and inline functions of the runtime's headers are in our files; its libraries are needed at run time.
+# Templates and inline functions of the runtime's headers are in our files; its libraries are needed at run time. Clang has headers of its
+# own, and takes libstdc++ and libgcc of GCC unless it is told otherwise.
 set(gcc_licence "GPL-3.0-or-later WITH GCC-exception-3.1")
-foreach(library stdc++.so gcc.a c.so stdc++.so.6 gcc_s.so.1 c.so.6)
-  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=lib${library} OUTPUT_VARIABLE lib${library} OUTPUT_STRIP_TRAILING_WHITESPACE)
+set(llvm_licence "Apache-2.0 WITH LLVM-exception")
+separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
+# dura_ask_compiler(RESULT OPTION): what the compiler prints.
+macro(dura_ask_compiler result option)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${option} OUTPUT_VARIABLE ${result} OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endmacro()
+foreach(library stdc++.so c++.so c.so stdc++.so.6 c++.so.1 gcc_s.so.1 c.so.6)
+  dura_ask_compiler(lib${library} -print-file-name=lib${library})
 endforeach()
+dura_ask_compiler(builtins -print-libgcc-file-name)
 find_path(DURA_LINUX_HEADERS linux/errno.h)
 mark_as_advanced(DURA_LINUX_HEADERS)
-dura_part("headers of libstdc++" headers "${gcc_licence}" "${libstdc++.so}")
-dura_part("headers and archive of libgcc" headers "${gcc_licence}" "${libgcc.a}")
-dura_part("headers of the C library" headers LGPL-2.1-or-later "${libc.so}")
-dura_part("headers of Linux" headers "GPL-2.0-only WITH Linux-syscall-note" ${DURA_LINUX_HEADERS}/linux/errno.h)
-dura_part(libstdc++ linked "${gcc_licence}" "${libstdc++.so.6}")
-dura_part(libgcc linked "${gcc_licence}" "${libgcc_s.so.1}")
-dura_part("C library" linked LGPL-2.1-or-later "${libc.so.6}")
+if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  dura_part("headers of libc++" headers "${sbom_of_all}" "${llvm_licence}" "${libc++.so}")
+  dura_part(libc++ linked "${sbom_of_all}" "${llvm_licence}" "${libc++.so.1}")
+else()
+  dura_part("headers of libstdc++" headers "${sbom_of_all}" "${gcc_licence}" "${libstdc++.so}")
+  dura_part(libstdc++ linked "${sbom_of_all}" "${gcc_licence}" "${libstdc++.so.6}")
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  dura_ask_compiler(clang -print-resource-dir)
+  dura_part("headers of Clang" headers "${sbom_of_all}" "${llvm_licence}" "${clang}/include/stddef.h" ${CMAKE_CXX_COMPILER_VERSION})
+endif()
+if(builtins MATCHES "clang_rt")
+  dura_part("archive of compiler-rt" headers "${sbom_of_all}" "${llvm_licence}" "${builtins}" ${CMAKE_CXX_COMPILER_VERSION})
+else()
+  dura_part("headers and archive of libgcc" headers "${sbom_of_all}" "${gcc_licence}" "${builtins}")
+endif()
+dura_part("headers of the C library" headers "${sbom_of_all}" LGPL-2.1-or-later "${libc.so}")
+dura_part("headers of Linux" headers "${sbom_of_all}" "GPL-2.0-only WITH Linux-syscall-note" ${DURA_LINUX_HEADERS}/linux/errno.h)
+if("gcc_s" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  dura_part(libgcc linked "${sbom_of_all}" "${gcc_licence}" "${libgcc_s.so.1}")
+endif()
+dura_part("C library" linked "${sbom_of_all}" LGPL-2.1-or-later "${libc.so.6}")
 if(DURA_HDF5_LIBRARY AND DURA_HDF5_INCLUDE AND NOT DURA_HDF5 STREQUAL "OFF")
-  dura_part("HDF5 headers" compiled BSD-3-Clause ${DURA_HDF5_INCLUDE}/hdf5.h)
+  dura_part("HDF5 headers" compiled dura-convert BSD-3-Clause ${DURA_HDF5_INCLUDE}/hdf5.h)
   get_filename_component(file ${DURA_HDF5_LIBRARY} REALPATH)
-  dura_part(HDF5 linked BSD-3-Clause ${file})
+  dura_part(HDF5 linked dura-convert BSD-3-Clause ${file})
 endif()
 if(TARGET dura_mpi)
   find_path(DURA_MPI_INCLUDE mpi.h PATHS ${MPI_CXX_COMPILER_INCLUDE_DIRS} ${MPI_CXX_HEADER_DIR} NO_DEFAULT_PATH)
   mark_as_advanced(DURA_MPI_INCLUDE)
-  dura_part("MPI headers" compiled BSD-3-Clause ${DURA_MPI_INCLUDE}/mpi.h)
+  dura_part("MPI headers" compiled libdura_mpi BSD-3-Clause ${DURA_MPI_INCLUDE}/mpi.h)
   get_filename_component(file "${MPI_mpi_LIBRARY}" REALPATH)
-  dura_part(MPI linked BSD-3-Clause ${file})
+  dura_part(MPI linked libdura_mpi BSD-3-Clause ${file})
 endif()
 if(DURA_CUDA_FOUND)
-  dura_part("CUDA runtime" compiled LicenseRef-NVIDIA-CUDA-EULA ${CMAKE_CUDA_COMPILER} ${CUDAToolkit_VERSION})
-  dura_part("cuDNN headers" compiled LicenseRef-NVIDIA-cuDNN-SLA ${DURA_CUDNN_INCLUDE}/cudnn_version.h ${DURA_CUDNN_VERSION})
+  dura_part("CUDA runtime" compiled "${engine}" LicenseRef-NVIDIA-CUDA-EULA ${CMAKE_CUDA_COMPILER} ${CUDAToolkit_VERSION})
+  dura_part("cuDNN headers" compiled "${engine}" LicenseRef-NVIDIA-cuDNN-SLA ${DURA_CUDNN_INCLUDE}/cudnn_version.h ${DURA_CUDNN_VERSION})
 endif()
-dura_part("${CMAKE_CXX_COMPILER_ID} C++ compiler" tool GPL-3.0-or-later ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER_VERSION})
-dura_part(CMake tool BSD-3-Clause ${CMAKE_COMMAND} ${CMAKE_VERSION})
+set(compiler_licence GPL-3.0-or-later)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  set(compiler_licence "${llvm_licence}")
+endif()
+dura_part("${CMAKE_CXX_COMPILER_ID} C++ compiler" tool "${sbom_of_all}" "${compiler_licence}" ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER_VERSION})
+dura_part(CMake tool "${sbom_of_all}" BSD-3-Clause ${CMAKE_COMMAND} ${CMAKE_VERSION})
 
-# Asked at every build, since a package may have been upgraded since the last one; written where something changed.
+# Asked at every build, since a package may have been upgraded since the last one; written where something changed. What all have lies in the
+# folder of papers, what each package has in a folder of the package's component.
 set(sbom_dir ${PROJECT_BINARY_DIR}/papers)
 configure_file(cmake/packages/sbom_parts.cmake.in ${sbom_dir}/sbom_parts.cmake @ONLY)
-add_custom_target(sbom ALL VERBATIM BYPRODUCTS ${sbom_dir}/dura-sbom.json ${sbom_dir}/third_party_notices.txt
+set(sbom_files)
+foreach(folder . library development programs)
+  list(APPEND sbom_files ${sbom_dir}/${folder}/dura-sbom.json ${sbom_dir}/${folder}/third_party_notices.txt)
+endforeach()
+add_custom_target(sbom ALL VERBATIM BYPRODUCTS ${sbom_files}
                   COMMAND ${CMAKE_COMMAND} -D parts=${sbom_dir}/sbom_parts.cmake -D folder=${sbom_dir}
                           -P ${PROJECT_SOURCE_DIR}/cmake/packages/sbom.cmake)
-set(sbom_files ${sbom_dir}/dura-sbom.json ${sbom_dir}/third_party_notices.txt)
-install(FILES ${sbom_files} DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT papers)
+install(FILES ${sbom_dir}/dura-sbom.json ${sbom_dir}/third_party_notices.txt DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT papers)

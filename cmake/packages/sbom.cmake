@@ -1,5 +1,5 @@
-# cmake -D parts=FILE -D folder=DIR -P sbom.cmake: writes dura-sbom.json and third_party_notices.txt into the folder (DuraSbom.cmake). The same
-# packages give the same bytes; a time is in it where SOURCE_DATE_EPOCH says which.
+# cmake -D parts=FILE -D folder=DIR -P sbom.cmake: writes dura-sbom.json and third_party_notices.txt into the folder, and for each package into
+# a folder below it (DuraSbom.cmake). The same packages give the same bytes; a time is in it where SOURCE_DATE_EPOCH says which.
 cmake_policy(VERSION 3.25)
 include(${parts})
 find_program(dpkg_query dpkg-query)
@@ -40,16 +40,16 @@ function(licence_json expression result)
   endif()
 endfunction()
 
-set(components)
-set(needs)
-set(notices "Parts of these are compiled into dura's programs and libraries. What follows is what their Debian packages say of them.\n")
+# Each part's entry, notice, role and users, under its number.
+set(count 0)
 foreach(part IN LISTS sbom_parts)
-  string(REGEX MATCH "^([^|]*)\\|([^|]*)\\|([^|]*)\\|([^|]*)\\|([^|]*)$" matched "${part}")
+  string(REGEX MATCH "^([^|]*)\\|([^|]*)\\|([^|]*)\\|([^|]*)\\|([^|]*)\\|([^|]*)$" matched "${part}")
   set(name "${CMAKE_MATCH_1}")
   set(role ${CMAKE_MATCH_2})
-  set(licence "${CMAKE_MATCH_3}")
-  set(file "${CMAKE_MATCH_4}")
-  set(version "${CMAKE_MATCH_5}")
+  string(REPLACE " " ";" users "${CMAKE_MATCH_3}")
+  set(licence "${CMAKE_MATCH_4}")
+  set(file "${CMAKE_MATCH_5}")
+  set(version "${CMAKE_MATCH_6}")
   dpkg_of("${file}" found)
   set(purl "")
   set(package "")
@@ -74,10 +74,8 @@ foreach(part IN LISTS sbom_parts)
   if(role STREQUAL tool)
     set(type application)
     set(scope excluded)
-  else()
-    list(APPEND needs "\"${reference}\"")
   endif()
-  list(APPEND components "    {
+  set(entry_${count} "    {
       \"type\": \"${type}\",
       \"bom-ref\": \"${reference}\",
       \"name\": \"${name}\",
@@ -86,24 +84,70 @@ foreach(part IN LISTS sbom_parts)
       \"licenses\": ${licences},
       ${purl}\"properties\": [{\"name\": \"dura:role\", \"value\": \"${role}\"}, {\"name\": \"dura:package\", \"value\": \"${package}\"}]
     }")
+  set(role_${count} ${role})
+  set(users_${count} ${users})
+  set(reference_${count} ${reference})
+  set(notice_${count} "")
   if(role STREQUAL compiled)
-    string(APPEND notices "\n== ${name} ${version} (${licence})\n")
+    set(notice_${count} "\n== ${name} ${version} (${licence})\n")
     if(EXISTS /usr/share/doc/${package}/copyright)
       file(READ /usr/share/doc/${package}/copyright text)
-      string(APPEND notices "\n${text}")
+      string(APPEND notice_${count} "\n${text}")
     endif()
   endif()
+  math(EXPR count "${count} + 1")
 endforeach()
-list(JOIN components ",\n" components)
-list(JOIN needs ", " needs)
+math(EXPR last "${count} - 1")
 
-set(timestamp "")
-if(DEFINED ENV{SOURCE_DATE_EPOCH})
-  string(TIMESTAMP time "%Y-%m-%dT%H:%M:%SZ" UTC)
-  set(timestamp "\"timestamp\": \"${time}\",\n    ")
-endif()
-string(UUID serial NAMESPACE 6ba7b811-9dad-11d1-80b4-00c04fd430c8 NAME "dura ${dura_version} ${components} ${timestamp}" TYPE SHA1)
-file(WRITE ${folder}/dura-sbom.json "{
+# write_papers(DIR PRODUCT...): the papers of what has these products and no other.
+function(write_papers dir)
+  set(components)
+  set(dependencies)
+  set(listed)
+  set(notices "Parts of these are compiled into dura's programs and libraries. What follows is what their Debian packages say of them.\n")
+  foreach(product IN LISTS ARGN)
+    set(needs)
+    foreach(i RANGE ${last})
+      if(product IN_LIST users_${i})
+        list(APPEND listed ${i})
+        if(NOT role_${i} STREQUAL tool)
+          list(APPEND needs "\"${reference_${i}}\"")
+        endif()
+      endif()
+    endforeach()
+    set(type library)
+    if(NOT product MATCHES "^lib")
+      set(type application)
+    endif()
+    list(APPEND components "    {
+      \"type\": \"${type}\",
+      \"bom-ref\": \"${product}\",
+      \"name\": \"${product}\",
+      \"version\": \"${dura_version}\",
+      \"scope\": \"required\",
+      \"licenses\": [{\"license\": {\"id\": \"Apache-2.0\"}}],
+      \"properties\": [{\"name\": \"dura:role\", \"value\": \"product\"}, {\"name\": \"dura:package\", \"value\": \"\"}]
+    }")
+    list(JOIN needs ", " needs)
+    list(APPEND dependencies "    {\"ref\": \"${product}\", \"dependsOn\": [${needs}]}")
+  endforeach()
+  foreach(i RANGE ${last})
+    if(i IN_LIST listed)
+      list(APPEND components "${entry_${i}}")
+      string(APPEND notices "${notice_${i}}")
+    endif()
+  endforeach()
+  list(JOIN components ",\n" components)
+  list(JOIN dependencies ",\n" dependencies)
+  list(JOIN ARGN "\", \"" products)
+
+  set(timestamp "")
+  if(DEFINED ENV{SOURCE_DATE_EPOCH})
+    string(TIMESTAMP time "%Y-%m-%dT%H:%M:%SZ" UTC)
+    set(timestamp "\"timestamp\": \"${time}\",\n    ")
+  endif()
+  string(UUID serial NAMESPACE 6ba7b811-9dad-11d1-80b4-00c04fd430c8 NAME "dura ${dura_version} ${components} ${timestamp}" TYPE SHA1)
+  file(WRITE ${dir}/dura-sbom.json "{
   \"bomFormat\": \"CycloneDX\",
   \"specVersion\": \"1.5\",
   \"serialNumber\": \"urn:uuid:${serial}\",
@@ -122,8 +166,15 @@ file(WRITE ${folder}/dura-sbom.json "{
 ${components}
   ],
   \"dependencies\": [
-    {\"ref\": \"dura\", \"dependsOn\": [${needs}]}
+    {\"ref\": \"dura\", \"dependsOn\": [\"${products}\"]},
+${dependencies}
   ]
 }
 ")
-file(WRITE ${folder}/third_party_notices.txt "${notices}")
+  file(WRITE ${dir}/third_party_notices.txt "${notices}")
+endfunction()
+
+write_papers(${folder} ${sbom_of_all})
+foreach(package library development programs)
+  write_papers(${folder}/${package} ${sbom_of_${package}})
+endforeach()

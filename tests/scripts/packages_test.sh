@@ -35,6 +35,12 @@ for package in dura libdura1 libdura-dev; do
   dpkg-deb --contents "$deb" >"$work/contents"
   grep -q " ./usr/share/doc/$package/copyright$" "$work/contents"
   dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/share/doc/$package/copyright" | grep LICENSE >/dev/null
+  # No part of another package. A list of none would pass, so one that all have is looked for, too.
+  dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/share/doc/$package/dura-sbom.json" >"$work/sbom"
+  grep -q '"name": "Eigen"' "$work/sbom"
+  others='MPI'
+  [[ $package == dura ]] || others='MPI|HDF5|toml'
+  if grep -E "\"name\": \"($others)" "$work/sbom"; then echo "$package lists what it does not have"; exit 1; fi
   # Nothing of the machine that built it.
   if grep -vE '^(d|-|l)r[-w][-x]r-[-x]r-[-x] root/root |^lrwxrwxrwx root/root ' "$work/contents"; then echo "owners or permissions"; exit 1; fi
   if grep -E "$source| ./usr/local| ./(home|tmp|root)/" "$work/contents"; then echo "a path of the machine that built $package"; exit 1; fi
