@@ -1,15 +1,13 @@
 #include "engine/devices/cuda_devices.h"
 
 #include "engine/cuda/card/card_driver.h"
-#include "engine/cuda/sim/sim_driver.h"
+#include "engine/cuda/driver.h"
+#include "engine/devices/simulated_device.h"
 
 namespace dura::cuda {
 
-// The backend (cuda_backend.cu) as compiled by the C++ compiler, and by nvcc.
-namespace simulated {
-std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
-}
 #if defined(DURA_HAS_CUDA)
+// The backend (cuda_backend.cu) as compiled by nvcc.
 namespace card {
 std::unique_ptr<Backend> make_backend(Driver& driver, Stream stream, std::shared_ptr<MemorySource> memory);
 }
@@ -24,7 +22,7 @@ struct CudaDevice {
   std::shared_ptr<MemorySource> memory;
   std::unique_ptr<Backend> backend;
 
-  CudaDevice(Driver& d, decltype(&simulated::make_backend) make)
+  CudaDevice(Driver& d, decltype(SimulatedDevice::make_backend) make)
       : driver(d),
         stream(d.create_stream()),
         memory(std::make_shared<CachingPool>(
@@ -41,22 +39,22 @@ CudaDevice& cuda_device(Device device) {
     return *card_device;
   }
 #endif
-  static auto* simulated_device = new CudaDevice(sim::sim_driver(), simulated::make_backend);
-  return *simulated_device;
+  static auto* simulated = new CudaDevice(simulated_device()->driver(), simulated_device()->make_backend);
+  return *simulated;
 }
 
 }  // namespace
 
 bool in_this_build(Device device) {
 #if defined(DURA_HAS_CUDA)
-  return device == Device::cuda || device == Device::cuda_sim;
-#else
-  return device == Device::cuda_sim;
+  if (device == Device::cuda) return true;
 #endif
+  return device == Device::cuda_sim && simulated_device();
 }
 
 std::string why_not(Device device) {
-  if (!in_this_build(device)) return "this build of dura has no CUDA";
+  if (!in_this_build(device))
+    return device == Device::cuda_sim ? "the simulated device is not part of libdura" : "this build of dura has no CUDA";
 #if defined(DURA_HAS_CUDA)
   if (device == Device::cuda) {
     static const std::string reason = why_no_card();

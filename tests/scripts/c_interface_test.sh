@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# libdura.so is what its users rely on: its exported symbols and the layout of its structs are those of a golden file, it is small, it needs
-# the C and C++ runtime alone, and dura.h is C99. A change of the golden file is a new version of the interface (models/c/dura.map).
-# usage: c_interface_test.sh LIBDURA.SO SOURCE_DIR MOST_BYTES
+# libdura.so is what its users rely on: its exported symbols and the layout of its structs are those of a golden file, it is small and without
+# the simulated device, it needs the C and C++ runtime alone, and dura.h is C99. A change of the golden file is a new version of the interface
+# (models/c/dura.map).
+# usage: c_interface_test.sh LIBDURA.SO LIBDURA.A SOURCE_DIR MOST_BYTES
 set -euo pipefail
-library=$1 source=$2 most_bytes=$3
+library=$1 archive=$2 source=$3 most_bytes=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -45,6 +46,15 @@ if grep -vE "$allowed" "$work/libraries"; then
   echo "libdura.so needs the libraries above"
   exit 1
 fi
+# The names of what is not exported are there until it is stripped: those of the CPU's backend show that this looks at the right place.
+for file in "$library" "$archive"; do
+  nm -C "$file" >"$work/names" 2>"$work/log" || { cat "$work/log"; exit 1; }
+  grep -q 'dura::CpuBackend::' "$work/names" || { echo "$file has no names to look at"; exit 1; }
+  if grep -m 10 -E 'dura::cuda::(sim|simulated)::' "$work/names"; then
+    echo "$file has code of the simulated device: the names above"
+    exit 1
+  fi
+done
 strip -o "$work/stripped" "$library"
 size=$(stat -c %s "$work/stripped")
 echo "stripped: $size bytes"
