@@ -193,6 +193,18 @@ TEST_CASE("a loss or statistics of a batch that are not finite skip their step, 
   CHECK(skipped_by(1, infinity));
   CHECK(skipped_by(1, std::numeric_limits<double>::quiet_NaN()));
   CHECK_FALSE(skipped_by(1, 1));
+  // Other processes hear of it by the gradients alone: what backward begins with says so.
+  const auto begins_with = [&](double mean) {
+    adam.begin_step();
+    b.fill(p.gradient()->target().tensor, 1);
+    b.update_running_statistics({.mean = stat(mean), .variance = stat(1), .invstd = stat(1), .scale = stat(1)}, 10,
+                                {.gamma = stat(1), .beta = stat(0), .running_mean = stat(0), .running_variance = stat(1)});
+    const double first = to_array(scale_loss(Var(stat(1)), adam.state()).value())[0];
+    adam.step();
+    return first;
+  };
+  CHECK(std::isnan(begins_with(infinity)));
+  CHECK(begins_with(1) == adam.read_state()[StepState::loss_scale]);
   // As one graph with its finish kernel: an infinite image of a layer that hands out zeros.
   const auto fused_with = [&](double pixel) {
     const double before = adam.read_state()[StepState::skipped_steps];
