@@ -53,9 +53,9 @@ TEST_CASE("a sweep grows the rate in equal ratios, sees the loss break, and give
   plan.name = "phase1";
   plan.fresh_batch_statistics = true;
   const StopRequest stop;
-  const LrSweep s = sweep_learning_rates(model, plan, fresh, train,
-                                         {.run = {}, .phases = {}, .batch = 8, .loss = {}, .adam = {}, .scaler = {}, .augment = {}},
-                                         {.lowest = 1e-6, .highest = 1e2, .steps = 40}, stop);
+  const LrSweep s = sweep_learning_rates(
+      model, plan, fresh, train, {.run = {}, .phases = {}, .batch = 8, .step = {}, .loss = {}, .adam = {}, .scaler = {}, .augment = {}},
+      {.lowest = 1e-6, .highest = 1e2, .steps = 40}, stop);
   REQUIRE(s.rates.size() > 10);
   CHECK(s.rates.front() == Approx(1e-6));
   for (size_t i = 1; i < s.rates.size(); ++i) CHECK(s.rates[i] / s.rates[i - 1] == Approx(std::pow(1e8, 1.0 / 39)));
