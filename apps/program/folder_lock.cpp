@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,30 +11,22 @@
 #include <sstream>
 #include <system_error>
 
+#include "apps/program/text_table.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 
 namespace dura {
 
-namespace {
-
-// The system's list of locks names the holder of each by device and inode: "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". Empty where
-// it does not tell, as between containers.
-std::string holder_of(int descriptor) {
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) return "";
-  const std::string inode = ":" + std::to_string(status.st_ino);
-  std::ifstream locks("/proc/locks");
+std::string lock_holder(std::istream& locks, dev_t device, ino_t inode) {
+  const std::string wanted = printed("%02x:%02x:", major(device), minor(device)) + std::to_string(inode);
   for (std::string line; std::getline(locks, line);) {
     std::istringstream fields(line);
     std::string number, kind, advisory, access, process, file;
-    if (fields >> number >> kind >> advisory >> access >> process >> file && kind == "FLOCK" && file.ends_with(inode) && process != "0")
+    if (fields >> number >> kind >> advisory >> access >> process >> file && kind == "FLOCK" && file == wanted && process != "0")
       return process;
   }
   return "";
 }
-
-}  // namespace
 
 FolderLock::~FolderLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -50,7 +43,9 @@ std::string FolderLock::take(const std::filesystem::path& folder) {
   if (error == 0) return "";
   std::string holder;
   if (error == EWOULDBLOCK) {
-    const std::string process = holder_of(descriptor_);
+    struct stat status {};
+    std::ifstream locks("/proc/locks");
+    const std::string process = ::fstat(descriptor_, &status) == 0 ? lock_holder(locks, status.st_dev, status.st_ino) : "";
     holder = process.empty() ? "another process" : "process " + process;
   } else {
     log_warning(folder.string(), ": cannot be locked here (", reason(error), "); another process in it would go unnoticed");

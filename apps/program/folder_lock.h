@@ -1,7 +1,10 @@
 // A folder that one process works in. The lock is the system's, on the folder itself: nothing is written for it, and it ends with the
 // process, so that a killed run never stands in the way of the next.
 #pragma once
+#include <sys/types.h>
+
 #include <filesystem>
+#include <istream>
 #include <string>
 
 namespace dura {
@@ -20,5 +23,10 @@ class FolderLock {
  private:
   int descriptor_ = -1;
 };
+
+// The process that holds the lock of the file with this inode on this device, of the system's list of locks (/proc/locks): "1: FLOCK
+// ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device in hexadecimal. Two devices may have the same inode. Empty where the list does not tell:
+// between containers, and on file systems that give a folder another device than the list does (btrfs).
+std::string lock_holder(std::istream& locks, dev_t device, ino_t inode);
 
 }  // namespace dura

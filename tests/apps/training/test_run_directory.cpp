@@ -2,11 +2,14 @@
 #include "tests/support/catch.h"
 
 #include <signal.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <sstream>
 
+#include "apps/program/folder_lock.h"
 #include "apps/program/program.h"
 #include "apps/program/run_directory.h"
 #include "engine/base/check.h"
@@ -69,6 +72,25 @@ TEST_CASE("a run directory that another process uses is refused with its number,
     CHECK_FALSE(fs::exists(fs::path(out) / "config.toml"));
   }
   CHECK_THAT(train({}).output, !Catch::Contains("at this moment"));
+}
+
+TEST_CASE("the holder of a lock is told by device and inode", "[training]") {
+  const auto holder = [](dev_t device, ino_t inode) {
+    std::istringstream locks(
+        "1: POSIX  ADVISORY  WRITE 10 fe:00:1234 0 EOF\n"
+        "2: FLOCK  ADVISORY  WRITE 11 fe:01:1234 0 EOF\n"
+        "3: FLOCK  ADVISORY  WRITE 12 fe:00:51234 0 EOF\n"
+        "4: FLOCK  ADVISORY  WRITE 13 fe:00:1234 0 EOF\n"
+        "4: -> FLOCK  ADVISORY  WRITE 14 fe:00:1234 0 EOF\n"
+        "5: FLOCK  ADVISORY  WRITE 0 103:100:99 0 EOF\n"
+        "6: FLOCK  ADVISORY  WRITE 15 103:100:77 0 EOF\n");
+    return lock_holder(locks, device, inode);
+  };
+  CHECK(holder(makedev(0xfe, 0), 1234) == "13");
+  CHECK(holder(makedev(0xfe, 1), 1234) == "11");
+  CHECK(holder(makedev(0xfd, 0), 1234) == "");
+  CHECK(holder(makedev(0x103, 0x100), 77) == "15");
+  CHECK(holder(makedev(0x103, 0x100), 99) == "");  // a process of another container
 }
 
 TEST_CASE("the lock of a run directory ends with the process that holds it, however it ends", "[training]") {
