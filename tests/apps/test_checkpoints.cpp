@@ -2,6 +2,8 @@
 #include "tests/support/catch.h"
 
 #include <filesystem>
+#include <map>
+#include <utility>
 
 #include "data/image/codec.h"
 #include "data/set/csv.h"
@@ -78,6 +80,51 @@ TEST_CASE("dura-convert makes a model of a checkpoint, and dura-predict prints i
         Approx(std::abs(std::stod(first[decided]) - std::stod(alone.rows.at(0).fields[decided])) / 2).margin(2e-6));
   CHECK(run_program("dura-predict", {"--model", model, "--top", "-1", slice}).code == 2);
   CHECK(run_program("dura-predict", {"--model", model, "--format", "xml", slice}).code == 2);
+}
+
+TEST_CASE("dura-predict --top 5 of a thousand classes is a table for people, and a row for programs", "[apps][import]") {
+  // The dense layer's weights are 0, so every picture has the logits of its biases: 0, but for six classes.
+  const std::map<size_t, std::pair<std::string, float>> likely = {
+      {0, {"tench", 8.5f}},      {134, {"crane, bird", 9}},    {207, {"golden retriever", 10}},
+      {500, {"kind 500", 7.5f}}, {517, {"crane, machine", 8}}, {999, {"toilet tissue", 9.5f}}};
+  std::string names;
+  std::vector<float> biases(1000);
+  for (size_t c = 0; c < 1000; ++c) {
+    const auto found = likely.find(c);
+    names += (found == likely.end() ? concat("kind ", c) : found->second.first) + "\n";
+    biases[c] = found == likely.end() ? 0 : found->second.second;
+  }
+  Classifier model({.backbone = {.depth = 18}, .classes = {"a", "b"}, .seed = 3});
+  StateDict state;
+  const StateDict initial = state_of(model);
+  for (const StateDict::Entry& e : initial.entries())
+    if (!e.name.starts_with("fc.")) state.add(e.name, e.array);
+  state.add("fc.weight", Array::of<float>({1000, 512}, ElementType::f32, std::vector<float>(1000 * 512)));
+  state.add("fc.bias", Array::of<float>({1000}, ElementType::f32, biases));
+  const TemporaryFolder folder;
+  const std::string trained = folder / "trained.safetensors", file = folder / "model.safetensors", slice = folder / "slice.png";
+  write_safetensors(trained, state);
+  write_png(slice, picture(40, 50, 3));
+  must_run("dura-convert", {trained, file, "--classes-file", folder.write("names.txt", names), "--size", "32", "--input", "torch"});
+
+  const std::string text = must_run("dura-predict", {"--model", file, "--top", "5", "--format", "text", slice});
+  CHECK(text.substr(text.find(slice + "\n")) == slice +
+                                                    "\n"
+                                                    "  class             probability\n"
+                                                    "  golden retriever     0.406490\n"
+                                                    "  toilet tissue        0.246548\n"
+                                                    "  crane, bird          0.149539\n"
+                                                    "  tench                0.090700\n"
+                                                    "  crane, machine       0.055012\n");
+  const std::string csv = must_run("dura-predict", {"--model", file, "--top", "5", slice});
+  CHECK(csv.substr(csv.find("file,")) ==
+        "file,class,probability,class_2,probability_2,class_3,probability_3,class_4,probability_4,class_5,probability_5\n" + slice +
+            ",golden retriever,0.406490,toilet tissue,0.246548,\"crane, bird\",0.149539,tench,0.090700,\"crane, machine\",0.055012\n");
+  // Without --top, programs get all of them and people five.
+  const CsvTable all = csv_of(must_run("dura-predict", {"--model", file, slice}));
+  CHECK(all.header.size() == 1003);
+  CHECK(all.rows.at(0).fields.at(3 + 999) == "0.246548");
+  CHECK(must_run("dura-predict", {"--model", file, "--format", "text", slice}) == text);
 }
 
 TEST_CASE("dura-convert writes ONNX of a model and of a checkpoint with classes, the same", "[apps][onnx]") {
