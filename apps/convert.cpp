@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "apps/keras/keras_weights.h"
+#include "apps/program/card_options.h"
 #include "apps/program/data_options.h"
 #include "apps/program/program.h"
 #include "engine/base/log.h"
@@ -21,6 +22,7 @@ struct ConvertOptions {
   std::string in, out, classes_file, depth = "auto", onnx_input = "pixels";
   std::vector<std::string> classes;
   GivenConventions given;
+  CardOptions card;
   ImportOptions import;
   PreprocessingOptions preprocessing;
   int64_t batch = 0;
@@ -37,7 +39,11 @@ WeightConventions choose_conventions(const ConvertOptions& options, const StateD
   return conventions;
 }
 
-void check_copy(const StateDict& written, const StateDict& read, const std::string& out) {
+void print_written(const std::string& out, const std::string& what) {
+  std::cout << out << ": " << what << ", " << std::filesystem::file_size(out) << " bytes, SHA-256 " << sha256_file_hex(out) << std::endl;
+}
+
+void confirm_copy(const StateDict& written, const StateDict& read, const std::string& out, const std::string& what) {
   DURA_CHECK(read.size() == written.size() && read.metadata() == written.metadata(), out,
              ": read back with other tensors or metadata than were written. The disk or the memory is failing; do not use the file.");
   for (const StateDict::Entry& entry : written.entries()) {
@@ -45,10 +51,8 @@ void check_copy(const StateDict& written, const StateDict& read, const std::stri
     DURA_CHECK(array && bit_equal(*array, entry.array), out, ": tensor ", quote(entry.name),
                " was read back with other contents than were written. The disk or the memory is failing; do not use the file.");
   }
-}
-
-void print_written(const std::string& out, const std::string& what) {
-  std::cout << out << ": " << what << ", " << std::filesystem::file_size(out) << " bytes, SHA-256 " << sha256_file_hex(out) << std::endl;
+  print_written(out, what);
+  std::cout << "read back: every bit as written" << std::endl;
 }
 
 void convert_weights(const ConvertOptions& options, StateDict& state, const WeightConventions& conventions, const std::string& sha256) {
@@ -56,22 +60,18 @@ void convert_weights(const ConvertOptions& options, StateDict& state, const Weig
     for (const auto& [key, value] : conventions.metadata()) state.metadata()[key] = value;
   state.metadata()["dura.converted_from"] = sha256;
   write_safetensors(options.out, state);
-  check_copy(state, read_safetensors(options.out), options.out);
-  print_written(options.out, concat(state.size(), " tensors"));
-  std::cout << "read back: every bit as written" << std::endl;
+  confirm_copy(state, read_safetensors(options.out), options.out, concat(state.size(), " tensors"));
 }
 
-void write_result(const ConvertOptions& o, Classifier& model, const PreprocessingOptions& preprocessing, const std::string& sha256) {
+void write_result(const ConvertOptions& o, Classifier& model, const PreprocessingOptions& preprocessing, const Entries& metadata) {
   const std::string what = concat("ResNet-", model.options().backbone.depth, " with ", model.classes().size(), " classes");
   if (o.makes_onnx()) {
-    write_onnx(o.out, model, preprocessing, {.batch = o.batch, .input = o.onnx_input == "pixels" ? OnnxInput::pixels : OnnxInput::images});
+    const OnnxInput input = o.onnx_input == "pixels" ? OnnxInput::pixels : OnnxInput::images;
+    write_onnx(o.out, model, preprocessing, {.batch = o.batch, .input = input, .more = metadata});
     return print_written(o.out, what + " as ONNX");
   }
-  write_model(o.out, model, preprocessing, {{"dura.converted_from", sha256}});
-  const StateDict written = state_of(model), read = state_of(*read_model(o.out, {}).model);
-  check_copy(written, read, o.out);
-  print_written(o.out, what);
-  std::cout << "read back: every bit as written" << std::endl;
+  write_model(o.out, model, preprocessing, metadata);
+  confirm_copy(state_of(model), state_of(*read_model(o.out, {}).model), o.out, what);
 }
 
 int convert(ConvertOptions& o) {
@@ -79,8 +79,9 @@ int convert(ConvertOptions& o) {
   if (!o.makes_onnx() && (o.batch != 0 || o.onnx_input != "pixels"))
     fail_usage("--batch and --onnx-input are for an output that ends in .onnx.");
   if (!o.makes_model() &&
-      (o.preprocessing.metadata() != PreprocessingOptions{}.metadata() || o.depth != "auto" || !o.import.prefix.empty()))
-    fail_usage("preprocessing, --depth and --prefix belong to a model: name its classes with --classes or --classes-file.");
+      (o.preprocessing.metadata() != PreprocessingOptions{}.metadata() || o.depth != "auto" || !o.import.prefix.empty() || o.card.any()))
+    fail_usage("preprocessing, --depth, --prefix, --weights-licence and --limits belong to a model that is made of a checkpoint: name ",
+               "its classes with --classes or --classes-file.");
   StateDict state = read_weights_or_keras(o.in);
   const std::string sha256 = sha256_file_hex(o.in);
   const bool is_model = state.metadata().contains("dura.format");
@@ -89,8 +90,7 @@ int convert(ConvertOptions& o) {
     fail_usage(o.in, " is no model of dura: weights alone do not make a network. Name the classes with --classes or --classes-file.");
   if (o.makes_onnx() && is_model) {
     const ModelFile file = read_model(o.in, {});
-    write_result(o, *file.model, file.preprocessing, sha256);
-    return 0;
+    return write_result(o, *file.model, file.preprocessing, state.metadata()), 0;
   }
   if (!o.allow_nonfinite) require_finite(state, o.in);
   const WeightConventions conventions = choose_conventions(o, state, sha256);
@@ -109,8 +109,9 @@ int convert(ConvertOptions& o) {
   if (!imported.folded.empty()) log_info("biases taken into the BatchNorm behind them: ", first_few(imported.folded, ", ", 12));
   if (!imported.left_out.empty())
     log_info(imported.left_out.size(), " tensors beside the network left out: ", first_few(imported.left_out, ", ", 12));
-  write_result(o, *imported.model, o.preprocessing, sha256);
-  return 0;
+  Entries card = o.card.entries("dura-convert");
+  card["dura.converted_from"] = sha256;
+  return write_result(o, *imported.model, o.preprocessing, card), 0;
 }
 
 }  // namespace
@@ -140,6 +141,7 @@ int main(int argc, char** argv) {
   program.text("--depth", options.depth, "Of the ResNet; auto: the one that fits", {.choices = {"auto", "18", "34", "50", "101"}});
   program.text("--prefix", options.import.prefix, "In front of the network's names, where the file holds several networks");
   declare(program, options.preprocessing);
+  options.card.declare(program);
   program.heading("ONNX");
   program.integer("--batch", options.batch, "Pictures in a batch; 0: any number", {.min = 0, .max = 65536});
   program.text("--onnx-input", options.onnx_input, "pixels: u8 (N,size,size,3), normalised inside; images: f32 (N,3,size,size)",

@@ -15,8 +15,6 @@
 namespace dura {
 namespace {
 
-const std::string prefix = "dura.card.";
-
 // "train: 120 pictures of 40 patients (24 Menin, 96 Glioma)"
 std::string split_line(const DataSplits& data, Split split) {
   const std::vector<int64_t>& rows = data.rows[split];
@@ -68,26 +66,22 @@ std::string pictures_sha256(const DataSplits& data, Split split, const std::stri
 }
 
 Entries training_card(const TrainOptions& o, const DataSplits& data) {
-  std::vector<std::string> limits = {"Not a medical device; nothing that it says is a diagnosis.",
-                                     "Known for pictures like those it was trained on; for others, nobody has tried."};
-  limits.insert(limits.end(), o.limits.begin(), o.limits.end());
-  for (const std::string& leak : data.allowed_leaks) limits.push_back("Scores are too good: " + leak);
-  std::vector<std::string> splits, sums;
+  std::vector<std::string> leaks, splits, sums;
+  for (const std::string& leak : data.allowed_leaks) leaks.push_back("Scores are too good: " + leak);
   for (const Split split : all_splits)
     if (!data.rows[split].empty()) splits.push_back(split_line(data, split));
   // The test pictures are not touched by training.
   for (const Split split : {Split::train, Split::val})
     sums.push_back(concat(split_name(split), ": ", pictures_sha256(data, split, o.data.folder)));
-  return {
-      {prefix + "made_by", "dura-train " + dura_version()},
-      {prefix + "pictures", joined(splits, "\n")},
-      {prefix + "pictures_sha256", joined(sums, "\n")},
-      {prefix + "manifest_sha256", data.manifest_sha256},
-      {prefix + "training", concat("phase 1: at most ", o.phase1_epochs, " epochs, learning rate ", o.phase1_lr, "; phase 2: at most ",
-                                   o.phase2_epochs, ", ", o.phase2_lr, ", unfrozen ", o.unfreeze, "; seed ", o.seed, "; ", o.precision)},
-      {prefix + "weights", weights_line(o)},
-      {prefix + "weights_licence", o.weights_licence.empty() ? "not stated" : o.weights_licence},
-      {prefix + "limits", joined(limits, "\n")}};
+  Entries card = o.card.entries("dura-train", leaks);
+  card.merge(Entries{{card_prefix + "pictures", joined(splits, "\n")},
+                     {card_prefix + "pictures_sha256", joined(sums, "\n")},
+                     {card_prefix + "manifest_sha256", data.manifest_sha256},
+                     {card_prefix + "training",
+                      concat("phase 1: at most ", o.phase1_epochs, " epochs, learning rate ", o.phase1_lr, "; phase 2: at most ",
+                             o.phase2_epochs, ", ", o.phase2_lr, ", unfrozen ", o.unfreeze, "; seed ", o.seed, "; ", o.precision)},
+                     {card_prefix + "weights", weights_line(o)}});
+  return card;
 }
 
 Entries score_card(const SplitEvaluation& s, const std::string& pictures) {
@@ -107,7 +101,7 @@ Entries score_card(const SplitEvaluation& s, const std::string& pictures) {
   lines.push_back("manifest " + s.manifest_sha256);
   lines.push_back("model " + s.models.front().sha256);
   lines.push_back("by dura-evaluate " + dura_version());
-  return {{prefix + "scores." + s.split, joined(lines, "\n")}};
+  return {{card_prefix + "scores." + s.split, joined(lines, "\n")}};
 }
 
 void check_card(const EvaluateOptions& o) {
@@ -140,22 +134,22 @@ std::string model_card_text(const Entries& entries, const std::string& file, con
   const PreprocessingOptions preprocessing = PreprocessingOptions::from_metadata(entries, file);
   add("SHA-256", sha256);
   add("made by", entries.contains("dura.converted_from") ? "dura-convert, of a checkpoint with the SHA-256 " + entry("dura.converted_from")
-                                                         : entry(prefix + "made_by"));
+                                                         : entry(card_prefix + "made_by"));
   add("network", concat("ResNet-", entry("dura.depth"), ", variant ", entry("dura.variant"), ", stem pooling ", entry("dura.stem_pool")));
   add("classes", entry("dura.classes"));
   add("input", concat(preprocessing.steps().description(), "; convention ", entry("dura.input")));
-  add("data", entry(prefix + "pictures"));
-  add("data, SHA-256", entry(prefix + "pictures_sha256"));
-  add("manifest, SHA-256", entry(prefix + "manifest_sha256"));
-  add("training", entry(prefix + "training"));
-  add("began with", entry(prefix + "weights"));
-  add("licence of weights", entry(prefix + "weights_licence"));
-  const std::string scores = prefix + "scores.";
+  add("data", entry(card_prefix + "pictures"));
+  add("data, SHA-256", entry(card_prefix + "pictures_sha256"));
+  add("manifest, SHA-256", entry(card_prefix + "manifest_sha256"));
+  add("training", entry(card_prefix + "training"));
+  add("began with", entry(card_prefix + "weights"));
+  add("licence of weights", entry(card_prefix + "weights_licence"));
+  const std::string scores = card_prefix + "scores.";
   bool scored = false;
   for (auto i = entries.lower_bound(scores); i != entries.end() && i->first.starts_with(scores); ++i, scored = true)
     add("scores on " + shown_lines(i->first.substr(scores.size())).front(), i->second);
   if (!scored) add("scores", "none in the file; dura-evaluate --card FILE writes it with its scores");
-  add("limits", entry(prefix + "limits"));
+  add("limits", entry(card_prefix + "limits"));
   return text_table(table, 0);
 }
 

@@ -1,5 +1,6 @@
 // A model's card: what it was made of, how good it is, and what it is not for. It lies in the model file's metadata, under names that begin
-// with "dura.card." (docs/formats.md): dura-train writes what it knows, dura-evaluate adds scores, dura-inspect shows it.
+// with "dura.card." (docs/formats.md): dura-train and dura-convert write what they know, dura-evaluate adds
+// scores, dura-inspect shows it.
 // Invariant: no entry holds a time, a folder, or how many threads there were: the same run gives the same file.
 #pragma once
 #include <string>

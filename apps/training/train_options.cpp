@@ -83,8 +83,7 @@ void TrainOptions::declare(OptionSet& options) {
   options.text("--weights", weights,
                "ImageNet weights of the backbone (.safetensors or .pth), or a model of dura-train; without, it is initialised and trained "
                "from the first phase on");
-  options.text("--weights-licence", weights_licence, "Under which terms the weights may be used, for the model's card");
-  options.list("--limits", limits, "What the model is not for, sentences for its card beside those that are always there");
+  card.declare(options);
   options.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
   options.text("--input", given.input, "What the weights expect: torch (RGB, mean and deviation), caffe or keras (BGR, mean)",
                {.choices = {"auto", "torch", "caffe", "keras"}});

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/program/card_options.h"
 #include "apps/program/data_options.h"
 #include "apps/training/fit.h"
 #include "weights/conventions.h"
@@ -30,12 +31,11 @@ struct TrainOptions {
   OptimizerOptions optimizer = {};
   GivenConventions given = {};  // of the weight file
   GuideOptions guide = {};
+  CardOptions card = {};
   std::string guide_cells = "shares", guide_phases = "phase2";
   std::string out = {}, weights = {}, unfreeze = "keras50", monitor = "val_loss";
   std::string sheet = {}, find_lr = "off", precision = "f32", restore = "best";
   std::string device_sums = "exact", augment_on = "device";
-  std::string weights_licence = {};      // for the model's card
-  std::vector<std::string> limits = {};  // the same: sentences
   std::vector<std::string> class_weights = {};
   int64_t depth = 50, batch = 16, lanes = 1, phase1_epochs = 5, phase2_epochs = 15, patience = 5, seed = 0, folds = 0, feature_mib = -1,
           average_from = 0, bucket_kib = 4096, device_picture_mib = -1;

@@ -122,6 +122,7 @@ void write_onnx(const std::filesystem::path& file, Classifier& model, const Prep
 
   const Normalisation& n = normalisation_of(model.options().input);
   Entries metadata = model_metadata(model, preprocessing);
+  metadata.insert(options.more.begin(), options.more.end());
   metadata["dura.onnx_input"] = options.input == OnnxInput::pixels ? "pixels" : "images";
   metadata["dura.channels"] = n.bgr ? "BGR" : "RGB";
   metadata["dura.mean"] = listed(n.mean);

@@ -6,7 +6,7 @@
 //   output  logits and probabilities, f32 (N,classes)
 //
 // Noise removal, CLAHE and resizing are no operators of ONNX: the metadata (metadata_props) state them as a model file does, and dura.mean,
-// dura.deviation, dura.channels and dura.onnx_input beside them.
+// dura.deviation, dura.channels and dura.onnx_input beside them. Whoever is handed the file alone has the model's card in them, too.
 #pragma once
 #include <filesystem>
 
@@ -20,6 +20,7 @@ enum class OnnxInput : uint8_t { pixels, images };
 struct OnnxOptions {
   int64_t batch = 0;                    // images in a batch; 0: any number
   OnnxInput input = OnnxInput::pixels;  // pixels: normalised by nodes of the graph; images: by the caller, as the metadata say
+  Entries more = {};                    // metadata beside those of the network: a model file's card
 };
 
 // Written atomically. Error: a model that does not compute in f32, one whose file would be larger than the 2 GiB of a protocol buffer, or

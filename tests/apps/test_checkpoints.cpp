@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "apps/program/program.h"
 #include "data/image/codec.h"
 #include "data/set/csv.h"
 #include "models/network/model_file.h"
@@ -127,17 +128,50 @@ TEST_CASE("dura-predict --top 5 of a thousand classes is a table for people, and
   CHECK(must_run("dura-predict", {"--model", file, "--format", "text", slice}) == text);
 }
 
-TEST_CASE("dura-convert writes ONNX of a model and of a checkpoint with classes, the same", "[apps][onnx]") {
+TEST_CASE("the card of a checkpoint's model has the limits that are always there, and what is said of it", "[apps][import][card]") {
   const TemporaryFolder folder;
   const std::string trained = write_checkpoint(folder), model = folder / "model.safetensors";
-  must_run("dura-convert", {trained, model, "--classes", "a", "b", "c", "--size", "64"});
+  const auto card = [&](const std::vector<std::string>& said) {
+    std::vector<std::string> arguments = {trained, model, "--classes", "a", "b", "c"};
+    arguments.insert(arguments.end(), said.begin(), said.end());
+    must_run("dura-convert", arguments);
+    return read_safetensors(model).metadata();
+  };
+  Entries entries = card({});
+  const std::string always = entries.at("dura.card.limits");
+  CHECK_THAT(always, Contains("Not a medical device; nothing that it says is a diagnosis.\n"));
+  CHECK(entries.at("dura.card.weights_licence") == "not stated");
+  CHECK(entries.at("dura.card.made_by") == "dura-convert " + dura_version());
+  entries = card({"--limits", "Adults only.", "T1 only.", "--weights-licence", "CC BY-NC 4.0"});
+  CHECK(entries.at("dura.card.limits") == always + "\nAdults only.\nT1 only.");
+  CHECK(entries.at("dura.card.weights_licence") == "CC BY-NC 4.0");
+  CHECK_THAT(must_run("dura-inspect", {"model", model}), Contains("Not a medical device") && Contains("T1 only.") &&
+                                                             Contains("CC BY-NC 4.0") && Contains("dura-convert, of a checkpoint"));
+}
+
+TEST_CASE("dura-convert writes ONNX of a model and of a checkpoint with classes, the same, with the model's card", "[apps][onnx]") {
+  const TemporaryFolder folder;
+  const std::string trained = write_checkpoint(folder), model = folder / "model.safetensors";
+  must_run("dura-convert", {trained, model, "--classes", "a", "b", "c", "--size", "64", "--limits", "Adults only."});
   CHECK_THAT(must_run("dura-convert", {model, folder / "m.onnx", "--batch", "2", "--onnx-input", "images"}),
              Contains("ResNet-18 with 3 classes as ONNX"));
-  must_run("dura-convert",
-           {trained, folder / "t.ONNX", "--classes", "a", "b", "c", "--size", "64", "--batch", "2", "--onnx-input", "images"});
+  must_run("dura-convert", {trained, folder / "t.ONNX", "--classes", "a", "b", "c", "--size", "64", "--limits", "Adults only.", "--batch",
+                            "2", "--onnx-input", "images"});
   const std::string of_model = read_text_file(folder / "m.onnx", uint64_t{1} << 30);
   CHECK(of_model == read_text_file(folder / "t.ONNX", uint64_t{1} << 30));
   CHECK(read_onnx(of_model).inputs.at(0).extents == std::vector<int64_t>{2, 3, 64, 64});
+
+  StateDict scored = read_safetensors(model);
+  scored.metadata()["dura.card.scores.test"] = "accuracy 0.9\nby dura-evaluate";
+  write_safetensors(model, scored);
+  must_run("dura-convert", {model, folder / "scored.onnx"});
+  const auto metadata = read_onnx(read_text_file(folder / "scored.onnx", uint64_t{1} << 30)).metadata;
+  for (const auto& [key, value] : scored.metadata()) {
+    CAPTURE(key);
+    REQUIRE(metadata.contains(key));
+    CHECK(metadata.at(key) == value);
+  }
+  CHECK_THAT(metadata.at("dura.card.limits"), Contains("Not a medical device") && Contains("\nAdults only."));
 }
 
 TEST_CASE("dura-convert refuses what makes no model or no ONNX file, and leaves nothing", "[apps][import][onnx]") {
@@ -156,6 +190,8 @@ TEST_CASE("dura-convert refuses what makes no model or no ONNX file, and leaves 
   refused({trained, out, "--classes", "a", "b", "c", "--classes-file", "names.txt"}, 2, "Use one of the two");
   refused({trained, out, "--classes-file", source / "no.txt"}, 1, "no.txt");
   refused({trained, out, "--size", "64"}, 2, "belong to a model");
+  refused({trained, out, "--limits", "Adults only."}, 2, "belong to a model");
+  refused({model, onnx, "--weights-licence", "ours"}, 2, "belong to a model that is made of a checkpoint");
   refused({trained, out, "--classes", "a", "b", "c", "--batch", "2"}, 2, "ends in .onnx");
   refused({trained, out, "--classes", "a", "b", "c", "--depth", "50"}, 1, "does not fit a ResNet-50");
   refused({trained, onnx}, 2, "no model of dura");

@@ -140,6 +140,11 @@ TEST_CASE("an ONNX file holds every weight bit for bit, and says how the model i
   for (const auto& [key, value] : model_metadata(*model, {.size = size, .denoise = "median3"})) CHECK(onnx.metadata.at(key) == value);
   CHECK(onnx.metadata.at("dura.channels") == "BGR");
   CHECK(onnx.metadata.at("dura.onnx_input") == "pixels");
+  // A card stands beside what the network says of itself, and changes nothing of it.
+  const auto more = exported(*model, {.more = {{"dura.card.limits", "x\ny"}, {"dura.depth", "18"}, {"dura.channels", "RGB"}}}).metadata;
+  CHECK(more.at("dura.card.limits") == "x\ny");
+  CHECK(more.at("dura.depth") == "34");
+  CHECK(more.at("dura.channels") == "BGR");
 }
 
 TEST_CASE("what cannot be an ONNX file is refused, and nothing is left of it", "[models][onnx]") {
