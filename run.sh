@@ -46,7 +46,7 @@ finish() {
   say "heat maps"
   "$bin/dura-gradcam" --stage "$stage" --data "$data" --model "$run/model.safetensors" --split test --out "$run/heat_maps" --classes "${classes[@]}" ${manifest:+--manifest "$manifest"}
   "$bin/dura-report" --run "$run"
-  say "done: $run/report.html (everything) and $run/heat_maps/index.html (more heat maps)"
+  say "done: $run/report.html (everything), $run/heat_maps/index.html (more heat maps) and $run/scored.safetensors (the model, its scores in its card)"
 }
 
 # Draws two phantom tasks, learns the first, and transfers what was learnt to the second.
@@ -71,7 +71,7 @@ real_job() {
   say "training: head first, then the last half of the layers"
   "$bin/dura-train" --data "$data" --out "$out" --classes "${classes[@]}" --manifest "$manifest" --weights "$weights" --config "$root/configs/mission.toml"
   say "evaluating on the test set"
-  "$bin/dura-evaluate" --data "$data" --model "$out/model.safetensors" --split test --balanced --out "$out" --classes "${classes[@]}" --manifest "$manifest"
+  "$bin/dura-evaluate" --data "$data" --model "$out/model.safetensors" --split test --balanced --out "$out" --card "$out/scored.safetensors" --classes "${classes[@]}" --manifest "$manifest"
   finish "$out" "$data" layer4
 }
 

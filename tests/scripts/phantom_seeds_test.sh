@@ -21,6 +21,13 @@ f1() {
 }
 
 failed=0
+for seed in 1 2 3; do
+  # The model that the job hands on says how good it is.
+  "$bin/dura-inspect" model "$out/$seed/transfer/scored.safetensors" | grep '^scores on test' >/dev/null || {
+    echo "seed $seed: the card of scored.safetensors has no scores"
+    failed=1
+  }
+done
 for class in Menin Glioma; do
   read -r lowest median highest <<<"$(for seed in 1 2 3; do f1 "$class" "$out/$seed/transfer/predictions_test.csv"; done | sort -n | tr '\n' ' ')"
   echo "$class: F1 over three seeds $lowest $median $highest"
