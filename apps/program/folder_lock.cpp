@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 #include <system_error>
+#include <vector>
 
 #include "apps/program/text_table.h"
 #include "engine/base/check.h"
@@ -18,14 +19,16 @@
 namespace dura {
 
 std::string lock_holder(std::istream& locks, dev_t device, ino_t inode) {
-  const std::string wanted = printed("%02x:%02x:", major(device), minor(device)) + std::to_string(inode);
+  const std::string of_inode = ":" + std::to_string(inode), wanted = printed("%02x:%02x", major(device), minor(device)) + of_inode;
+  std::vector<std::string> others;  // of the same inode on what the list calls another device, as it does on btrfs
   for (std::string line; std::getline(locks, line);) {
     std::istringstream fields(line);
     std::string number, kind, advisory, access, process, file;
-    if (fields >> number >> kind >> advisory >> access >> process >> file && kind == "FLOCK" && file == wanted && process != "0")
-      return process;
+    if (!(fields >> number >> kind >> advisory >> access >> process >> file) || kind != "FLOCK" || process == "0") continue;
+    if (file == wanted) return process;
+    if (file.ends_with(of_inode)) others.push_back(process);
   }
-  return "";
+  return others.size() == 1 ? others[0] : "";
 }
 
 FolderLock::~FolderLock() {

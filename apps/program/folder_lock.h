@@ -25,8 +25,8 @@ class FolderLock {
 };
 
 // The process that holds the lock of the file with this inode on this device, of the system's list of locks (/proc/locks): "1: FLOCK
-// ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device in hexadecimal. Two devices may have the same inode. Empty where the list does not tell:
-// between containers, and on file systems that give a folder another device than the list does (btrfs).
+// ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device in hexadecimal. Two devices may have the same inode. On file systems that give a
+// folder another device than the list does (btrfs), the one lock of that inode; empty where the list does not tell, as between containers.
 std::string lock_holder(std::istream& locks, dev_t device, ino_t inode);
 
 }  // namespace dura

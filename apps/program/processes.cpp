@@ -47,7 +47,7 @@ class Silence : std::streambuf {
 // by it before they speak.
 int speak_and_end(Communicator& ranks, const std::string& program, const std::string& message, int code) {
   if (!ranks.is_first()) {
-    const int64_t milliseconds = 2000 + 300 * std::min<int64_t>(ranks.rank(), 10);
+    const int64_t milliseconds = 2000 + 700 * std::min<int64_t>(ranks.rank(), 8);
     const timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1'000'000};
     nanosleep(&pause, nullptr);
   }
@@ -88,7 +88,8 @@ int run_on_all(const Program& program, const std::function<int(Communicator&)>& 
     if (const std::optional<int64_t> tasks = slurm_tasks(); tasks && *tasks > 1)
       fail_usage("srun started ", *tasks,
                  " processes, and none of them knows of the others: each would do all of the work. Use srun "
-                 "--mpi=pmix (srun --mpi=list shows what there is) or mpirun.");
+                 "--mpi=pmix (srun --mpi=list shows what there is) or mpirun. For runs of their own start each by: env -u "
+                 "SLURM_STEP_NUM_TASKS dura-...");
     return job(alone());
   }
   // Beside the program where it was built, and where it is installed.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 
 #include "engine/base/check.h"
@@ -43,8 +44,7 @@ class MpiCommunicator final : public Communicator {
     using Clock = std::chrono::steady_clock;
     const auto begin = Clock::now();
     int64_t number = 0;
-    double limit = timeout_s_;
-    bool asked = false;
+    Patience patience{.until = timeout_s_};
     check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size(), &number), from);
     bool sent = false, received = false;
     // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes.
@@ -55,19 +55,7 @@ class MpiCommunicator final : public Communicator {
       check_parent();
       DURA_CHECK(!given_up(), own_name(), ": given up");
       const std::chrono::duration<double> waited = Clock::now() - begin;
-      const int64_t other = received ? to : from;
-      answer_posts();
-      if (waited.count() >= limit && !asked) {
-        lives_ = -1;
-        check(mpi_->post(other, question), other);
-        asked = true;
-      }
-      if (asked && lives_ == other) {
-        // It waits, too, and whoever waits for the one that hangs will say so.
-        asked = false, limit = waited.count() + std::max(timeout_s_, 2 * silence_s);
-      }
-      DURA_CHECK(!asked || waited.count() < limit + silence_s, own_name(), ": ", name_of(other), " has not answered for ", timeout_s_,
-                 " s. It hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout).");
+      be_patient(patience, received ? to : from, waited.count());
       const timespec pause = {.tv_sec = 0, .tv_nsec = waited.count() < 0.01 ? 20'000 : 200'000};
       nanosleep(&pause, nullptr);
     }
@@ -98,7 +86,31 @@ class MpiCommunicator final : public Communicator {
   // rank that is silent.
   static constexpr char question = '?', answer = '!';
   // Longer than a rank that is about to speak says nothing (processes.cpp of apps/program).
-  static constexpr double silence_s = 6;
+  static constexpr double silence_s = 10;
+  static constexpr int most_answers = 4;
+  struct Patience {
+    double until;        // so many seconds of waiting pass before the other rank is asked
+    int64_t asked = -1;  // whom; -1: nobody
+    int answers = 0;
+  };
+  void be_patient(Patience& p, int64_t other, double waited) const {
+    answer_posts();
+    if (p.asked >= 0 && p.asked != other) p.asked = -1, p.until = waited;  // what that one had to give is here, what goes to another is not
+    if (p.asked < 0 && waited >= p.until) {
+      lives_ = -1;
+      check(mpi_->post(other, question), other);
+      p.asked = other, p.until = waited;
+    }
+    if (p.asked < 0) return;
+    if (lives_ == other) {  // whoever waits for the one that hangs will say so, unless nobody does
+      DURA_CHECK(++p.answers < most_answers, own_name(), ": ", name_of(other), " lives and waits as well, after ", std::floor(waited),
+                 " s. The ranks wait for each other: they do not do the same work, or a message is lost. Go on with --resume.");
+      p.asked = -1, p.until = waited + std::max(timeout_s_, 2 * silence_s);
+      return;
+    }
+    DURA_CHECK(waited < p.until + silence_s, own_name(), ": ", name_of(other), " has not answered for ", std::floor(waited),
+               " s. It hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout).");
+  }
   void answer_posts() const {
     int64_t from = 0;
     for (char letter = 0; check(mpi_->next_post(&from, &letter), from), letter != 0;) {

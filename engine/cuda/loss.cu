@@ -74,15 +74,16 @@ __global__ void mean_loss_kernel(const double* losses, int64_t N, const double* 
   if (threadIdx.x == 0) *loss = static_cast<float>(total / *norm);
 }
 
-// A warp for each row.
+// A warp for each row. Where statistics of the batch were not finite (`overflow`, CudaBackend::overflow_flag()), no gradient is either: other
+// processes have no other word of it.
 template <class T>
 __global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t N, int64_t K, const float* weights,
-                                              bool by_weights, double smoothing, const double* norm, const float* dloss, T* dlogits,
-                                              bool accumulate) {
+                                              bool by_weights, double smoothing, const double* norm, const float* dloss,
+                                              const int32_t* overflow, T* dlogits, bool accumulate) {
   const int64_t n = warp_index();
   if (n >= N) return;
   const int32_t label = labels[n];
-  const bool valid = is_class(label, K);
+  const bool valid = is_class(label, K) && *overflow == 0;
   double all = 0;
   if (valid)
     for (int64_t k = lane_index(); k < K; k += 32) all += formula::class_share(k, label, K, weights, by_weights, smoothing);
@@ -154,7 +155,7 @@ void CudaBackend::cross_entropy_backward(const Tensor& probabilities, const Tens
   start("loss_norm", loss_norm_kernel, one_block, labels, N, K, class_weights, by_weights, divisor);
   dispatch("cross_entropy_backward", dlogits.tensor.dtype(), [&]<class T>(T) {
     start("cross_entropy_backward", cross_entropy_backward_kernel<T>, warps_over(N), probabilities, labels, N, K, class_weights, by_weights,
-          options.label_smoothing, divisor, dloss, dlogits.tensor, dlogits.accumulate);
+          options.label_smoothing, divisor, dloss, overflow_flag(), dlogits.tensor, dlogits.accumulate);
   });
 }
 

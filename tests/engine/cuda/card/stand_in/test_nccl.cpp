@@ -211,11 +211,11 @@ TEST_CASE("NCCL that never links the cards, or never begins what it is told, is 
   const stand_in::Faultless faultless;
   {
     const LogLines said;
-    Job job(2, 1, 0, {.timeout_s = 1});
+    Job job(2, 1, 0, {.timeout_s = 4});
     stand_in::nccl_questions() = -1;
     CHECK(DeviceSum::of(Device::cuda, job.own(), 10, true) == nullptr);
     REQUIRE(said.lines.size() == 1);
-    CHECK_THAT(said.lines[0], Contains("rank 0: NCCL has not linked the cards in 0.5") && Contains("host memory"));
+    CHECK_THAT(said.lines[0], Contains("rank 0: NCCL has not linked the cards in 2 s") && Contains("host memory"));
   }
   Job job(2, 10, 1, {.timeout_s = 1});
   const std::unique_ptr<DeviceSum> sum = DeviceSum::of(Device::cuda, job.own(), 10, true);
