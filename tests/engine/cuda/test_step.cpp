@@ -200,8 +200,8 @@ TEST_CASE("a loss or statistics of a batch that are not finite skip their step, 
     b.update_running_statistics({.mean = stat(mean), .variance = stat(1), .invstd = stat(1), .scale = stat(1)}, 10,
                                 {.gamma = stat(1), .beta = stat(0), .running_mean = stat(0), .running_variance = stat(1)});
     const Tensor labels = Tensor::empty({4}, DType::i32, cuda_under_test());
-    const int32_t classes[] = {0, 1, 1, 0};
-    b.upload(classes, labels);
+    const int32_t of_rows[] = {0, 1, 1, 0};
+    b.upload(of_rows, labels);
     Tape tape;
     const Var logits = Var::leaf(Tensor::zeros({4, 2}, DType::f32, cuda_under_test()));
     const Var loss = cross_entropy(logits, labels).loss;
