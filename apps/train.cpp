@@ -9,7 +9,6 @@
 #include "apps/training/train_options.h"
 #include "data/image/codec.h"
 #include "engine/base/log.h"
-#include "engine/base/sha256.h"
 #include "engine/cpu/cpu_features.h"
 
 namespace {
@@ -71,7 +70,8 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   if (o.resume && run) require_same_settings(run->path(), program);
   const DataSplits data = open_splits(o.data, {}, ranks);
   // Before pictures are divided: with another manifest, each would check others.
-  require_agreement(ranks, facts_of(program, data.manifest_sha256, {o.weights}));
+  const std::map<std::string, std::string> own_facts = facts_of(program, data.manifest_sha256, {o.weights});
+  require_agreement(ranks, own_facts);
   const std::unique_ptr<Dataset> training = data.open(Split::train, o.data, o.preprocessing, true, ranks),
                                  validation = data.open(Split::val, o.data, o.preprocessing, true, ranks);
   for (int64_t c = 0; c < data.classes.size(); ++c)
@@ -90,7 +90,7 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   const std::map<std::string, std::string> facts = {{"manifest", data.manifest.name},
                                                     {"manifest_sha256", data.manifest_sha256},
                                                     {"weights", o.weights},
-                                                    {"weights_sha256", o.weights.empty() ? "" : sha256_file_hex(o.weights)},
+                                                    {"weights_sha256", o.weights.empty() ? "" : own_facts.at("SHA-256 of " + o.weights)},
                                                     {"augmentation", describe(fit_options.augment, data.classes)},
                                                     {"epoch_images", std::to_string(fit_options.items.size())},
                                                     {"device", device_name(program.device())},

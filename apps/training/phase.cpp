@@ -102,7 +102,8 @@ Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::st
   make_step(train, loss);
   if (!val_cache_) {
     // Before the first epoch: a validation for which there is no memory should not be found out after it.
-    validation_ = std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.step.capture, o.guide.on());
+    validation_ =
+        std::make_unique<InferenceStep>(model, Shape{o.rows_at_once(), val.height(), val.width(), 3}, o.step.capture, o.guide.on());
     validation_->prepare();
   }
   LoaderOptions loader = o.training_loader(loss.lesions);

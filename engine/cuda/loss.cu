@@ -74,8 +74,8 @@ __global__ void mean_loss_kernel(const double* losses, int64_t N, const double* 
   if (threadIdx.x == 0) *loss = static_cast<float>(total / *norm);
 }
 
-// A warp for each row. Where statistics of the batch were not finite (`overflow`, CudaBackend::overflow_flag()), no gradient is either: other
-// processes have no other word of it.
+// A warp for each row. Where statistics of the batch were not finite (`overflow`, CudaBackend::overflow_flag()), no gradient is either:
+// other processes have no other word of it.
 template <class T>
 __global__ void cross_entropy_backward_kernel(const float* probabilities, const int32_t* labels, int64_t N, int64_t K, const float* weights,
                                               bool by_weights, double smoothing, const double* norm, const float* dloss,

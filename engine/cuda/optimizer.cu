@@ -61,9 +61,8 @@ __global__ void advance_state_kernel(LossScaleOptions options, bool scaled, doub
 }  // namespace
 
 void CudaBackend::scale_by_loss_scale(const Tensor& x, const Tensor& state, const Tensor& y) {
-  dispatch("scale_by_loss_scale", x.dtype(), [&]<class T>(T) {
-    start("scale_by_loss_scale", scale_by_loss_scale_kernel<T>, grid_over(x.numel()), x, state, y, x.numel());
-  });
+  dispatch("scale_by_loss_scale", x.dtype(),
+           [&]<class T>(T) { start("scale_by_loss_scale", scale_by_loss_scale_kernel<T>, grid_over(x.numel()), x, state, y, x.numel()); });
 }
 
 void CudaBackend::check_gradients(const Tensor& grad, const Tensor& state) {

@@ -77,10 +77,9 @@ TEST_CASE("mpirun dura-gradcam writes and says what one process does", "[apps][g
 TEST_CASE("processes that mpirun starts write a trace each, beginning with the same op", "[apps][trace][mpi]") {
   const TextureData data({.train = 4, .val = 3, .test = 0});
   const TemporaryFolder out;
-  const ProgramRun run = run_in_processes(
-      2, "dura-train",
-      joined(small_run, {"--data", data.path(), "--out", out / "run", "--lanes", "2", "--phase1-epochs", "1", "--phase2-epochs", "0", "--trace",
-                         out / "trace"}));
+  const ProgramRun run = run_in_processes(2, "dura-train",
+                                          joined(small_run, {"--data", data.path(), "--out", out / "run", "--lanes", "2", "--phase1-epochs",
+                                                             "1", "--phase2-epochs", "0", "--trace", out / "trace"}));
   CAPTURE(run.output);
   REQUIRE(run.code == 0);
   const auto ops = [](const std::string& file) {

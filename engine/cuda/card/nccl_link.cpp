@@ -153,9 +153,10 @@ class NcclLink final : public DeviceLink {
     if (watch.seconds() < ranks_.timeout_s()) return;
     std::vector<std::string> names;
     for (const int64_t rank : peers_) names.push_back(ranks_.name_of(rank));
-    lost(concat(what, " was not done after ", ranks_.timeout_s(), " s. ",
-                names.empty() ? "Another rank" : concat("This rank exchanges with ", joined(names, ", "), "; one of them, or one behind it,"),
-                " hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
+    lost(concat(
+        what, " was not done after ", ranks_.timeout_s(), " s. ",
+        names.empty() ? "Another rank" : concat("This rank exchanges with ", joined(names, ", "), "; one of them, or one behind it,"),
+        " hangs, or its machine cannot be reached. Go on with --resume, or give it longer (--comm-timeout)."));
   }
   // What NCCL's kernels still wait for would hold the stream forever.
   [[noreturn]] void lost(const std::string& message) {
@@ -219,8 +220,10 @@ std::string join(Communicator& ranks, Joined& all) {
   const double limit_s = ranks.timeout_s() / 2;
   Watch watch;
   for (; result == ncclInProgress && watch.seconds() < limit_s && !ranks.given_up(); watch.pause()) result = result_of(made);
-  if (result == ncclInProgress) reason = concat("NCCL has not linked the cards in ", limit_s, " s");
-  else if (result != ncclSuccess) reason = "NCCL does not start: " + words(result);
+  if (result == ncclInProgress)
+    reason = concat("NCCL has not linked the cards in ", limit_s, " s");
+  else if (result != ncclSuccess)
+    reason = "NCCL does not start: " + words(result);
   if (!reason.empty()) all.reset();
   return first_reason(ranks, reason);
 }
@@ -244,7 +247,9 @@ std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStr
 std::unique_ptr<DeviceLink> nccl_link(Communicator& ranks, std::function<cudaStream_t(Stream)>) {
   if (ranks.is_first())
     log_warning(
-        "the processes' cards are not linked, gradients go through host memory: this build of dura has no NCCL (nccl.h of 2.14 or newer was missing)");
+        "the processes' cards are not linked, gradients go through host memory: this build of dura has no NCCL (nccl.h of 2.14 or newer "
+        "was "
+        "missing)");
   return nullptr;
 }
 
