@@ -47,11 +47,12 @@ class MpiCommunicator final : public Communicator {
     Patience patience{.until = timeout_s_};
     check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size(), &number), from);
     bool sent = false, received = false;
-    // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes.
-    for (int64_t looks = 0;; ++looks) {
+    // The first looks follow each other closely, as most messages are short; later ones leave the processor to whoever computes. A look
+    // moves a piece of a long message at most, and a thread that slept may have to wait for a processor: so it looks often when it has one.
+    for (int64_t looks = 1;; ++looks) {
       check(mpi_->look(number, &sent, &received), received ? to : from);
       if (sent && received) return;
-      if (looks < 100) continue;
+      if (looks < 100 || looks % looks_in_a_row != 0) continue;
       check_parent();
       DURA_CHECK(!given_up(), own_name(), ": given up");
       const std::chrono::duration<double> waited = Clock::now() - begin;
@@ -88,6 +89,7 @@ class MpiCommunicator final : public Communicator {
   // Longer than a rank that is about to speak says nothing (processes.cpp of apps/program).
   static constexpr double silence_s = 10;
   static constexpr int most_answers = 4;
+  static constexpr int64_t looks_in_a_row = 8;
   struct Patience {
     double until;        // so many seconds of waiting pass before the other rank is asked
     int64_t asked = -1;  // whom; -1: nobody

@@ -3,18 +3,14 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <map>
 #include <string>
-#include <vector>
 
 namespace {
 
 std::string message;
-struct Move {
-  std::vector<MPI_Request> sends, receives;
-};
-std::map<int64_t, Move> moves;  // under way
-int64_t next_move = 0;
 
 const char* result(int code) {
   if (code == MPI_SUCCESS) return nullptr;
@@ -37,36 +33,75 @@ const char* start(int64_t* rank, int64_t* size) {
   return nullptr;
 }
 
-// MPI counts with int.
-constexpr size_t piece = size_t{1} << 26;
+// One direction of a move, cut into pieces of which a few are under way. MPI asks the receiver before it sends a long message, and Open MPI's
+// answer waits behind the bytes that the receiver itself is sending: two long messages towards each other would take turns on a link that
+// could carry both at once.
+class Pieces {
+ public:
+  using Start = const char* (*)(std::byte* bytes, int count, int other, MPI_Request* request);
+  Pieces(Start start, int64_t other, std::byte* bytes, size_t count)
+      : start_(start), other_(static_cast<int>(other)), next_(bytes), left_(count) {
+    requests_.fill(MPI_REQUEST_NULL);
+  }
 
-const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes, int64_t* move) {
-  *move = next_move++;
-  auto& [sends, receives] = moves[*move];
-  for (size_t at = 0; at < receive_bytes; at += piece) {
-    receives.push_back(MPI_REQUEST_NULL);
-    if (const char* error = result(MPI_Irecv(static_cast<char*>(receive) + at, static_cast<int>(std::min(piece, receive_bytes - at)),
-                                             MPI_BYTE, static_cast<int>(from), 0, MPI_COMM_WORLD, &receives.back())))
-      return error;
+  // Starts what can be started. `ended`: all have arrived, or MPI needs the bytes no more.
+  const char* look(bool* ended) {
+    *ended = true;
+    for (MPI_Request& request : requests_) {
+      int done = 0;
+      if (const char* error = result(MPI_Test(&request, &done, MPI_STATUS_IGNORE))) return error;
+      if (done && left_ > 0) {
+        const size_t count = std::min(left_, piece);
+        if (const char* error = start_(next_, static_cast<int>(count), other_, &request)) return error;
+        next_ += count, left_ -= count;
+        done = 0;
+      }
+      *ended = *ended && done;
+    }
+    return nullptr;
   }
-  for (size_t at = 0; at < send_bytes; at += piece) {
-    sends.push_back(MPI_REQUEST_NULL);
-    if (const char* error = result(MPI_Isend(static_cast<const char*>(send) + at, static_cast<int>(std::min(piece, send_bytes - at)),
-                                             MPI_BYTE, static_cast<int>(to), 0, MPI_COMM_WORLD, &sends.back())))
-      return error;
-  }
+
+ private:
+  // Over TCP, Open MPI sends up to 64 KiB (with its own header) without asking.
+  static constexpr size_t piece = 60 << 10, under_way = 16;
+  Start start_;
+  int other_;
+  std::byte* next_;
+  size_t left_;
+  std::array<MPI_Request, under_way> requests_;
+};
+
+const char* start_send(std::byte* bytes, int count, int to, MPI_Request* request) {
+  return result(MPI_Isend(bytes, count, MPI_BYTE, to, 0, MPI_COMM_WORLD, request));
+}
+const char* start_receive(std::byte* bytes, int count, int from, MPI_Request* request) {
+  return result(MPI_Irecv(bytes, count, MPI_BYTE, from, 0, MPI_COMM_WORLD, request));
+}
+
+struct Move {
+  Pieces receive, send;
+};
+std::map<int64_t, Move> moves;  // under way
+
+const char* look(int64_t number, bool* sent, bool* received) {
+  Move& move = moves.at(number);
+  // Receiving first: what has a place to go to is not kept by MPI in memory of its own.
+  if (const char* error = move.receive.look(received)) return error;
+  if (const char* error = move.send.look(sent)) return error;
+  if (*sent && *received) moves.erase(number);
   return nullptr;
 }
 
-const char* look(int64_t move, bool* sent, bool* received) {
-  auto& [sends, receives] = moves[move];
-  int all_sent = 0, all_received = 0;
-  if (const char* error = result(MPI_Testall(static_cast<int>(sends.size()), sends.data(), &all_sent, MPI_STATUSES_IGNORE))) return error;
-  if (const char* error = result(MPI_Testall(static_cast<int>(receives.size()), receives.data(), &all_received, MPI_STATUSES_IGNORE)))
-    return error;
-  *sent = all_sent != 0, *received = all_received != 0;
-  if (*sent && *received) moves.erase(move);
-  return nullptr;
+const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes, int64_t* number) {
+  static int64_t next_number = 0;
+  *number = next_number++;
+  auto* unchanged = static_cast<std::byte*>(const_cast<void*>(send));
+  moves.emplace(*number, Move{.receive = Pieces(start_receive, from, static_cast<std::byte*>(receive), receive_bytes),
+                              .send = Pieces(start_send, to, unchanged, send_bytes)});
+  Move& move = moves.at(*number);
+  bool ignored = false;
+  if (const char* error = move.receive.look(&ignored)) return error;
+  return move.send.look(&ignored);
 }
 
 constexpr int post_tag = 1;
