@@ -16,6 +16,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/comm/mpi.h"
 
 namespace dura {
 
@@ -80,12 +81,13 @@ std::vector<char*> environment_of_child() {
     const auto begins = [&](const char* prefix) { return text.starts_with(prefix); };
     // Open MPI; PMIx and PRRTE; PMI of MPICH, Intel MPI and Slurm.
     if (!begins("OMPI_") && !begins("PMIX_") && !begins("PRTE_") && !begins("PMI_") && !begins("HYDRA_") &&
-        !begins("SLURM_STEP_NUM_TASKS=") && !begins(starter_variable))
+        !begins("SLURM_STEP_NUM_TASKS=") && !begins(starter_variable) && !begins(rank_on_machine_variable))
       kept.push_back(*variable);
   }
-  static std::string own;
+  static std::string own, rank;
   own = concat(starter_variable, "=", getpid());
-  kept.insert(kept.end(), {own.data(), nullptr});
+  rank = concat(rank_on_machine_variable, "=", rank_on_machine());
+  kept.insert(kept.end(), {own.data(), rank.data(), nullptr});
   return kept;
 }
 

@@ -45,7 +45,8 @@ void end_with_starter();
 // it. A stop request that arrives meanwhile is passed on (once), and the program is waited for: it saves what it has. Error where it cannot
 // be started. `meanwhile` is called about fifty times a second; where it throws, the program is asked to stop, too, and not
 // waited for: what is thrown ends this process, and has to be said before other processes wonder why it is silent.
-// Where MPI started this process, the child is told nothing of that: it would take itself for one of the processes of this job.
+// Where MPI started this process, the child is told nothing of that: it would take itself for one of the processes of this job. It computes
+// on the card of this process, though, as it knows its number on the machine.
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
                       const StopRequest& stop, const std::function<void()>& meanwhile = {});
 

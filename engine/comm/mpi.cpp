@@ -169,7 +169,7 @@ int64_t number_in_environment(std::initializer_list<const char*> variables) {
 
 int64_t rank_in_job() { return number_in_environment({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}); }
 int64_t rank_on_machine() {
-  return number_in_environment({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
+  return number_in_environment({rank_on_machine_variable, "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
 }
 
 bool started_by_mpi() {

@@ -200,6 +200,9 @@ TEST_CASE("whichever process of a cross-validation hangs, it is named, all end, 
     for (const pid_t process : processes)
       for (const pid_t child : children_of(process)) runs.push_back(child);
     REQUIRE(runs.size() == 3);
+    // Each has a card of its own, where there are cards.
+    for (size_t r = 0; r < runs.size(); ++r)
+      CHECK_THAT(text_so_far(concat("/proc/", runs[r], "/environ")) + '\0', Contains(concat("DURA_RANK_ON_MACHINE=", r) + '\0'));
     kill(processes[victim], SIGSTOP);
     const int code = program.wait();
     const std::string said = text_so_far(log);
