@@ -347,3 +347,20 @@ TEST_CASE("a process that hangs is given up, named with its host", "[apps][train
   CHECK_THAT(log, Contains("dura-train: error: rank 0 on ") && Contains(": rank 1 on ") && Contains(" has not answered for "));
   CHECK(std::filesystem::exists(run + "/last.safetensors"));
 }
+
+TEST_CASE("processes that wait for each other, as those that do not do the same work, end with a message that says so",
+          "[comm][mpi][slow]") {
+  const ProgramRun run =
+      run_found_program("mpirun", {"--allow-run-as-root", "--oversubscribe", "-np", "3", build_folder() + "/tests/programs/rank_cycle",
+                                   build_folder() + "/apps/libdura_mpi.so", "1"});
+  CAPTURE(run.output);
+  CHECK(run.code == 1);
+  int errors = 0;
+  std::istringstream lines(run.output);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("rank_cycle: error: ")) continue;
+    ++errors;
+    CHECK_THAT(line, Contains(" lives and waits as well, after ") && Contains("The ranks wait for each other"));
+  }
+  CHECK(errors > 0);
+}
