@@ -1,6 +1,7 @@
 #include "apps/training/fit.h"
 
 #include <iomanip>
+#include <memory>
 #include <optional>
 
 #include "apps/training/training_state.h"
@@ -51,6 +52,8 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
   std::filesystem::path best;  // the weights to be left with where the next phase has none that are better
   const auto load_best = [&] { load_state(model, read_for_all(best, ranks), Strict::yes, best.string()); };
 
+  // Outlives what is thrown: a step that goes while an exception passes gives up the other processes.
+  std::unique_ptr<Phase> at_work;
   try {
     for (const PhasePlan& plan : options.phases) {
       const std::filesystem::path best_of_phase = options.run / concat("best_", plan.name, ".safetensors");
@@ -66,7 +69,9 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
         stopping.restore(saved->early_stopping);
         if (stopping.best_epoch() >= 0) best = best_of_phase;
       }
-      Phase phase(model, plan, fresh, train, val, options, stop);
+      at_work.reset();
+      at_work = std::make_unique<Phase>(model, plan, fresh, train, val, options, stop);
+      Phase& phase = *at_work;
       Schedule schedule(plan.schedule, plan.learning_rate, plan.epochs);
       WeightAverage average;
       int64_t epoch = 0;
