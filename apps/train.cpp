@@ -64,7 +64,6 @@ int finish(const std::optional<RunDirectory>& run, const FitOutcome& outcome, Cl
 int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
   cpu::set_exact_conv(o.exact);
   if (o.phase1_epochs + o.phase2_epochs == 0) fail_usage("--phase1-epochs and --phase2-epochs are both 0: there is nothing to do");
-  const StopRequest stop;
   std::optional<RunDirectory> run;
   if (ranks.is_first()) run.emplace(o.out, o.resume);
   if (o.resume && run) require_same_settings(run->path(), program);
@@ -99,6 +98,8 @@ int train(const Program& program, const TrainOptions& o, Communicator& ranks) {
                             {"validation images", concat(validation->size(), ", ", validation->bad_images().size(), " bad")},
                             {"augmentation", facts.at("augmentation")},
                             {"epoch_images", facts.at("epoch_images")}});
+  // Until here a signal ends the process at once, in the middle of pictures that are checked: there is nothing to save.
+  const StopRequest stop;
   if (o.find_lr != "off") return find_learning_rate(o, initial, *training, fit_options, stop);
 
   if (run) {

@@ -16,6 +16,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/comm/mpi.h"
 
 namespace dura {
 
@@ -32,10 +33,13 @@ namespace {
 
 volatile sig_atomic_t received_signal = 0;
 int signal_of_another = 0;
+pid_t starter = 0;  // where run_child_program started this process
 bool installed = false;
 struct sigaction earlier_interrupt, earlier_terminate;
 
-void note_signal(int number) {
+void note_signal(int number, siginfo_t* about, void*) {
+  // The starter passes a request on, and when it ends before this process has, that is a signal from it as well.
+  if (received_signal != 0 && starter != 0 && about->si_pid == starter) return;
   if (received_signal != 0) _exit(128 + number);  // the user asked twice: no unwinding, a checkpoint on disk is never half written
   received_signal = number;
 }
@@ -47,8 +51,8 @@ StopRequest::StopRequest() {
   installed = true;
   received_signal = signal_of_another = 0;
   struct sigaction action = {};
-  action.sa_handler = note_signal;
-  action.sa_flags = SA_RESTART;  // reads and writes under way go on: the job stops at a step's end, not in a system call
+  action.sa_sigaction = note_signal;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;  // reads and writes under way go on: the job stops at a step's end, not in a system call
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, &earlier_interrupt);
   sigaction(SIGTERM, &action, &earlier_terminate);
@@ -77,13 +81,13 @@ std::vector<char*> environment_of_child() {
     const auto begins = [&](const char* prefix) { return text.starts_with(prefix); };
     // Open MPI; PMIx and PRRTE; PMI of MPICH, Intel MPI and Slurm.
     if (!begins("OMPI_") && !begins("PMIX_") && !begins("PRTE_") && !begins("PMI_") && !begins("HYDRA_") &&
-        !begins("SLURM_STEP_NUM_TASKS=") && !begins(starter_variable))
+        !begins("SLURM_STEP_NUM_TASKS=") && !begins(starter_variable) && !begins(rank_on_machine_variable))
       kept.push_back(*variable);
   }
-  static std::string starter;
-  starter = concat(starter_variable, "=", getpid());
-  kept.push_back(starter.data());
-  kept.push_back(nullptr);
+  static std::string own, rank;
+  own = concat(starter_variable, "=", getpid());
+  rank = concat(rank_on_machine_variable, "=", rank_on_machine());
+  kept.insert(kept.end(), {own.data(), rank.data(), nullptr});
   return kept;
 }
 
@@ -91,11 +95,12 @@ std::vector<char*> environment_of_child() {
 
 void end_with_starter() {
   const char* text = std::getenv(starter_variable);
-  const std::optional<pid_t> starter = text ? parse_number<pid_t>(text) : std::nullopt;
-  if (!starter) return;
+  const std::optional<pid_t> parent = text ? parse_number<pid_t>(text) : std::nullopt;
+  if (!parent) return;
+  starter = *parent;
   unsetenv(starter_variable);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != *starter) raise(SIGTERM);  // it had gone before
+  if (getppid() != starter) raise(SIGTERM);  // it had gone before
 }
 
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
@@ -132,7 +137,6 @@ int run_child_program(const std::filesystem::path& program, const std::vector<st
       if (meanwhile) meanwhile();
     } catch (...) {
       kill(process, SIGTERM);
-      waitpid(process, &status, 0);
       throw;
     }
     const timespec pause = {.tv_sec = 0, .tv_nsec = 20'000'000};

@@ -15,7 +15,7 @@ namespace dura {
 int64_t peak_resident_bytes();
 
 // Ctrl-C (SIGINT) and SIGTERM as a flag: a long job looks at it between two steps, saves what it has and ends. The second signal ends the
-// process at once.
+// process at once, unless both came from the program that started it (run_child_program).
 // While alive, the first SIGINT or SIGTERM is only noted. One at a time; the earlier handlers come back when it ends.
 class StopRequest {
  public:
@@ -43,8 +43,10 @@ void end_with_starter();
 
 // Runs `program` with `arguments`; both of its outputs are appended to the file `log`. Returns its exit code, 128 + signal where one ended
 // it. A stop request that arrives meanwhile is passed on (once), and the program is waited for: it saves what it has. Error where it cannot
-// be started. `meanwhile` is called about fifty times a second; where it throws, the program is asked to stop, too.
-// Where MPI started this process, the child is told nothing of that: it would take itself for one of the processes of this job.
+// be started. `meanwhile` is called about fifty times a second; where it throws, the program is asked to stop, too, and not
+// waited for: what is thrown ends this process, and has to be said before other processes wonder why it is silent.
+// Where MPI started this process, the child is told nothing of that: it would take itself for one of the processes of this job. It computes
+// on the card of this process, though, as it knows its number on the machine.
 int run_child_program(const std::filesystem::path& program, const std::vector<std::string>& arguments, const std::filesystem::path& log,
                       const StopRequest& stop, const std::function<void()>& meanwhile = {});
 

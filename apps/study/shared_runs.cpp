@@ -57,6 +57,25 @@ void nap() {
   nanosleep(&pause, nullptr);
 }
 
+// Makes a run of this rank. Empty where the stop request interrupted it, else its failure, "" for none. What goes wrong with another rank
+// meanwhile is no failure of the run: it ends all.
+std::optional<std::string> failure_of(const SharedRuns& runs, int64_t run, const std::function<void()>& meanwhile) {
+  bool others_failed = false;
+  try {
+    const bool done = runs.make(run, [&] {
+      others_failed = true;
+      meanwhile();
+      others_failed = false;
+    });
+    return done ? std::optional(std::string()) : std::nullopt;
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& e) {
+    if (others_failed) throw;
+    return e.what();
+  }
+}
+
 class First {
  public:
   First(Communicator& ranks, const SharedRuns& runs, const StopRequest& stop) : ranks_(ranks), runs_(runs), stop_(stop) {
@@ -91,15 +110,7 @@ class First {
   std::optional<int64_t> next() { return stop_.received() ? std::nullopt : runs_.next(); }
 
   void make(int64_t run) {
-    std::string failure;
-    try {
-      if (!runs_.make(run, [this] { serve(); })) return;
-    } catch (const UsageError&) {
-      throw;
-    } catch (const Error& e) {
-      failure = e.what();
-    }
-    runs_.ended(run, failure);
+    if (const std::optional<std::string> failure = failure_of(runs_, run, [this] { serve(); })) runs_.ended(run, *failure);
   }
 
   void serve() {
@@ -149,19 +160,15 @@ bool run_other(Communicator& ranks, const SharedRuns& runs, const StopRequest& s
     if (!m) continue;
     if (m->word == Word::leave) return !stop.received();
     if (m->word != Word::begin) continue;  // a request to stop that came after the run had ended
-    Message answer;
-    try {
-      const bool done = runs.make(m->number, [&] {
-        heed_stop();
-        if (const std::optional<Message> n = inbox.look()) stop.came_to_another(static_cast<int>(n->number)), told = true;
-      });
-      answer = message(done ? Word::is_done : Word::is_interrupted, m->number);
-    } catch (const UsageError&) {
-      throw;
-    } catch (const Error& e) {
-      answer = message(Word::has_failed, m->number, e.what());
-    }
-    send(ranks, 0, answer);
+    const std::optional<std::string> failure = failure_of(runs, m->number, [&] {
+      heed_stop();
+      if (const std::optional<Message> n = inbox.look()) stop.came_to_another(static_cast<int>(n->number)), told = true;
+    });
+    send(ranks, 0,
+         message(!failure           ? Word::is_interrupted
+                 : failure->empty() ? Word::is_done
+                                    : Word::has_failed,
+                 m->number, failure.value_or("")));
   }
 }
 

@@ -20,15 +20,15 @@ namespace dura {
 struct SharedRuns {
   // Of rank 0: the number of a run that may begin now. None: no run may; it is asked again after each run that ends.
   std::function<std::optional<int64_t>()> next;
-  // On any rank: makes the run, and calls `meanwhile` many times a second while it waits. False where the stop request interrupted it; what
-  // it throws is its failure.
+  // On any rank: makes the run, and calls `meanwhile` many times a second while it waits, which is also how the others know that this rank
+  // lives. False where the stop request interrupted it. What it throws is its failure, unless `meanwhile` threw it.
   std::function<bool(int64_t run, const std::function<void()>& meanwhile)> make;
   // Of rank 0: the run is done, or has failed with this message. What it throws ends all.
   std::function<void(int64_t run, const std::string& failure)> ended;
 };
 
 // Returns on all ranks when no run may begin any more and none is at work. A stop request to any rank interrupts the runs of all; false
-// then.
+// then. Error where rank 0, or for rank 0 any other, gives no sign of life for as long as the communicator allows.
 bool share_out(Communicator& ranks, const SharedRuns& runs, const StopRequest& stop);
 
 // Before the first run of a study: the ranks agree on settings, files and data, and the study's folder is there for all of them.

@@ -1,6 +1,7 @@
 #include "apps/training/fit.h"
 
 #include <iomanip>
+#include <memory>
 #include <optional>
 
 #include "apps/training/training_state.h"
@@ -51,81 +52,89 @@ FitOutcome fit(Classifier& model, const std::vector<std::string>& fresh, const D
   std::filesystem::path best;  // the weights to be left with where the next phase has none that are better
   const auto load_best = [&] { load_state(model, read_for_all(best, ranks), Strict::yes, best.string()); };
 
-  for (const PhasePlan& plan : options.phases) {
-    const std::filesystem::path best_of_phase = options.run / concat("best_", plan.name, ".safetensors");
-    const bool resumed = saved && saved->phase == plan.name, done = saved && !resumed;
-    if (done && exists_for_first(best_of_phase, ranks)) best = best_of_phase;
-    if (plan.epochs == 0 || done) {
-      planned_before += plan.epochs;
-      continue;
-    }
-    if (resumed) restore_model(model, *saved, last.string());
-    Phase phase(model, plan, fresh, train, val, options);
-    Schedule schedule(plan.schedule, plan.learning_rate, plan.epochs);
-    EarlyStopping stopping(plan.early_stopping);
-    WeightAverage average;
-    int64_t epoch = 0;
-    if (resumed) {
-      restore_optimizer(phase.adam(), *saved, last.string());
-      stopping.restore(saved->early_stopping);
-      schedule.restore(saved->schedule);
-      average = saved->average;
-      epoch = saved->epoch + 1;
-      saved.reset();
-    }
-    log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments ",
-             resumed ? "restored" : "reset");
-    for (; epoch < plan.epochs && !stopping.should_stop(); ++epoch) {
-      EpochRecord record{.phase = plan.name, .epoch = epoch};
-      if (options.guide.on()) record.guide.emplace();
-      if (!phase.train_epoch(planned_before + epoch, schedule, record, stop)) {
+  // Outlives what is thrown: a step that goes while an exception passes gives up the other processes.
+  std::unique_ptr<Phase> at_work;
+  try {
+    for (const PhasePlan& plan : options.phases) {
+      const std::filesystem::path best_of_phase = options.run / concat("best_", plan.name, ".safetensors");
+      const bool resumed = saved && saved->phase == plan.name, done = saved && !resumed;
+      if (done && exists_for_first(best_of_phase, ranks)) best = best_of_phase;
+      if (plan.epochs == 0 || done) {
+        planned_before += plan.epochs;
+        continue;
+      }
+      EarlyStopping stopping(plan.early_stopping);
+      if (resumed) {
+        restore_model(model, *saved, last.string());
+        stopping.restore(saved->early_stopping);
         if (stopping.best_epoch() >= 0) best = best_of_phase;
-        outcome.interrupted = true;
-        outcome.best_restored = !best.empty();
-        if (outcome.best_restored) load_best();
-        return outcome;
       }
-      phase.validate(record);
-      const bool improved = stopping.update(epoch, record.value(plan.early_stopping.monitor, model.classes()));
-      if (improved && history) write_safetensors(best_of_phase, state_of(model));
-      if (plan.schedule.kind == ScheduleOptions::Kind::plateau &&
-          schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
-        log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience,
-                 " epochs, learning rate times ", plan.schedule.plateau_factor);
-      if (plan.average_from > 0 && epoch + 1 >= plan.average_from) average.add(state_of(model));
-      ++rows;
-      if (history) {
-        history->add(record);
-        write_training_state(last, model, phase.adam(),
-                             {.phase = plan.name,
-                              .epoch = epoch,
-                              .history_rows = rows,
-                              .early_stopping = stopping.state(),
-                              .schedule = schedule.state(),
-                              .average = average,
-                              .arrays = {}});
+      at_work.reset();
+      at_work = std::make_unique<Phase>(model, plan, fresh, train, val, options, stop);
+      Phase& phase = *at_work;
+      Schedule schedule(plan.schedule, plan.learning_rate, plan.epochs);
+      WeightAverage average;
+      int64_t epoch = 0;
+      if (resumed) {
+        restore_optimizer(phase.adam(), *saved, last.string());
+        schedule.restore(saved->schedule);
+        average = saved->average;
+        epoch = saved->epoch + 1;
+        saved.reset();
       }
-      phase.log_epoch(record, improved);
+      log_info(plan.name, ": Adam, learning rate ", plan.learning_rate, ", ", model.trainable_numel(), " parameters free, moments ",
+               resumed ? "restored" : "reset");
+      for (; epoch < plan.epochs && !stopping.should_stop(); ++epoch) {
+        EpochRecord record{.phase = plan.name, .epoch = epoch};
+        if (options.guide.on()) record.guide.emplace();
+        phase.train_epoch(planned_before + epoch, schedule, record);
+        phase.validate(record);
+        const bool improved = stopping.update(epoch, record.value(plan.early_stopping.monitor, model.classes()));
+        if (improved) best = best_of_phase;
+        if (improved && history) write_safetensors(best_of_phase, state_of(model));
+        if (plan.schedule.kind == ScheduleOptions::Kind::plateau &&
+            schedule.epoch_done(epoch, record.value(plan.schedule.plateau.monitor, model.classes())))
+          log_info(plan.name, ": no improvement of ", plan.schedule.plateau.monitor, " for ", plan.schedule.plateau.patience,
+                   " epochs, learning rate times ", plan.schedule.plateau_factor);
+        if (plan.average_from > 0 && epoch + 1 >= plan.average_from) average.add(state_of(model));
+        ++rows;
+        if (history) {
+          history->add(record);
+          write_training_state(last, model, phase.adam(),
+                               {.phase = plan.name,
+                                .epoch = epoch,
+                                .history_rows = rows,
+                                .early_stopping = stopping.state(),
+                                .schedule = schedule.state(),
+                                .average = average,
+                                .arrays = {}});
+        }
+        phase.log_epoch(record, improved);
+      }
+      phase.log_memory();
+      if (stopping.should_stop())
+        log_info(plan.name, ": no improvement of ", stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
+      if (average.epochs() > 0) {
+        load_state(model, average.mean(), Strict::yes, "the mean of the weights");
+        EpochRecord record;
+        if (options.guide.on()) record.guide.emplace();
+        phase.validate(record);
+        phase.log_average(record, average.epochs());
+      } else if (!plan.restore_best) {
+        log_info(plan.name, ": weights of the last epoch, ", epoch, ", kept");
+      } else if (stopping.best_epoch() >= 0) {
+        load_best();
+        log_info(plan.name, ": weights of epoch ", stopping.best_epoch() + 1, " restored (", stopping.monitor(), " ", std::fixed,
+                 std::setprecision(3), stopping.best(), ")");
+      }
+      outcome.best_epoch.push_back(stopping.best_epoch());
+      planned_before += plan.epochs;
     }
-    phase.log_memory();
-    if (stopping.should_stop())
-      log_info(plan.name, ": no improvement of ", stopping.monitor(), " for ", plan.early_stopping.patience, " epochs, stopped early");
-    if (stopping.best_epoch() >= 0) best = best_of_phase;
-    if (average.epochs() > 0) {
-      load_state(model, average.mean(), Strict::yes, "the mean of the weights");
-      EpochRecord record;
-      if (options.guide.on()) record.guide.emplace();
-      phase.validate(record);
-      phase.log_average(record, average.epochs());
-    } else if (!plan.restore_best) {
-      log_info(plan.name, ": weights of the last epoch, ", epoch, ", kept");
-    } else if (stopping.best_epoch() >= 0) {
-      load_best();
-      log_info(plan.name, ": weights of epoch ", stopping.best_epoch() + 1, " restored (", stopping.monitor(), " ", std::fixed,
-               std::setprecision(3), stopping.best(), ")");
-    }
-    outcome.best_epoch.push_back(stopping.best_epoch());
-    planned_before += plan.epochs;
+  } catch (const Interrupted&) {
+    outcome.interrupted = true;
+    outcome.best_restored = !best.empty();
+    if (outcome.best_restored) load_best();
+    return outcome;
   }
   // Otherwise the model would be left untrained without a word.
   DURA_CHECK(!saved, last.string(), ": the checkpoint is of the phase '", saved ? saved->phase : "",

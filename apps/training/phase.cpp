@@ -39,6 +39,10 @@ bool stop_of_any(const StopRequest& stop, Communicator& ranks) {
   return signal != 0;
 }
 
+void heed_stop(const StopRequest& stop, Communicator& ranks) {
+  if (stop_of_any(stop, ranks)) throw Interrupted();
+}
+
 void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh) {
   model.freeze_backbone();
   model.unfreeze(plan.unfreeze);
@@ -83,8 +87,8 @@ LoaderOptions FitOptions::ordered_training_loader(const Dataset& train) const {
 }
 
 Phase::Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
-             const FitOptions& o)
-    : model_(model), val_(val), plan_(plan), options_(o) {
+             const FitOptions& o, const StopRequest& stop)
+    : model_(model), val_(val), plan_(plan), options_(o), stop_(stop) {
   set_trainable(model, plan, fresh);
   model.set_training(true);
   AdamOptions adam_options = o.adam;
@@ -140,6 +144,7 @@ void Phase::fill_cache(const Dataset& train, bool augmented) {
   for (int64_t epoch = 0; epoch < epochs; ++epoch) {
     if (in_order) in_order->start_epoch(epoch);
     for (int64_t round = 0; round < rounds; ++round) {
+      heed_stop(stop_, ranks);
       if (in_order && in_order->next())
         train_cache_->fill(in_order->batch().images, in_order->batch().pictures, shape, ranks);
       else
@@ -168,13 +173,13 @@ void Phase::make_step(const Dataset& train, const LossOptions& loss) {
            device_name(device), " has ", mebibytes(device_memory_bytes(device)), " MiB");
 }
 
-bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop) {
+void Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record) {
   Progress progress(concat(plan_.name, " epoch ", record.epoch + 1, "/", plan_.epochs), train_loader_->rows_per_epoch());
   const auto confusion = [&](const TrainSums& sums) { return Confusion(std::ssize(model_.classes()), sums.confusion); };
   step_->reset_sums();
   int64_t done = 0, steps = 0;
   for (train_loader_->start_epoch(global_epoch); train_loader_->next(); ++steps) {
-    if (stop_of_any(stop, *options_.step.ranks)) return false;
+    heed_stop(stop_, *options_.step.ranks);
     const Batch& batch = train_loader_->batch();
     const double rate = schedule.rate(record.epoch, steps, train_loader_->batches_per_epoch());
     if (steps == 0 || rate != record.learning_rate) adam_->set_learning_rate(record.learning_rate = rate);
@@ -200,13 +205,21 @@ bool Phase::train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRec
   const std::vector<double> state = adam_->read_state();
   record.loss_scale = state[StepState::loss_scale];
   record.skipped_steps = static_cast<int64_t>(state[StepState::skipped_steps]);
-  return true;
 }
 
 Predictions Phase::predict_validation(const FeatureUse& use) {
+  Communicator& ranks = *options_.step.ranks;
+  // All processes heed requests as often as the one with the most batches does.
+  int64_t left = ceil_div(ceil_div(val_.size(), options_.rows_at_once()), ranks.size());
+  const auto heed = [&] {
+    heed_stop(stop_, ranks);
+    --left;
+  };
   Predictions own{.classes = std::ssize(model_.classes()), .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
-  if (val_loader_) own = validation_ ? predict(*validation_, *val_loader_, use) : predict(model_, *val_loader_, *val_cache_, use);
-  return gathered(own, *options_.step.ranks);
+  if (val_loader_)
+    own = validation_ ? predict(*validation_, *val_loader_, use, heed) : predict(model_, *val_loader_, *val_cache_, use, heed);
+  while (left > 0) heed();
+  return gathered(own, ranks);
 }
 
 void Phase::validate(EpochRecord& r) {

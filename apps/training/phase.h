@@ -65,18 +65,21 @@ struct FitOptions {
 // Frees the phase's part of the network; what had no weights (`fresh`, names of convolutions) is free in every phase.
 void set_trainable(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh);
 
-// Whether this process or another was asked to stop: all of them end at the same step.
+// Whether this process or another was asked to stop: all of them ask at the same place, and get the same answer.
 bool stop_of_any(const StopRequest& stop, Communicator& ranks);
+// Thrown where the answer is yes: between steps, and between batches of features and of validation.
+struct Interrupted {};
+void heed_stop(const StopRequest& stop, Communicator& ranks);
 
 class Phase {
  public:
-  // Plans both steps and takes their memory. Everything given must outlive the phase.
+  // Plans both steps and takes their memory. Everything given must outlive the phase. This and what follows may throw Interrupted.
   Phase(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train, const Dataset& val,
-        const FitOptions& options);
+        const FitOptions& options, const StopRequest& stop);
 
   Adam& adam() { return *adam_; }
-  // Fills the training part of the record. `global_epoch` counts over all phases. False where the stop request came before the end.
-  bool train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record, const StopRequest& stop);
+  // Fills the training part of the record. `global_epoch` counts over all phases.
+  void train_epoch(int64_t global_epoch, const Schedule& schedule, EpochRecord& record);
   void validate(EpochRecord& record);  // fills the rest
   void log_epoch(const EpochRecord& record, bool improved) const;
   void log_average(const EpochRecord& validated, int64_t epochs) const;
@@ -94,6 +97,7 @@ class Phase {
   const Dataset& val_;
   const PhasePlan& plan_;
   const FitOptions& options_;
+  const StopRequest& stop_;
   std::unique_ptr<Adam> adam_;
   std::unique_ptr<Loader> train_loader_, val_loader_;      // validation: null where there are fewer batches than processes
   std::unique_ptr<FeatureCache> train_cache_, val_cache_;  // null: nothing is kept

@@ -16,9 +16,11 @@ void append_row(Predictions& to, const Predictions& from, size_t row) {
 
 namespace {
 
-Predictions predict_batches(int64_t classes, Loader& loader, const std::function<Tensor(const Batch&)>& logits_of) {
+Predictions predict_batches(int64_t classes, Loader& loader, const std::function<Tensor(const Batch&)>& logits_of,
+                            const BetweenBatches& before = {}) {
   Predictions result{.classes = classes, .samples = {}, .labels = {}, .logits = {}, .probabilities = {}};
   for (loader.start_epoch(0); loader.next();) {
+    if (before) before();
     const Batch& batch = loader.batch();
     const std::vector<double> values = download_as_double(logits_of(batch));
     for (int64_t n = 0; n < batch.rows; ++n) {
@@ -35,12 +37,15 @@ int64_t class_count(const Classifier& model) { return static_cast<int64_t>(model
 
 }  // namespace
 
-Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use) {
-  return predict_batches(class_count(step.model()), loader, [&](const Batch& batch) {
-    const Tensor logits = step.run(batch.images);
-    if (use) use(batch, step.features());
-    return logits;
-  });
+Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use, const BetweenBatches& before) {
+  return predict_batches(
+      class_count(step.model()), loader,
+      [&](const Batch& batch) {
+        const Tensor logits = step.run(batch.images);
+        if (use) use(batch, step.features());
+        return logits;
+      },
+      before);
 }
 
 Predictions predict(Classifier& model, Loader& loader, bool capture) {
@@ -51,14 +56,17 @@ Predictions predict(Classifier& model, Loader& loader, bool capture) {
   });
 }
 
-Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use) {
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use, const BetweenBatches& before) {
   const NoGradScope no_grad(model);
-  return predict_batches(class_count(model), loader, [&](const Batch& batch) {
-    const Tensor features = cache.features(batch.images, batch.pictures);
-    const Var behind = model.backbone().run(features, cache.stage() + 1);
-    if (use) use(batch, behind.value());
-    return model.classify(behind).value();
-  });
+  return predict_batches(
+      class_count(model), loader,
+      [&](const Batch& batch) {
+        const Tensor features = cache.features(batch.images, batch.pictures);
+        const Var behind = model.backbone().run(features, cache.stage() + 1);
+        if (use) use(batch, behind.value());
+        return model.classify(behind).value();
+      },
+      before);
 }
 
 LoaderOptions own_batches(const Dataset& dataset, LoaderOptions all, Communicator& ranks) {

@@ -24,17 +24,20 @@ struct Predictions {
 // What else is to be done with a batch: it is given what the backbone gave for it, (N,h,w,channels) on the model's device.
 using FeatureUse = std::function<void(const Batch&, const Tensor& features)>;
 
+// What is to be done before each batch; it may end all by throwing.
+using BetweenBatches = std::function<void()>;
+
 // Takes over one row of another set with the same classes.
 void append_row(Predictions& to, const Predictions& from, size_t row);
 
 // Runs the model in inference form (no dropout, stored statistics) over every batch of an evaluation loader; padding rows are left out. The
 // model's training mode is as before afterwards.
 // `use` needs a step that keeps features.
-Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use = {});
+Predictions predict(InferenceStep& step, Loader& loader, const FeatureUse& use = {}, const BetweenBatches& before = {});
 // With a step of its own.
 Predictions predict(Classifier& model, Loader& loader, bool capture = true);
 // The frozen part is computed once for each image; the cache must have a stage.
-Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use = {});
+Predictions predict(Classifier& model, Loader& loader, FeatureCache& cache, const FeatureUse& use = {}, const BetweenBatches& before = {});
 
 // What of an evaluation loader's items (none: each sample once) belongs to this process: some whole batches in a row, so that which
 // pictures are computed together does not depend on the number of processes. No items where there are not enough batches for all.

@@ -34,9 +34,8 @@ CheckedPicture picture_of(CsvRow& row, const std::string& name) {
   return p;
 }
 
-}  // namespace
-
-std::string format_checked(const std::vector<CheckedPicture>& pictures) {
+template <class Pictures>
+std::string formatted(const Pictures& pictures) {
   std::string text = format_csv_row(columns());
   for (const CheckedPicture& p : pictures)
     text += format_csv_row({p.file, std::to_string(p.bytes), std::to_string(p.modified), p.sha256, std::to_string(p.height),
@@ -44,46 +43,63 @@ std::string format_checked(const std::vector<CheckedPicture>& pictures) {
   return text;
 }
 
-std::vector<CheckedPicture> parse_checked(const std::string& text, const std::string& name) {
+// One after the other, so that a table of millions is not held twice.
+template <class Take>
+void read_rows(const std::string& text, const std::string& name, const Take& take) {
   CsvReader reader(text, name);
   DURA_CHECK(reader.header() == columns(), name, ": the columns are ", joined(reader.header(), ","), ", expected ", joined(columns(), ","));
+  for (CsvRow row; reader.next(row);) take(picture_of(row, name));
+}
+
+}  // namespace
+
+std::string format_checked(const std::vector<CheckedPicture>& pictures) { return formatted(pictures); }
+
+std::vector<CheckedPicture> parse_checked(const std::string& text, const std::string& name) {
   std::vector<CheckedPicture> pictures;
-  for (CsvRow row; reader.next(row);) pictures.push_back(picture_of(row, name));
+  read_rows(text, name, [&](CheckedPicture&& p) { pictures.push_back(std::move(p)); });
   return pictures;
 }
 
 CheckedPictures::CheckedPictures(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return;
   try {
-    add(parse_checked(read_text_file(file, max_bytes), file.string()));
+    read_rows(read_text_file(file, max_bytes), file.string(), [&](CheckedPicture&& p) { remember(p); });
   } catch (const Error& e) {
+    *this = {};
     log_warning("what is remembered of pictures cannot be used, all are checked again: ", e.what());
   }
 }
 
 const CheckedPicture* CheckedPictures::find(const std::string& file) const {
   const auto found = index_.find(file);
-  return found == index_.end() ? nullptr : &pictures_[found->second];
+  return found == index_.end() ? nullptr : found->second;
+}
+
+bool CheckedPictures::remember(const CheckedPicture& picture) {
+  const auto known = index_.find(picture.file);
+  if (known == index_.end()) {
+    CheckedPicture& kept = pictures_.emplace_back(picture);
+    index_.emplace(kept.file, &kept);
+    return true;
+  }
+  CheckedPicture& kept = *known->second;
+  if (kept == picture) return false;
+  index_.erase(known);  // it looks at the letters of the name, which may move
+  kept = picture;
+  index_.emplace(kept.file, &kept);
+  return true;
 }
 
 bool CheckedPictures::add(const std::vector<CheckedPicture>& pictures) {
   bool changed = false;
-  for (const CheckedPicture& p : pictures) {
-    const auto [at, is_new] = index_.emplace(p.file, pictures_.size());
-    if (is_new)
-      pictures_.push_back(p);
-    else if (pictures_[at->second] != p)
-      pictures_[at->second] = p;
-    else
-      continue;
-    changed = true;
-  }
+  for (const CheckedPicture& p : pictures) changed = remember(p) || changed;
   return changed;
 }
 
 void CheckedPictures::write(const std::filesystem::path& file) const {
   try {
-    write_file_atomically(file, format_checked(pictures_));
+    write_file_atomically(file, formatted(pictures_));
   } catch (const Error& e) {
     log_info("which pictures are good cannot be remembered, so the next program checks them again (--checked names another place): ",
              e.what());

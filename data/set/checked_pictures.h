@@ -4,8 +4,10 @@
 // changed, or that could not be decoded, is looked at again.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -31,6 +33,8 @@ std::vector<CheckedPicture> parse_checked(const std::string& text, const std::st
 class CheckedPictures {
  public:
   CheckedPictures() = default;
+  CheckedPictures(CheckedPictures&&) = default;
+  CheckedPictures& operator=(CheckedPictures&&) = default;
   // What the file says; nothing where there is no such file, and with a warning where it is damaged.
   explicit CheckedPictures(const std::filesystem::path& file);
 
@@ -41,8 +45,11 @@ class CheckedPictures {
   void write(const std::filesystem::path& file) const;
 
  private:
-  std::vector<CheckedPicture> pictures_;
-  std::unordered_map<std::string, size_t> index_;
+  bool remember(const CheckedPicture& picture);  // false where it was known
+
+  // Each stays where it is, so that its name need not be held a second time.
+  std::deque<CheckedPicture> pictures_;
+  std::unordered_map<std::string_view, CheckedPicture*> index_;
 };
 
 // A picture as it is now. `known`: what is remembered of it, or null. Where the file has the size and time that are remembered, it is not

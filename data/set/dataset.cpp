@@ -22,6 +22,7 @@ class Dataset::Opening {
 
   void run() {
     const std::vector<CheckedPicture> checks = check_all();
+    dataset_.samples_.reserve(candidates_.size()), dataset_.cache_.reserve(candidates_.size());
     for (size_t i = 0; i < candidates_.size(); ++i) take(i, checks[i]);
     choose_what_is_kept(checks);
   }
@@ -47,6 +48,7 @@ class Dataset::Opening {
   std::vector<CheckedPicture> check_own(const CheckedPictures& remembered) {
     constexpr size_t chunk = 256;
     std::vector<CheckedPicture> checks;
+    checks.reserve(end_ - begin_);
     std::vector<PictureCheck> found(chunk);
     uint64_t bytes = 0;
     for (size_t begin = begin_; begin < end_; begin += chunk) {
@@ -120,6 +122,7 @@ Dataset::Dataset(const Manifest& manifest, const std::vector<int64_t>& rows, con
   DURA_CHECK(!rows.empty(), manifest.name, ": no rows for this split");
   const std::vector<int32_t> labels = class_indices(manifest, rows, classes, options_.require_all_classes);
   std::vector<Sample> candidates;
+  candidates.reserve(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     const ManifestRow& row = manifest.rows[static_cast<size_t>(rows[i])];
     candidates.push_back({.file = row.file,

@@ -82,6 +82,15 @@ double parse_mm_per_pixel(const std::string& text, const Where& where) {
   return value;
 }
 
+// When the rows are complete, and stay where they are: millions of names need not be held a second time.
+void require_no_doubles(const Manifest& manifest) {
+  std::unordered_map<std::string_view, int64_t> line_of_file(manifest.rows.size());
+  for (const ManifestRow& row : manifest.rows) {
+    const auto [first, is_new] = line_of_file.emplace(row.file, row.line);
+    DURA_CHECK(is_new, manifest.name, " line ", row.line, ": '", row.file, "' is listed twice, first in line ", first->second);
+  }
+}
+
 namespace fs = std::filesystem;
 
 bool is_picture(const fs::path& path) {
@@ -192,7 +201,6 @@ Manifest parse_manifest(const std::string& text, const std::string& name, const 
   Manifest manifest{.name = name, .columns = rename_columns(reader.header(), rename, name), .rows = {}};
   std::vector<const KnownColumn*> known_at;
   for (const std::string& column : manifest.columns) known_at.push_back(find_known(column));
-  std::unordered_map<std::string, int64_t> line_of_file;
   for (CsvRow fields; reader.next(fields);) {
     const auto where = [&] { return concat(name, " line ", fields.line); };
     ManifestRow row;
@@ -210,11 +218,10 @@ Manifest parse_manifest(const std::string& text, const std::string& name, const 
     DURA_CHECK(!row.label.empty(), where(), ": the field `label` is empty");
     row.file = checked_path(row.file, where);
     if (!row.mask.empty()) row.mask = checked_path(row.mask, where);
-    const auto [first, is_new] = line_of_file.emplace(row.file, fields.line);
-    DURA_CHECK(is_new, where(), ": '", row.file, "' is listed twice, first in line ", first->second);
     manifest.rows.push_back(std::move(row));
   }
   DURA_CHECK(!manifest.rows.empty(), name, ": there are no rows, only the names of the columns");
+  require_no_doubles(manifest);
   return manifest;
 }
 

@@ -19,7 +19,8 @@ namespace dura {
 class Arrival {
  public:
   virtual ~Arrival() = default;
-  // Whether it is here, and its bytes are where they were wanted. Error where its sender is lost.
+  // Whether it is here, and its bytes are where they were wanted. Error where its sender is lost: it has given no sign of life for
+  // timeout_s(). A rank gives one where it looks itself, whoever it waits for.
   virtual bool here() = 0;
 };
 

@@ -17,11 +17,15 @@
 namespace dura {
 namespace {
 
+using Time = std::chrono::steady_clock;
+using seconds = std::chrono::duration<double>;
+
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(const DuraMpi* mpi, double timeout_s) : mpi_(mpi), timeout_s_(timeout_s) {
     if (const char* error = mpi_->start(&rank_, &size_)) fail("MPI does not start: ", error);
     utsname system = {};
+    heard_.resize(static_cast<size_t>(size_));
     introduce(uname(&system) == 0 ? system.nodename : "an unknown host");
   }
   // An exception passes: the others may not be where they could end together.
@@ -74,13 +78,34 @@ class MpiCommunicator final : public Communicator {
       all_.check(all_.mpi_->look(number_, &sent, &here_), from_);
       all_.check_parent();
       all_.answer_posts();
+      if (!here_) require_life();
       return here_;
     }
 
    private:
+    // The sender may be at work for hours before it has something to say; it looks for messages meanwhile, and so it answers.
+    void require_life() {
+      const Time::time_point now = Time::now();
+      // Whoever has not looked for long itself does not know how long the other has been silent.
+      if (now - looked_ > seconds(silence_s / 2)) since_ = now;
+      looked_ = now;
+      since_ = std::max(since_, all_.heard_[static_cast<size_t>(from_)]);
+      if (now - asked_ > seconds(all_.timeout_s_ / 4)) {
+        all_.check(all_.mpi_->post(from_, question), from_);
+        asked_ = now;
+      }
+      const std::chrono::duration<double> silent = now - since_;
+      DURA_CHECK(
+          silent < seconds(all_.timeout_s_ + silence_s), all_.own_name(), ": ", all_.name_of(from_), " has not answered for ",
+          std::floor(silent.count()),
+          " s. It hangs, or its machine cannot be reached. Start the same command again (dura-train with --resume), or give it longer "
+          "(--comm-timeout).");
+    }
+
     const MpiCommunicator& all_;
     int64_t from_, number_ = 0;
     bool here_ = false;
+    Time::time_point since_ = Time::now(), looked_ = since_, asked_ = since_;  // last sign of life, own look, question
   };
 
   // Whoever waits long asks the rank that it waits for whether it lives; one that waits itself answers. So only those speak that wait for a
@@ -116,6 +141,7 @@ class MpiCommunicator final : public Communicator {
   void answer_posts() const {
     int64_t from = 0;
     for (char letter = 0; check(mpi_->next_post(&from, &letter), from), letter != 0;) {
+      heard_.at(static_cast<size_t>(from)) = Time::now();
       if (letter == question) check(mpi_->post(from, answer), from);
       if (letter == answer) lives_ = from;
     }
@@ -126,7 +152,8 @@ class MpiCommunicator final : public Communicator {
 
   const DuraMpi* mpi_;
   double timeout_s_;
-  mutable int64_t lives_ = -1;  // who has answered last
+  mutable int64_t lives_ = -1;                   // who has answered last
+  mutable std::vector<Time::time_point> heard_;  // by rank: when a letter came from it
   bool ended_ = false;
   int64_t rank_ = 0, size_ = 1;
   const pid_t parent_ = getppid();
@@ -143,7 +170,9 @@ int64_t number_in_environment(std::initializer_list<const char*> variables) {
 }  // namespace
 
 int64_t rank_in_job() { return number_in_environment({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}); }
-int64_t rank_on_machine() { return number_in_environment({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}); }
+int64_t rank_on_machine() {
+  return number_in_environment({rank_on_machine_variable, "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
+}
 
 bool started_by_mpi() {
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK"})

@@ -14,7 +14,9 @@ bool started_by_mpi();
 
 // This process's number in the job, as the environment says; 0 where nobody does. Known before the others are joined.
 int64_t rank_in_job();
-// Its number among those of its machine, as whoever started it says in the environment; 0 where nobody does.
+// Its number among those of its machine, as whoever started it says in the environment; 0 where nobody does. A program that a rank starts,
+// which is none itself, is told the rank's by this variable (process.cpp of apps/program): so it takes the rank's card.
+constexpr const char* rank_on_machine_variable = "DURA_RANK_ON_MACHINE";
 int64_t rank_on_machine();
 
 // Joins the others; once in a process. The library is the first of `candidates` that exists. A rank that does not answer for `timeout_s`

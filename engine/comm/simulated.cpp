@@ -26,6 +26,7 @@ class SimulatedRanks::Rank final : public Communicator {
     if (rank_ == o.lost_rank && moves_++ >= o.lost_at) fail(own_name(), " is lost");
     const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(o.timeout_s));
     std::unique_lock lock(all_.mutex_);
+    give_sign();
     if (!send.empty()) {
       std::deque<Message>& way = all_.under_way_[{rank_, to}];
       const auto delay = o.longest_delay_us > 0 ? random_.below(static_cast<uint64_t>(o.longest_delay_us)) : 0;
@@ -37,6 +38,7 @@ class SimulatedRanks::Rank final : public Communicator {
     if (receive.empty()) return;
     std::deque<Message>& way = all_.under_way_[{from, rank_}];
     while (way.empty() || way.front().ready > Clock::now()) {
+      give_sign();
       DURA_CHECK(Clock::now() < until, own_name(), ": ", name_of(from), " has not answered for ", o.timeout_s, " s");
       DURA_CHECK(!given_up(), own_name(), ": given up");
       const auto look_again = std::min(until, Clock::now() + std::chrono::milliseconds(20));
@@ -52,8 +54,15 @@ class SimulatedRanks::Rank final : public Communicator {
     bool here() override {
       if (here_) return true;
       const std::scoped_lock lock(rank_.all_.mutex_);
+      rank_.give_sign();
       std::deque<Message>& way = rank_.all_.under_way_[{from_, rank_.rank_}];
-      if (way.empty() || way.front().ready > std::chrono::steady_clock::now()) return false;
+      const auto now = std::chrono::steady_clock::now();
+      if (way.empty()) {
+        const std::chrono::duration<double> silent = now - rank_.all_.alive_[static_cast<size_t>(from_)];
+        DURA_CHECK(silent.count() < rank_.timeout_s(), rank_.own_name(), ": ", rank_.name_of(from_), " has not answered for ",
+                   rank_.timeout_s(), " s");
+      }
+      if (way.empty() || way.front().ready > now) return false;
       rank_.take_first(way, from_, bytes_);
       return here_ = true;
     }
@@ -65,6 +74,7 @@ class SimulatedRanks::Rank final : public Communicator {
     bool here_ = false;
   };
 
+  void give_sign() { all_.alive_[static_cast<size_t>(rank_)] = std::chrono::steady_clock::now(); }  // under the lock
   void take_first(std::deque<Message>& way, int64_t from, std::span<std::byte> receive) const {
     const std::vector<std::byte> bytes = std::move(way.front().bytes);
     way.pop_front();
@@ -79,6 +89,7 @@ class SimulatedRanks::Rank final : public Communicator {
 };
 
 SimulatedRanks::SimulatedRanks(int64_t size, const SimulatedOptions& options) : options_(options) {
+  alive_.assign(static_cast<size_t>(size), std::chrono::steady_clock::now());
   for (int64_t r = 0; r < size; ++r) ranks_.push_back(std::make_unique<Rank>(*this, r, size));
 }
 SimulatedRanks::~SimulatedRanks() = default;

@@ -38,6 +38,7 @@ class SimulatedRanks {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::pair<int64_t, int64_t>, std::deque<Message>> under_way_;  // by sender and receiver
+  std::vector<std::chrono::steady_clock::time_point> alive_;              // by rank: when it last looked or moved something
   std::vector<std::unique_ptr<Communicator>> ranks_;
 };
 

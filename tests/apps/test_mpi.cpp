@@ -47,6 +47,26 @@ void check_numbers_of_processes(const std::vector<std::string>& options, int64_t
   }
 }
 
+// Asks the last of the processes to stop, as a scheduler does at one machine (mpirun itself is left alone), when the log says this and then
+// so many milliseconds have passed. Returns what was said.
+std::string said_until_stopped(int64_t processes, const std::vector<std::string>& arguments, const std::string& log,
+                               const std::string& line, int64_t milliseconds = 0) {
+  const bool many = processes > 1;
+  RunningProgram program(many ? "mpirun" : "dura-train", many ? mpirun_arguments(processes, "dura-train", arguments) : arguments, log,
+                         many ? Find::by_path : Find::in_build);
+  program.run_until([&] { return text_so_far(log).find(line) != std::string::npos; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  const std::vector<pid_t> ranks = many ? children_of(program.process()) : std::vector<pid_t>{program.process()};
+  REQUIRE(std::ssize(ranks) == processes);
+  kill(ranks.back(), SIGTERM);
+  const int code = program.wait();
+  const std::string said = text_so_far(log);
+  CAPTURE(processes, said);
+  CHECK(code == 128 + SIGTERM);
+  CHECK_THAT(said, Contains("Go on with the same command and --resume"));
+  return said;
+}
+
 }  // namespace
 
 TEST_CASE("1, 2 and 4 processes make the same bytes: frozen backbone, cached features", "[apps][train][mpi]") {
@@ -75,18 +95,7 @@ TEST_CASE(
     };
     finish("alone", 1, {});
     finish("four", 4, {});
-    {
-      const std::string log = run_of("stopped.log");
-      RunningProgram program("mpirun", mpirun_arguments(2, "dura-train", training(data.path(), run_of("stopped"), options)), log,
-                             Find::by_path);
-      program.run_until([&] { return text_so_far(log).find("phase1 epoch 1/1  train loss") != std::string::npos; });
-      const std::vector<pid_t> processes = children_of(program.process());
-      REQUIRE(processes.size() == 2);
-      kill(processes[1], SIGTERM);
-      const int code = program.wait();
-      CAPTURE(text_so_far(log));
-      REQUIRE(code == 128 + SIGTERM);
-    }
+    said_until_stopped(2, training(data.path(), run_of("stopped"), options), run_of("stopped.log"), "phase1 epoch 1/1  train loss");
     finish("stopped", 4, {"--resume"});
     for (const char* name : {"four", "stopped"}) check_same_run(run_of(name), run_of("alone"));
     if (precision == "f16") {  // its first loss scale is too large: steps are skipped, by all
@@ -168,23 +177,46 @@ TEST_CASE("a request to stop at one process stops all, and another number of the
   const std::string whole = out / "whole", pieces = out / "pieces";
   const std::vector<std::string> options = {"--augment", "light"};
   REQUIRE(train(1, training(data.path(), whole, options)).code == 0);
-  {
-    // As a scheduler does at one machine: mpirun itself is left alone.
-    RunningProgram program("mpirun", mpirun_arguments(2, "dura-train", training(data.path(), pieces, options)), pieces + ".log",
-                           Find::by_path);
-    program.run_until([&] { return text_so_far(pieces + ".log").find("phase2 epoch 1/2  train loss") != std::string::npos; });
-    const std::vector<pid_t> processes = children_of(program.process());
-    REQUIRE(processes.size() == 2);
-    kill(processes[1], SIGTERM);
-    const int code = program.wait();
-    CAPTURE(text_so_far(pieces + ".log"));
-    CHECK(code == 128 + SIGTERM);
-    CHECK_THAT(text_so_far(pieces + ".log"), Contains("Go on with the same command and --resume"));
-  }
+  said_until_stopped(2, training(data.path(), pieces, options), pieces + ".log", "phase2 epoch 1/2  train loss");
   const ProgramRun rest = train(4, training(data.path(), pieces, joined(options, {"--resume"})));
   CAPTURE(rest.output);
   REQUIRE(rest.code == 0);
   check_same_run(pieces, whole);
+}
+
+TEST_CASE("a request to stop is heeded between two batches of features, and of validation, by one process and by two",
+          "[apps][train][mpi][slow]") {
+  const TemporaryFolder out;
+  const std::string weights = write_initial_model(out / "weights.safetensors");
+  for (const bool of_features : {true, false}) {
+    const TextureData data({.train = of_features ? 800 : 16, .val = of_features ? 8 : 800, .test = 0});
+    const auto command = [&](const std::string& run, const std::vector<std::string>& more) {
+      std::vector<std::string> all = {"--data",   data.path(), "--out",           run, "--depth",   "18", "--size",          "64",
+                                      "--batch",  "8",         "--lanes",         "4", "--threads", "1",  "--phase1-epochs", "2",
+                                      "--device", "cpu",       "--phase2-epochs", "0"};
+      if (of_features) all.insert(all.end(), {"--weights", weights});
+      return joined(all, more);
+    };
+    const std::string name = of_features ? "features" : "validation", whole = out / name;
+    REQUIRE(train(1, command(whole, {})).code == 0);
+    for (const int64_t processes : {1, 2}) {
+      const std::string run = concat(whole, processes);
+      const std::string said = said_until_stopped(processes, command(run, {}), run + ".log",
+                                                  of_features ? "augmentation: " : "phase1 epoch 1/2  train loss", 600);
+      CAPTURE(said);
+      // Of the second epoch nothing is kept: the request came in its validation.
+      if (of_features)
+        CHECK_FALSE(std::filesystem::exists(run + "/history.csv"));
+      else
+        CHECK(parse_csv(contents(run + "/history.csv"), "history.csv").rows.size() == 1);
+      CHECK(said.find("features of 800 pictures") == std::string::npos);
+      const ProgramRun rest = train(3 - processes, command(run, {"--resume"}));
+      CAPTURE(rest.output);
+      REQUIRE(rest.code == 0);
+      CHECK(lasting_cells(run + "/history.csv") == lasting_cells(whole + "/history.csv"));
+      check_same_files(run, whole, {"best_phase1.safetensors", "last.safetensors", "model.safetensors"});
+    }
+  }
 }
 
 TEST_CASE("processes that are killed at any time leave a run that goes on with the same bytes, fifty times", "[apps][train][mpi][slow]") {
@@ -314,4 +346,21 @@ TEST_CASE("a process that hangs is given up, named with its host", "[apps][train
   CHECK(code == 1);
   CHECK_THAT(log, Contains("dura-train: error: rank 0 on ") && Contains(": rank 1 on ") && Contains(" has not answered for "));
   CHECK(std::filesystem::exists(run + "/last.safetensors"));
+}
+
+TEST_CASE("processes that wait for each other, as those that do not do the same work, end with a message that says so",
+          "[comm][mpi][slow]") {
+  const ProgramRun run =
+      run_found_program("mpirun", {"--allow-run-as-root", "--oversubscribe", "-np", "3", build_folder() + "/tests/programs/rank_cycle",
+                                   build_folder() + "/apps/libdura_mpi.so", "1"});
+  CAPTURE(run.output);
+  CHECK(run.code == 1);
+  int errors = 0;
+  std::istringstream lines(run.output);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("rank_cycle: error: ")) continue;
+    ++errors;
+    CHECK_THAT(line, Contains(" lives and waits as well, after ") && Contains("The ranks wait for each other"));
+  }
+  CHECK(errors > 0);
 }

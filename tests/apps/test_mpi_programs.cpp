@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <sstream>
 
 #include "data/image/codec.h"
 #include "tests/support/mpi_runs.h"
@@ -172,6 +173,55 @@ TEST_CASE("folds are shared out among processes and go on where a request to sto
   for (const char* run : {"two", "pieces"})
     for (const char* fold : {"fold1", "fold2", "fold3"})
       check_same_files(out / run + "/" + fold, out / "alone" + "/" + fold, {"model.safetensors", "predictions_test.csv", "manifest.csv"});
+}
+
+TEST_CASE("whichever process of a cross-validation hangs, it is named, all end, and their runs stop as if asked to",
+          "[apps][train][folds][mpi][slow]") {
+  const TextureData data;
+  const TemporaryFolder out;
+  for (size_t victim = 0; victim < 3; ++victim) {
+    const std::string run = out / concat("run", victim), log = run + ".log";
+    const std::vector<std::string> folds =
+        joined(small_run, {"--data", data.path(), "--out", run, "--phase1-epochs", "2", "--phase2-epochs", "400", "--patience", "0",
+                           "--augment", "light", "--folds", "3", "--comm-timeout", "2"});
+    RunningProgram program("mpirun", mpirun_arguments(3, "dura-train", folds), log, Find::by_path);
+    const auto all_train = [&] {
+      for (const char* fold : {"1", "2", "3"})
+        if (text_so_far(run + "/fold" + fold + "/log.txt").find("phase2 epoch 1/400  train loss") == std::string::npos) return false;
+      return true;
+    };
+    program.run_until(all_train);
+    // Longer than a rank may be silent: those at work answer.
+    const auto begin = std::chrono::steady_clock::now();
+    program.run_until([&] { return std::chrono::steady_clock::now() - begin > std::chrono::seconds(victim == 0 ? 14 : 0); });
+    const std::vector<pid_t> processes = children_of(program.process());
+    REQUIRE(processes.size() == 3);
+    std::vector<pid_t> runs;
+    for (const pid_t process : processes)
+      for (const pid_t child : children_of(process)) runs.push_back(child);
+    REQUIRE(runs.size() == 3);
+    // Each has a card of its own, where there are cards.
+    for (size_t r = 0; r < runs.size(); ++r)
+      CHECK_THAT(text_so_far(concat("/proc/", runs[r], "/environ")) + '\0', Contains(concat("DURA_RANK_ON_MACHINE=", r) + '\0'));
+    kill(processes[victim], SIGSTOP);
+    const int code = program.wait();
+    const std::string said = text_so_far(log);
+    CAPTURE(victim, said);
+    CHECK(code == 1);
+    // A second rank may wait for rank 0 as well, and speak before it is ended.
+    int errors = 0;
+    std::istringstream lines(said);
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("dura-train: error: ")) {
+        ++errors;
+        CHECK_THAT(line, Contains(concat(": rank ", victim, " on ")) && Contains(" has not answered for "));
+      }
+    CHECK((errors == 1 || (victim == 0 && errors == 2)));
+    const auto alive = [&] { return std::any_of(runs.begin(), runs.end(), [](pid_t r) { return kill(r, 0) == 0; }); };
+    for (int i = 0; i < 600 && alive(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK_FALSE(alive());
+    for (const char* fold : {"1", "2", "3"}) check_said_once(text_so_far(run + "/fold" + fold + "/log.txt"), "and --resume");
+  }
 }
 
 TEST_CASE("the runs of a study are shared out among processes, and its table is that of one", "[apps][study][mpi][slow]") {

@@ -7,7 +7,10 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
+#include <map>
+#include <optional>
 #include <sstream>
 
 #include "apps/program/program.h"
@@ -15,8 +18,10 @@
 #include "apps/program/process.h"
 #include "apps/program/toml.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/parallel.h"
+#include "engine/comm/mpi.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace dura;
@@ -326,4 +331,41 @@ TEST_CASE("the second signal ends the process", "[program]") {
   REQUIRE(waitpid(child, &status, 0) == child);
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 143);
+}
+
+TEST_CASE("a program that a process of several starts knows nothing of the others, but its own number on the machine, which is its card's",
+          "[program]") {
+  const TemporaryFolder folder;
+  const std::vector<std::pair<const char*, const char*>> variables = {{"OMPI_COMM_WORLD_RANK", "7"},
+                                                                      {"OMPI_COMM_WORLD_SIZE", "8"},
+                                                                      {"OMPI_COMM_WORLD_LOCAL_RANK", "3"},
+                                                                      {"SLURM_LOCALID", "0"},  // of the shell that mpirun was called in
+                                                                      {"PMIX_RANK", "7"},
+                                                                      {"CUDA_VISIBLE_DEVICES", "5,6,GPU-aa,7"}};
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::optional<std::string> before = visible ? std::optional<std::string>(visible) : std::nullopt;
+  for (const auto& [name, value] : variables) setenv(name, value, 1);
+  CHECK(rank_on_machine() == 3);
+  {
+    const StopRequest stop;
+    CHECK(run_child_program("/usr/bin/env", {}, folder / "environment", stop) == 0);
+  }
+  for (const auto& [name, value] : variables) unsetenv(name);
+  std::map<std::string, std::string> told;
+  std::istringstream lines(read_text_file(folder / "environment", 1 << 20));
+  for (std::string line; std::getline(lines, line);) told[line.substr(0, line.find('='))] = line.substr(line.find('=') + 1);
+  for (const auto& [name, value] : told) {
+    CAPTURE(name, value);
+    CHECK_FALSE((name.starts_with("OMPI_") || name.starts_with("PMIX_")));
+  }
+  CHECK(told["DURA_RANK_ON_MACHINE"] == "3");
+  CHECK(told["CUDA_VISIBLE_DEVICES"] == "5,6,GPU-aa,7");
+  // What it then takes for its number.
+  setenv("SLURM_LOCALID", "0", 1);
+  setenv("DURA_RANK_ON_MACHINE", told["DURA_RANK_ON_MACHINE"].c_str(), 1);
+  CHECK(rank_on_machine() == 3);
+  unsetenv("DURA_RANK_ON_MACHINE");
+  CHECK(rank_on_machine() == 0);
+  unsetenv("SLURM_LOCALID");
+  if (before) setenv("CUDA_VISIBLE_DEVICES", before->c_str(), 1);
 }

@@ -30,8 +30,8 @@ void nap(int64_t milliseconds) { std::this_thread::sleep_for(std::chrono::millis
 // `next` gives 0, 1, ...; what a run does is up to the test.
 std::vector<std::string> share(int64_t size, Shared& all, const StopRequest& stop,
                                const std::function<bool(Communicator&, int64_t, const std::function<void()>&)>& make,
-                               const std::function<void(int64_t, const std::string&)>& ended = {}) {
-  return on_ranks(size, {.longest_delay_us = 2000}, [&](Communicator& ranks) {
+                               const std::function<void(int64_t, const std::string&)>& ended = {}, double timeout_s = 30) {
+  return on_ranks(size, {.longest_delay_us = 2000, .timeout_s = timeout_s}, [&](Communicator& ranks) {
     int64_t at = 0;
     const SharedRuns runs{.next = [&] { return at < std::ssize(all.made_by) ? std::optional(at++) : std::nullopt; },
                           .make =
@@ -109,6 +109,42 @@ TEST_CASE("a request to stop at any rank interrupts the runs of all, and none be
     for (size_t r = 0; r < 3; ++r) CHECK_FALSE(all.complete[r]);
     CHECK(all.made_by.back() == -1);
   }
+}
+
+TEST_CASE("a rank that gives no sign of life while runs are at work is named, and no run is blamed for it", "[apps][study][comm]") {
+  for (const int64_t silent : {0, 1}) {
+    const StopRequest stop;
+    Shared all;
+    std::string blamed;
+    const std::vector<std::string> errors = share(
+        2, all, stop,
+        [&](Communicator& ranks, int64_t, const std::function<void()>& meanwhile) {
+          for (int i = 0; i < 600; ++i) {
+            if (ranks.rank() != silent) meanwhile();
+            nap(5);
+          }
+          return true;
+        },
+        [&](int64_t, const std::string& failure) { blamed += failure; }, 0.5);
+    CAPTURE(silent, errors[0], errors[1]);
+    CHECK_THAT(errors[static_cast<size_t>(1 - silent)], Contains(concat(": rank ", silent, " has not answered for 0.5 s")));
+    CHECK(blamed == "");
+    CHECK(all.ended.size() < 2);
+  }
+}
+
+TEST_CASE("a rank at work for longer than a rank may be silent is not given up: it looks for messages", "[apps][study][comm]") {
+  const StopRequest stop;
+  Shared all;
+  const std::vector<std::string> errors = share(
+      3, all, stop,
+      [&](Communicator&, int64_t run, const std::function<void()>& meanwhile) {
+        for (int i = 0; i < (run == 1 ? 400 : 1); ++i) meanwhile(), nap(5);
+        return true;
+      },
+      [](int64_t, const std::string& failure) { CHECK(failure == ""); }, 1);
+  for (const std::string& e : errors) CHECK(e == "");
+  CHECK(all.ended.size() == 12);
 }
 
 TEST_CASE("no further run begins where it would likely exceed the time", "[apps][study]") {
