@@ -53,7 +53,7 @@ struct CudaBackend::ConvCall {
 
   ConvCall(CudaBackend& b, const ConvGeometry& geometry, DType dtype, const ConvKey& key)
       : g(geometry), padded(padded_channels(g.C, dtype)), in_graph(key), graph(padded_conv_graph(g, dtype, key)) {
-    if (!b.trusts(dtype, key) || !b.supports(graph)) {
+    if (!b.takes(graph, g, dtype, key)) {
       in_graph = {.pass = key.pass, .scale = key.scale};
       graph = padded_conv_graph(g, dtype, in_graph);
     }

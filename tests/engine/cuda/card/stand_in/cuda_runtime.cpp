@@ -174,6 +174,14 @@ std::function<bool(const Graph&)>& unsupported_graph() {
   static std::function<bool(const Graph&)> f;
   return f;
 }
+std::function<bool(const Graph&, int64_t)>& refusing_engine() {
+  static std::function<bool(const Graph&, int64_t)> f;
+  return f;
+}
+std::function<void(Graph&, int64_t)>& misreading_engine() {
+  static std::function<void(Graph&, int64_t)> f;
+  return f;
+}
 PlanCosts& plan_costs() {
   static PlanCosts costs;
   return costs;

@@ -258,8 +258,11 @@ cudnnStatus_t finalize(Contents& c) {
       c.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG].descriptors = {described[*place]};
     }
     const Contents& chosen = c.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    const Engine& e = *engine_of(chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE).one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+    const Contents& engine = chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE);
+    const Engine& e = *engine_of(engine.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
     if (!e.completes) return CUDNN_STATUS_NOT_SUPPORTED;
+    if (refusing_engine() && refusing_engine()(Translator(engine.child(CUDNN_ATTR_ENGINE_OPERATION_GRAPH)).take().graph, e.index))
+      return CUDNN_STATUS_NOT_SUPPORTED;
     std::vector<std::pair<int, int64_t>> knobs;
     for (const auto& k : chosen.children(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))
       knobs.emplace_back(k->one<int>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), k->one<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
@@ -317,6 +320,7 @@ cudnnStatus_t execute(const cudnnContext& handle, const Contents& plan, const Co
   const bool tensor_cores = std::count(e.notes.begin(), e.notes.end(), CUDNN_NUMERICAL_NOTE_TENSOR_CORE) > 0;
   t.graph.tf32 = tensor_cores && multiplies_f32(t.graph);
   stand_in::engines()[describe(t.graph)] = e.index;
+  if (misreading_engine()) misreading_engine()(t.graph, e.index);
   try {
     device().push("cudnnBackendExecute", given, stream_of(handle.stream), [graph = t.graph, of_tensor, workspace, bytes = e.workspace] {
       sim::interpret(graph, of_tensor);

@@ -77,6 +77,10 @@ void repair();
 // Products that cublasLt has no algorithm for, and graphs that cuDNN has no engine for; at first none.
 std::function<bool(const Product&)>& unsupported_product();
 std::function<bool(const Graph&)>& unsupported_graph();
+// Engines that make no plan of a graph though they are offered, and what an engine takes a graph for before it computes it, as one with an
+// error would; at first none and nothing.
+std::function<bool(const Graph&, int64_t engine)>& refusing_engine();
+std::function<void(Graph&, int64_t engine)>& misreading_engine();
 // What making plans took: how often heuristics were asked, how many plans were made of an engine (a real cuDNN may compile then), and how
 // many of those at once at most. Each takes compile_ms() milliseconds of the host's time, at first none.
 struct PlanCosts {
