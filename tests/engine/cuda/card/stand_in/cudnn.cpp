@@ -260,8 +260,8 @@ cudnnStatus_t finalize(Contents& c) {
     const Contents& chosen = c.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     const Contents& engine = chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE);
     const Engine& e = *engine_of(engine.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
-    if (!e.completes) return CUDNN_STATUS_NOT_SUPPORTED;
-    if (refusing_engine() && refusing_engine()(Translator(engine.child(CUDNN_ATTR_ENGINE_OPERATION_GRAPH)).take().graph, e.index))
+    const Contents& graph = engine.child(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+    if (!e.completes || (refusing_engine() && refusing_engine()(Translator(graph).take().graph, e.index)))
       return CUDNN_STATUS_NOT_SUPPORTED;
     std::vector<std::pair<int, int64_t>> knobs;
     for (const auto& k : chosen.children(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))
@@ -305,8 +305,7 @@ cudnnStatus_t execute(const cudnnContext& handle, const Contents& plan, const Co
       return complain<"cudnnBackendExecute: a tensor is not aligned as promised">(": " + tensor.name), CUDNN_STATUS_BAD_PARAM;
     given.push_back({of_tensor[i], tensor.bytes()});
   }
-  if (expected != numbers.size())
-    return complain<"cudnnBackendExecute: the pack has addresses of tensors that the graph does not have">(), CUDNN_STATUS_BAD_PARAM;
+  if (expected != numbers.size()) return complain<"cudnnBackendExecute: tensors that the graph does not have">(), CUDNN_STATUS_BAD_PARAM;
   // Constants are read now, from the host's memory.
   const auto constant = [&](int64_t number) { return *static_cast<const float*>(address.at(number)); };
   if (t.zero >= 0 && constant(t.zero) != 0)
@@ -376,8 +375,7 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cu
   const Lock lock(mutex);
   if (injected("cudnnBackendCreateDescriptor")) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
   *descriptor = new_descriptor(type);
-  return *descriptor || complain<"cuDNN: there is no such type of descriptor">(concat(": ", int(type))) ? CUDNN_STATUS_SUCCESS
-                                                                                                        : CUDNN_STATUS_NOT_SUPPORTED;
+  return *descriptor ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
 }
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
   const Lock lock(mutex);
@@ -422,8 +420,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   const std::shared_ptr<Contents> c = contents_of(descriptor);
   if (!c) return CUDNN_STATUS_BAD_PARAM;
   if (!c->finalized)
-    return complain<"cuDNN: an attribute is read before the descriptor is finalized">(concat(": ", int(attribute))),
-           CUDNN_STATUS_NOT_INITIALIZED;
+    return complain<"cuDNN: a descriptor is read before it is finalized">(concat(": ", int(attribute))), CUDNN_STATUS_NOT_INITIALIZED;
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
     const auto& found = c->children(attribute);
     const auto there = static_cast<int64_t>(found.size());
@@ -436,9 +433,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   }
   const auto found = c->attributes.find(attribute);
   if (found == c->attributes.end() || found->second.type != type)
-    return complain<"cuDNN: a descriptor has no such attribute that can be read">(
-               concat(": type ", int(c->type), ", attribute ", int(attribute), " of type ", int(type))),
-           CUDNN_STATUS_BAD_PARAM;
+    return complain<"cuDNN: a descriptor has no such attribute that can be read">(concat(": ", int(attribute))), CUDNN_STATUS_BAD_PARAM;
   *count = found->second.count;
   std::memcpy(values, found->second.bytes.data(), size_of(type) * static_cast<size_t>(std::min(wanted, *count)));
   return CUDNN_STATUS_SUCCESS;

@@ -173,7 +173,7 @@ bool complete(const Contents& contents) {
 }
 
 void* new_descriptor(cudnnBackendDescriptorType_t type) {
-  if (table().count(type) == 0) return nullptr;
+  if (table().count(type) == 0) return complain<"cuDNN: there is no such type of descriptor">(concat(": ", int(type))), nullptr;
   auto contents = std::make_shared<Contents>();
   contents->type = type;
   void* address = new char;

@@ -123,7 +123,7 @@ void attributes() {
   CHECK_THAT(complaint([&] { tensor().set(CUDNN_ATTR_TENSOR_DIMENSIONS, nine); }), Contains("was given 9"));
   CHECK_THAT(complaint([&] { tensor().set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_INT64, one); }), Contains("attribute that can be set"));
   CHECK_THAT(complaint([&] { tensor().finalize(); }), Contains("finalized without an attribute"));
-  CHECK_THAT(complaint([&] { tensor().get_int64(CUDNN_ATTR_TENSOR_UNIQUE_ID); }), Contains("read before the descriptor is finalized"));
+  CHECK_THAT(complaint([&] { tensor().get_int64(CUDNN_ATTR_TENSOR_UNIQUE_ID); }), Contains("read before it is finalized"));
   CHECK_THAT(complaint([&] {
                Pieces pieces;
                int32_t number = 0;
