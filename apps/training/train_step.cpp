@@ -22,8 +22,9 @@ TrainStep::TrainStep(Classifier& model, Adam& adam, const LossOptions& loss, con
   in_.input = options.first_stage == 0 ? Tensor::zeros(input, DType::u8, t.device, "images")
                                        : Tensor::zeros(input, t.compute, t.device, "features");
   const int64_t rows = input[0];
-  in_.labels = Tensor::zeros({rows}, DType::i32, t.device, "labels");
-  in_.row_keys = Tensor::zeros({rows, 2}, DType::i32, t.device, "row keys");
+  of_rows_ = Tensor::zeros({rows * 3}, DType::i32, t.device, "labels and row keys");
+  in_.labels = of_rows_.slice(0, {rows});
+  in_.row_keys = of_rows_.slice(rows, {rows, 2});
   if (!loss.class_weights.empty())
     class_weights_ = upload_from_double({K}, loss.class_weights, stat_dtype(t.compute), t.device, "class weights");
   const bool guided = loss.guide > 0;
@@ -134,8 +135,11 @@ void TrainStep::run_lane(const Batch& batch, int64_t first_row, const FeatureSou
     pictures->make(batch, first_row, in_.input);
   else if (options_.first_stage == 0)
     b.upload(input.raw(), in_.input);
-  b.upload(part(batch.labels, first_row).raw(), in_.labels);
-  b.upload(part(batch.row_keys, first_row).raw(), in_.row_keys);
+  // In one, as a device has two slots: the fifth upload of a step would wait for all of the step before it (engine/cuda/staging.h).
+  const Tensor labels = part(batch.labels, first_row), keys = part(batch.row_keys, first_row);
+  std::vector<int32_t> of_rows(labels.data<int32_t>(), labels.data<int32_t>() + labels.numel());
+  of_rows.insert(of_rows.end(), keys.data<int32_t>(), keys.data<int32_t>() + keys.numel());
+  b.upload(of_rows.data(), of_rows_);
   if (in_.lesion.defined()) {
     const Tensor lesion = batch.lesion.defined() ? part(batch.lesion, first_row - batch.first_image) : Tensor();
     DURA_CHECK(lesion.defined() && lesion.shape() == in_.lesion.shape(), "train step: lesions are ", describe(lesion), ", planned for ",

@@ -112,6 +112,7 @@ class TrainStep {
   TrainStepOptions options_;
   int64_t own_lanes_, first_lane_, images_ = 0;
   Inputs in_;
+  Tensor of_rows_;  // the labels and row keys of in_
   Tensor class_weights_, sums_;
   std::unique_ptr<FoldedUnits> frozen_;  // of those that run
   std::unique_ptr<CapturedStep> step_;

@@ -23,11 +23,6 @@ __global__ void finish_kernel(const float* gamma, const float* beta, const float
 
 }  // namespace
 
-bool CudaBackend::fuses(const Shape& x, DType dtype, const BatchNormOptions& options) {
-  return trusts(dtype, options) && supports(batch_norm_training_graph(x, dtype, options)) &&
-         supports(batch_norm_backward_graph(x, dtype, options));
-}
-
 // A bit for each element, where each pixel begins a new byte: cuDNN does not say whether it does where 8 does not divide the channels.
 size_t CudaBackend::largest_batch_norm_mask(const Shape& x, const BatchNormOptions& options) {
   return options.relu ? static_cast<size_t>(x[0] * x[1] * x[2] * ((x[3] + 7) / 8)) : 0;

@@ -13,7 +13,7 @@ template <class T>
 __global__ void pad_kernel(const T* x, const float* scale, int64_t rows_of_scale, int64_t channels, int64_t padded, T* y, int64_t count) {
   const int64_t i = thread_index();
   if (i >= count) return;
-  const int64_t row = i / padded, c = i % padded;
+  const int64_t row = i / padded, c = i - row * padded;
   const float v = c < channels ? load(x[row * channels + c]) : 0.0f;
   store(y + i, scale ? v * scale[row / rows_of_scale] : v);
 }
@@ -22,7 +22,7 @@ __global__ void pad_kernel(const T* x, const float* scale, int64_t rows_of_scale
 template <class T>
 __global__ void unpad_kernel(const T* x, int64_t channels, int64_t padded, T* y, bool accumulate, int64_t count) {
   const int64_t i = thread_index();
-  if (i < count) put(y + i, load(x[i / channels * padded + i % channels]), accumulate);
+  if (i < count) put(y + i, load(x[i + i / channels * (padded - channels)]), accumulate);
 }
 
 template <class T>
@@ -53,7 +53,7 @@ struct CudaBackend::ConvCall {
 
   ConvCall(CudaBackend& b, const ConvGeometry& geometry, DType dtype, const ConvKey& key)
       : g(geometry), padded(padded_channels(g.C, dtype)), in_graph(key), graph(padded_conv_graph(g, dtype, key)) {
-    if (!b.trusts(dtype, key) || !b.supports(graph)) {
+    if (!b.takes(graph, g, dtype, key)) {
       in_graph = {.pass = key.pass, .scale = key.scale};
       graph = padded_conv_graph(g, dtype, in_graph);
     }

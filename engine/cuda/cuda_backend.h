@@ -75,13 +75,15 @@ class CudaBackend final : public Backend, public MakesReady {
   // What the driver says of a graph, or inside of make_ready anything: there the graphs are only collected.
   bool supports(const Graph& graph);
   size_t workspace_bytes(const Graph& graph) { return asked_ ? 0 : driver_.workspace_bytes(graph); }
-  // Whether BatchNorm is one graph of cuDNN in each direction.
+  // Whether a convolution runs as this graph of cuDNN's: there is an engine, and what it computes is trusted. DURA_CUDA_FUSION=0: only the
+  // bare convolution.
+  bool takes(const Graph& graph, ConvGeometry g, DType dtype, const ConvKey& key);
+  // Whether BatchNorm is one graph of cuDNN in each direction; likewise.
   bool fuses(const Shape& x, DType dtype, const BatchNormOptions& options);
-  // Whether cuDNN's graphs of this pattern compute what their parts do. Where a driver does not know, the first question compares them on
-  // small tensors; a pattern that differs is computed in parts from then on, and that is said once. DURA_CUDA_FUSION=0: none is trusted.
-  bool trusts(DType dtype, const BatchNormOptions& options);
-  bool trusts(DType dtype, const ConvKey& forward);
-  bool trusts(const std::string& pattern, const std::function<std::string()>& difference);
+  // Whether the graphs' engines compute of this pattern what its parts do. Where a driver does not know, the first question compares them,
+  // with few images; a pattern that differs, or that nothing was compared of, is computed in parts from then on, and that is said once.
+  bool trusts(std::string pattern, const std::vector<Graph>& graphs,
+              const std::function<std::string(const std::vector<Graph>&)>& difference);
   class Comparison;
   struct ConvCall;
   // Rows of `channels` elements copied to rows of `wide` ones, with zeros behind, at `to`, which is returned; times
@@ -98,7 +100,7 @@ class CudaBackend final : public Backend, public MakesReady {
   Staging staging_;
   std::unique_ptr<Buffer> scratch_, overflow_;
   const bool fusion_;                    // DURA_CUDA_FUSION
-  std::map<std::string, bool> trusted_;  // by pattern
+  std::map<std::string, bool> trusted_;  // by pattern and engines
   std::vector<Graph>* asked_ = nullptr;  // in make_ready: what was asked about
 };
 

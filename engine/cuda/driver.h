@@ -143,8 +143,11 @@ class Driver : public BlockWatcher {
   // False, and nothing is queued, where the device's library has no way to compute it.
   virtual bool product(const Product& product, Stream stream) = 0;
   // Whether graphs of several operations are known to compute what their description says. Where not, the backend compares each pattern
-  // with its own kernels once.
+  // with its own kernels, once for each engine.
   virtual bool fusion_is_proven() const { return true; }
+  // The number of the engine that computes a graph that is supported, and whether that engine, with the same settings, computes another.
+  virtual int64_t engine(const Graph& /*graph*/) { return 0; }
+  virtual bool lend_engine(const Graph& /*graph*/, const Graph& /*to*/) { return true; }
   // Whether factors of f32 products and convolutions may be rounded to TF32; at first not.
   virtual void allow_tf32(bool allowed) = 0;
   // Links this process's device with those of the other ranks, who all call it; null for all where that is not possible for one of them,

@@ -1,6 +1,8 @@
 // Whether cuDNN's fused graphs are to be trusted. No description of a graph says what an engine computes, so on a card each pattern is
-// compared once, on small tensors, with what it is put together from: a graph that is wrong costs its speed, not the card and not a model.
+// compared once for each engine that gets it, with what it is put together from: a graph that is wrong costs its speed, not the card and
+// not a model. The heuristics give a small graph another engine, so the graph that asked lends the comparison its own.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 
@@ -11,9 +13,6 @@ namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
 
-// Sizes that engines for tensor cores take. Few enough images that a channel's statistics are known from its signs.
-constexpr int64_t batch = 2, side = 4, channels = 32;
-
 bool fusion_allowed() {
   const char* text = std::getenv("DURA_CUDA_FUSION");
   const std::string value = text ? text : "1";
@@ -21,20 +20,32 @@ bool fusion_allowed() {
   return value == "1";
 }
 
-// In [-1,1).
-double noise(int64_t i, uint64_t key) {
-  return static_cast<double>(formula::mix64(static_cast<uint64_t>(i) ^ key << 32) >> 11) * 0x1p-52 - 1;
+// In [-1,1), by the number of an element.
+auto noise(uint64_t key) {
+  return [key](int64_t i) { return static_cast<double>(formula::mix64(static_cast<uint64_t>(i) ^ key << 32) >> 11) * 0x1p-52 - 1; };
 }
 // Away from 0 on both sides, half of each channel on either, and so it is normalised: rounding alone moves nothing over the edge of a ReLU.
-double two_sided(int64_t i, uint64_t key) {
+double two_sided(int64_t i, int64_t channels, uint64_t key) {
   const int64_t sign = (i / channels + i % channels) % 2 == 0 ? 1 : -1;
-  return static_cast<double>(sign) * (1 + 0.25 * noise(i, key));
+  return static_cast<double>(sign) * (1 + 0.25 * noise(key)(i));
 }
 
-// "" where what was found is within a tolerance for its type of what is expected.
+// The graph with few images, but enough for a channel's statistics. By its name its plan is another than that of a batch of this size.
+Graph sample_of(const Graph& graph, int64_t engine) {
+  const auto& [N, C, H, W] = graph.tensors[0].extents;
+  const int64_t images = std::clamp<int64_t>(ceil_div(32, H * W), 2, std::max<int64_t>(N, 2));
+  if (images >= N) return graph;
+  Graph sample = graph;
+  for (GraphTensor& t : sample.tensors)
+    if (t.name != "w" && t.extents[0] == N) t.extents[0] = images;
+  sample.name += concat(", ", images, " of the images, engine ", engine);
+  return sample;
+}
+
+// "" where what was found is within a tolerance for its type of what is expected: of the largest value, or of 1 where values cancel.
 std::string difference_of(const char* what, DType dtype, const std::vector<double>& found, const std::vector<double>& expected) {
   const double tolerance = dtype == DType::f32 ? 1e-3 : 0.03;
-  double largest = 0, difference = 0;
+  double largest = 1, difference = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(expected[i]));
     const double d = std::abs(found[i] - expected[i]);
@@ -75,111 +86,107 @@ class CudaBackend::Comparison {
     return values;
   }
 
-  std::string convolution(DType dtype, const ConvKey& key) const {
-    const ConvGeometry g{
-        .N = batch, .H = side, .W = side, .C = channels, .K = channels, .R = 3, .S = 3, .P = side, .Q = side, .padding = 1};
-    const Shape image{batch, side, side, channels};
-    const auto from = [](uint64_t key_of_noise) { return [key_of_noise](int64_t i) { return noise(i, key_of_noise); }; };
-    const Tensor x = filled(image, dtype, from(1)), w = filled({channels, 3, 3, channels}, dtype, from(2));
+  // What `fused`, a convolution with the epilogue of `key`, computes otherwise than its parts; `g` has its sizes.
+  std::string convolution(const Graph& fused, const ConvGeometry& g, DType dtype, const ConvKey& key) const {
+    const Shape image{g.N, g.P, g.Q, g.K};
+    const Tensor x = filled({g.N, g.H, g.W, g.C}, dtype, noise(1)), w = filled({g.K, g.R, g.S, g.C}, dtype, noise(2)),
+                 y = empty(image, dtype), bare = empty(image, dtype), narrow = empty({g.K}, dtype);
     const Epilogue all{.scale = {},
-                       .bias = key.bias ? filled({channels}, DType::f32, from(3)) : Tensor(),
-                       .residual = key.residual ? filled(image, dtype, from(4)) : Tensor(),
+                       .bias = key.bias ? filled({g.K}, DType::f32, noise(3)) : Tensor(),
+                       .residual = key.residual ? filled(image, dtype, noise(4)) : Tensor(),
                        .relu = key.relu};
-    const Tensor fused = empty(image, dtype), bare = empty(image, dtype);
-    b_.conv_forward(g, x, {w}, all, bytes(b_.conv_workspace(g, dtype, key)), fused);
+    if (key.bias) b_.narrowed(all.bias, dtype, narrow.raw());
+    run(fused, {x, w, all.residual, key.bias ? narrow : Tensor(), y});
     b_.conv_forward(g, x, {w}, {}, bytes(b_.conv_workspace(g, dtype, {})), bare);
     b_.scale_shift_act(bare, all, bare);
-    return difference_of("y", dtype, read(fused), read(bare));
+    return difference_of("y", dtype, read(y), read(bare));
   }
 
-  std::string batch_norm(DType dtype, const BatchNormOptions& o) const {
-    const Shape image{batch, side, side, channels};
-    const auto constant = [](double value) { return [value](int64_t) { return value; }; };
-    const Tensor x = filled(image, dtype, [](int64_t i) { return two_sided(i, 1); }),
-                 residual = o.residual ? filled(image, dtype, [](int64_t i) { return 0.25 * noise(i, 2); }) : Tensor(),
-                 dy = filled(image, dtype, [](int64_t i) { return noise(i, 3); });
-    const auto per_channel = [&] { return filled({channels}, DType::f32, constant(1)); };
-    const BatchNormParameters p{.gamma = filled({channels}, DType::f32, [](int64_t k) { return 1 + 0.125 * static_cast<double>(k % 3); }),
-                                .beta = filled({channels}, DType::f32, [](int64_t k) { return 0.125 * static_cast<double>(k % 3); }),
+  std::string batch_norm(const Graph& forward, const Graph& backward, DType dtype, const BatchNormOptions& o) const {
+    const auto& [N, C, H, W] = forward.tensors[0].extents;
+    const Shape image{N, H, W, C};
+    const auto per_channel = [&, channels = C] { return filled({channels}, DType::f32, [](int64_t) { return 1; }); };
+    const Tensor x = filled(image, dtype, [channels = C](int64_t i) { return two_sided(i, channels, 1); }),
+                 residual = o.residual ? filled(image, dtype, [](int64_t i) { return 0.25 * noise(2)(i); }) : Tensor(),
+                 dy = filled(image, dtype, noise(3)), mask = bytes(b_.largest_batch_norm_mask(image, o));
+    const BatchNormParameters p{.gamma = filled({C}, DType::f32, [](int64_t k) { return 1 + 0.125 * static_cast<double>(k % 3); }),
+                                .beta = filled({C}, DType::f32, [](int64_t k) { return 0.125 * static_cast<double>(k % 3); }),
                                 .running_mean = per_channel(),
                                 .running_variance = per_channel()};
-    struct Results {
-      Tensor y;
-      BatchNormStatistics statistics;
-      BatchNormGradients gradients;
+    constexpr std::array names = {"y", "dx", "the masked gradient", "the mean", "1/deviation", "dgamma", "dbeta"};
+    const auto results = [&] {
+      return std::array{empty(image, dtype), empty(image, dtype), o.writes_g ? empty(image, dtype) : Tensor(), per_channel(), per_channel(),
+                        per_channel(),       per_channel()};
     };
-    const BatchNormSpace space = b_.batch_norm_space(image, dtype, o);
-    if (o.relu && space.mask == 0) return "";  // no engine at this size: nothing to compare
-    const auto compute = [&](bool fused) {
-      Results r{.y = empty(image, dtype),
-                .statistics = {.mean = per_channel(),
-                               .variance = per_channel(),
-                               .invstd = per_channel(),
-                               .scale = per_channel(),
-                               .shift = per_channel()},
-                .gradients = {.sum_g = per_channel(), .sum_gx = per_channel()}};
-      if (o.writes_g) r.gradients.g = empty(image, dtype);
-      r.gradients.dx.tensor = empty(image, dtype);
-      if (fused) r.statistics.mask = bytes(space.mask);
-      BatchNormBackward in{.dy = dy, .x = x, .relu = o.relu, .statistics = r.statistics};
-      if (fused) {
-        b_.batch_norm_training_forward(x, o, p, residual, bytes(space.forward_workspace), r.statistics, r.y);
-        b_.batch_norm_training_backward(in, o, p.gamma, bytes(space.backward_workspace), r.gradients);
-      } else {
-        b_.Backend::batch_norm_training_forward(x, o, p, residual, {}, r.statistics, r.y);
-        if (o.residual) in.y = r.y;
-        b_.Backend::batch_norm_training_backward(in, o, p.gamma, {}, r.gradients);
-      }
-      return r;
-    };
-    const Results found = compute(true), expected = compute(false);
-    const auto difference = [&](const char* what, const Tensor& f, const Tensor& e) {
-      return f.defined() ? difference_of(what, dtype, read(f), read(e)) : "";
-    };
-    const BatchNormGradients &f = found.gradients, &e = expected.gradients;
-    for (const std::string& d :
-         {difference("y", found.y, expected.y), difference("the mean", found.statistics.mean, expected.statistics.mean),
-          difference("1/deviation", found.statistics.invstd, expected.statistics.invstd), difference("dx", f.dx.tensor, e.dx.tensor),
-          difference("dgamma", f.sum_gx, e.sum_gx), difference("dbeta", f.sum_g, e.sum_g), difference("the masked gradient", f.g, e.g)})
-      if (!d.empty()) return d;
+    const std::array found = results(), expected = results();
+    const auto& [y, dx, g, mean, invstd, dgamma, dbeta] = found;
+    run(forward, {x, p.gamma, p.beta, residual, y, mask, mean, invstd});
+    run(backward, {dy, mask, x, p.gamma, mean, invstd, g, dx, dgamma, dbeta});
+
+    const BatchNormStatistics statistics{
+        .mean = expected[3], .variance = per_channel(), .invstd = expected[4], .scale = per_channel(), .shift = per_channel()};
+    b_.Backend::batch_norm_training_forward(x, o, p, residual, {}, statistics, expected[0]);
+    b_.Backend::batch_norm_training_backward(
+        {.dy = dy, .x = x, .y = o.residual ? expected[0] : Tensor(), .relu = o.relu, .statistics = statistics}, o, p.gamma, {},
+        {.sum_g = expected[6], .sum_gx = expected[5], .g = expected[2], .dx = {.tensor = expected[1]}});
+    for (size_t i = 0; i < names.size(); ++i)
+      if (found[i].defined())
+        if (std::string d = difference_of(names[i], dtype, read(found[i]), read(expected[i])); !d.empty()) return d;
     return "";
   }
 
  private:
+  // Tensors that a graph does not have are undefined.
+  void run(const Graph& graph, const std::vector<Tensor>& tensors) const {
+    std::vector<void*> addresses;
+    for (const Tensor& t : tensors)
+      if (t.defined()) addresses.push_back(t.raw());
+    const Tensor workspace = bytes(b_.driver_.workspace_bytes(graph));
+    b_.driver_.run(graph, addresses, workspace.defined() ? workspace.raw() : nullptr, b_.stream_);
+  }
+
   CudaBackend& b_;
   MemoryScope scope_;
 };
 
-bool CudaBackend::trusts(const std::string& pattern, const std::function<std::string()>& difference) {
-  if (asked_) {
-    const auto known = trusted_.find(pattern);
-    return known == trusted_.end() || known->second;
+bool CudaBackend::trusts(std::string pattern, const std::vector<Graph>& graphs,
+                         const std::function<std::string(const std::vector<Graph>&)>& difference) {
+  if (asked_ || driver_.fusion_is_proven()) return true;
+  for (const Graph& g : graphs) pattern += concat(", engine ", driver_.engine(g));
+  if (const auto known = trusted_.find(pattern); known != trusted_.end()) return known->second;
+  std::vector<Graph> samples;
+  for (const Graph& g : graphs) samples.push_back(sample_of(g, driver_.engine(g)));
+  bool lent = true;
+  for (size_t i = 0; i < graphs.size(); ++i) lent = lent && (samples[i] == graphs[i] || driver_.lend_engine(graphs[i], samples[i]));
+  std::string found;
+  try {
+    found = difference(lent ? samples : graphs);
+  } catch (const OutOfMemory& e) {
+    found = concat("nothing was compared: ", e.what());
   }
-  const auto [entry, first_question] = trusted_.try_emplace(pattern, true);  // true while it is compared: the comparison runs it
-  if (first_question) {
-    const std::string found = difference();
-    if (!found.empty()) {
-      log_warning("cuDNN's graph ", pattern, " does not compute what its parts do: ", found, ". It is computed in parts.");
-      entry->second = false;
-    }
-  }
-  return entry->second;
+  if (!found.empty()) log_warning("cuDNN's graph ", pattern, " is not trusted: ", found, ". It is computed in parts.");
+  return trusted_[pattern] = found.empty();
 }
 
-bool CudaBackend::trusts(DType dtype, const ConvKey& key) {
-  if (!key.residual && !key.bias && !key.relu) return true;
-  if (!fusion_ || driver_.fusion_is_proven()) return fusion_;
-  const ConvKey pattern{.bias = key.bias, .residual = key.residual, .relu = key.relu};
-  return trusts(
-      concat("convolution ", dtype_name(dtype), key.residual ? " + residual" : "", key.bias ? " + bias" : "", key.relu ? ", relu" : ""),
-      [&] { return Comparison(*this).convolution(dtype, pattern); });
+bool CudaBackend::takes(const Graph& graph, ConvGeometry g, DType dtype, const ConvKey& key) {
+  const bool fused = key.residual || key.bias || key.relu;
+  if ((fused && !fusion_) || !supports(graph)) return false;
+  g.C = padded_channels(g.C, dtype);
+  return !fused || trusts(concat("convolution ", dtype_name(dtype), key.residual ? " + residual" : "", key.bias ? " + bias" : "",
+                                 key.relu ? ", relu" : ""),
+                          {graph}, [&](const std::vector<Graph>& sample) {
+                            g.N = sample[0].tensors[0].extents[0];
+                            return Comparison(*this).convolution(sample[0], g, dtype, key);
+                          });
 }
 
-bool CudaBackend::trusts(DType dtype, const BatchNormOptions& o) {
-  if (!fusion_ || driver_.fusion_is_proven()) return fusion_;
-  return trusts(concat("batch_norm ", dtype_name(dtype), o.residual ? " + residual" : "", o.relu ? ", relu, mask" : "",
+bool CudaBackend::fuses(const Shape& x, DType dtype, const BatchNormOptions& o) {
+  if (!fusion_) return false;
+  const std::vector<Graph> graphs = {batch_norm_training_graph(x, dtype, o), batch_norm_backward_graph(x, dtype, o)};
+  return supports(graphs[0]) && supports(graphs[1]) &&
+         trusts(concat("batch_norm ", dtype_name(dtype), o.residual ? " + residual" : "", o.relu ? ", relu, mask" : "",
                        o.writes_g ? ", masked gradient" : ""),
-                [&] { return Comparison(*this).batch_norm(dtype, o); });
+                graphs, [&](const std::vector<Graph>& samples) { return Comparison(*this).batch_norm(samples[0], samples[1], dtype, o); });
 }
 
 }  // namespace DURA_CUDA_BUILD

@@ -45,13 +45,20 @@ __global__ void adam_constants_kernel(AdamOptions options, const double* state, 
   *step = formula::adam_step(options, state);
 }
 
-template <class T>
+template <class T, int W>
 __global__ void adam_kernel(const formula::AdamStep* step, const T* gradient, float* parameter, float* m, float* v, T* compute,
                             const double* state, int64_t count) {
-  const int64_t i = thread_index();
+  const int64_t i = thread_index() * W;
   if (i >= count || state[StepState::overflow] != 0) return;
-  parameter[i] = formula::adam<float>(*step, load(gradient[i]), parameter[i], m + i, v + i, [](float x) { return sqrtf(x); });
-  if (compute) store(compute + i, parameter[i]);
+  const auto g = read_pack<W>(gradient + i);
+  auto p = read_pack<W>(parameter + i), first = read_pack<W>(m + i), second = read_pack<W>(v + i);
+  Pack<T, W> working;
+  for (int j = 0; j < W; ++j) {
+    p.v[j] = formula::adam<float>(*step, load(g.v[j]), p.v[j], &first.v[j], &second.v[j], [](float x) { return sqrtf(x); });
+    store(&working.v[j], p.v[j]);
+  }
+  write_pack(parameter + i, p), write_pack(m + i, first), write_pack(v + i, second);
+  if (compute) write_pack(compute + i, working);
 }
 
 __global__ void advance_state_kernel(LossScaleOptions options, bool scaled, double* state) {
@@ -76,10 +83,13 @@ void CudaBackend::check_gradients(const Tensor& grad, const Tensor& state) {
 
 void CudaBackend::adam_update(const Tensor& master, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& compute,
                               const AdamOptions& options, const Tensor& state) {
+  const int64_t count = master.numel();
   auto* step = scratch<formula::AdamStep>(1);
   start("adam_constants", adam_constants_kernel, {.blocks = 1, .threads = 1}, options, state, step);
   dispatch("adam_update", grad.dtype(), [&]<class T>(T) {
-    start("adam", adam_kernel<T>, grid_over(master.numel()), step, grad, master, m, v, compute, state, master.numel());
+    dispatch_pack<float>(count, {master.raw(), m.raw(), v.raw(), grad.raw(), address<T>(compute)}, [&](auto w) {
+      start("adam", adam_kernel<T, w.value>, grid_over(count / w.value), step, grad, master, m, v, compute, state, count);
+    });
   });
 }
 

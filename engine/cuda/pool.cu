@@ -11,7 +11,8 @@ struct Pixel {
   int64_t n, h, w, c;
 };
 __device__ inline Pixel pixel_of(int64_t element, int64_t H, int64_t W, int64_t C) {
-  return {element / (C * W * H), element / (C * W) % H, element / C % W, element % C};
+  const int64_t pixel = element / C, row = pixel / W, n = row / H;  // a division costs more than a product
+  return {n, row - n * H, pixel - row * W, element - pixel * C};
 }
 
 template <class T, int W>
@@ -43,7 +44,7 @@ __global__ void max_pool_forward_kernel(ConvGeometry g, const T* x, T* y, uint8_
   write_pack(index + i, where);
 }
 
-// The sizes of a pooling as a card divides them at once: a division of 64-bit numbers is a subroutine there, and each thread has seven.
+// The sizes of a pooling in 32 bits: each thread has seven divisions, and one of 64-bit numbers asks first whether 32 would do.
 struct PoolSizes {
   uint32_t H, W, C, R, S, P, Q, stride, padding;
 };

@@ -7,12 +7,12 @@ export LC_ALL=C  # a point in every number, whatever the locale
 usage() {
   cat <<'TEXT'
 usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--part N | --stages "NAME ..."] [--data DIR --weights FILE] [--manifest FILE] [--python PYTHON]
-                              [--limit SECONDS] [--budget SECONDS] [--pack FILE]
+                              [--limit SECONDS] [--budget SECONDS] [--pack FILE] [--built DIR]
        tests/gpu/gpu_check.sh --clock      the stages with their estimated times; an error where they do not fit
   --sim      the same stages on the simulated device, small: proves the script, and nothing about a GPU
   --out      folder of the results (default: docs/gpu; with --sim a folder under /tmp)
   --part     the stages of one command of ten minutes at most; 1 to 4 one after the other are everything
-               1 machine build smoke    2 steps bench    3 tests torch    4 plans ops tuned types libtorch compiled mission sanitizer cards, as far as time goes
+               1 machine build smoke    2 steps bench    3 tests torch    4 libtorch types compiled mission sanitizer plans ops tuned cards, as far as time goes
   --stages   only these (default: all, in this order)
   --data, --weights   real slices and ImageNet weights, for the stage `mission` (default: those in .gpu)
   --manifest their table with a split (default: manifest.csv in --data)
@@ -20,14 +20,15 @@ usage: tests/gpu/gpu_check.sh [--sim] [--out DIR] [--part N | --stages "NAME ...
   --limit    seconds that this command has; a stage that takes longer is ended, with what it has left (default 580)
   --budget   seconds that all commands with the same --out have together (default 1500); a stage that is estimated to need more than is left is skipped
   --pack     an archive of the results (.tar.gz), made anew after each stage
+  --built    a folder in which dura is built already; the stage `build` only looks whether it is
 Where Debian's packages are missing, tests/gpu/gpu_carry.sh fills .gpu beforehand. The report holds the stages of all calls with the same --out.
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 arguments=("$@")
-device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=580 budget=1500 pack='' only='' part='' clock=''
-parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="plans ops tuned types libtorch compiled mission sanitizer cards")
+device=cuda preset=cuda build=$root/build-cuda out='' data='' weights='' manifest='' python=python3 limit=580 budget=1500 pack='' only='' part='' clock='' built='' test_limit=120
+parts=([1]="machine build smoke" [2]="steps bench" [3]="tests torch" [4]="libtorch types compiled mission sanitizer plans ops tuned cards")
 stages="${parts[*]}"
 # Seconds that a stage is estimated to take on a machine with a card and 16 cores; never measured.
 declare -A estimate=([machine]=5 [build]=300 [smoke]=120 [steps]=180 [bench]=120 [tests]=240 [torch]=60
@@ -36,7 +37,7 @@ while (($# > 0)); do
   case $1 in
     --sim) device=cuda-sim preset=cpu build=$root/build ;;
     --clock) clock=yes ;;
-    --out | --part | --stages | --data | --weights | --manifest | --python | --limit | --budget | --pack | --only)
+    --out | --part | --stages | --data | --weights | --manifest | --python | --limit | --budget | --pack | --built | --only)
       (($# > 1)) || { usage >&2; exit 2; }
       printf -v "${1#--}" '%s' "$2"  # --only: how this script calls itself for one stage
       shift
@@ -78,6 +79,7 @@ if [[ -z $out ]]; then
 fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+if [[ -n $built ]]; then build=$(cd "$built" && pwd) || exit 2; fi
 apps=$build/apps
 if [[ -z $data && -d $root/.gpu/data ]]; then
   data=$root/.gpu/data weights=$(echo "$root"/.gpu/weights.*)
@@ -93,7 +95,7 @@ if [[ $device == cuda ]]; then
 else
   depth=34 train_depth=18 size=32 batch=4 patients=24 batches="2" repetitions=1 warm_up=0
   # The simulated device has no clock to keep.
-  limit=$((limit * 100)) budget=$((budget * 100))
+  limit=$((limit * 100)) budget=$((budget * 100)) test_limit=$((test_limit * 100))
   peer=cpu peer_options=(--compiled-batches) peer_types="bf16" peer_modes="inf half" peer_batches=$batches
   study=(--seeds 1 --size 32 --phase1-epochs 1 --phase2-epochs 1)
 fi
@@ -133,6 +135,13 @@ build() {
   # Only what the stages run.
   local targets=(dura_tests dura-bench dura-train dura-phantom dura-study)
   if [[ $device == cuda ]]; then targets+=(cuda_card_check cudnn_plan_check); fi
+  if [[ -n $built ]]; then
+    local target missing=0
+    for target in "${targets[@]}"; do
+      [[ -n $(find "$build" -name "$target" -type f -perm -u+x -print -quit) ]] || { echo "$build has no program $target; build it"; missing=1; }
+    done
+    return "$missing"
+  fi
   (cd "$root" && cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)" --target "${targets[@]}")
 }
 
@@ -140,9 +149,9 @@ build() {
 tested() {
   local name=$1
   shift
-  DURA_TEST_DEVICE=$device timeout 120 "$@" && return 0
+  DURA_TEST_DEVICE=$device timeout "$test_limit" "$@" && return 0
   echo "$name FAILED; again with CUDA_LAUNCH_BLOCKING=1:"
-  CUDA_LAUNCH_BLOCKING=1 DURA_TEST_DEVICE=$device timeout 120 "$@"
+  CUDA_LAUNCH_BLOCKING=1 DURA_TEST_DEVICE=$device timeout "$test_limit" "$@"
   return 1
 }
 

@@ -132,6 +132,8 @@ class CardDriver final : public Driver {
     return true;
   }
   bool fusion_is_proven() const override { return false; }
+  int64_t engine(const Graph& graph) override { return plan(graph).choice().engine; }
+  bool lend_engine(const Graph& graph, const Graph& to) override { return plans_.lend(plan(graph), to, tf32_); }
   void allow_tf32(bool allowed) override { tf32_ = allowed; }
   std::unique_ptr<DeviceLink> link(Communicator& ranks) override {
     return nccl_link(ranks, [this](Stream s) { return stream(s); });

@@ -121,12 +121,12 @@ void* CardPlans::handle(int thread) {
   return h->raw;
 }
 
-CardPlans::Made CardPlans::make_one(const Graph& graph, void* handle) const {
+CardPlans::Made CardPlans::make_one(const Graph& graph, void* handle, const PlanChoice* only) const {
   Made made;
   const PlanTarget target = PlanTarget::of_handle(handle);
   try {
     const std::optional<KeptPlan> kept = folder_.find(graph);
-    if (kept && (kept->measured || !tunes_)) {
+    if (kept && (only ? kept->choice == *only : kept->measured || !tunes_)) {
       CudnnPlan plan(graph, target, kept->choice, kept->serialized);
       DURA_CHECK(plan.workspace_bytes() <= plan_workspace_cap, "it needs ", plan.workspace_bytes(), " bytes of workspace");
       made.candidates.push_back(std::move(plan));
@@ -139,7 +139,7 @@ CardPlans::Made CardPlans::make_one(const Graph& graph, void* handle) const {
     made.unusable = e.what();
   }
   try {
-    made.candidates = CudnnPlan::candidates(graph, target, plan_workspace_cap, tunes_ ? most_candidates : 1);
+    made.candidates = CudnnPlan::candidates(graph, target, plan_workspace_cap, tunes_ ? most_candidates : 1, only);
   } catch (const NoEngine& e) {
     made.no_engine = e.what();
   }
@@ -203,6 +203,16 @@ void CardPlans::make(std::vector<Graph> graphs, bool tf32) {
     made[i] = make_one(missing[i], handle(worker_index()));
   });
   for (size_t i = 0; i < missing.size(); ++i) take(missing[i], std::move(made[i]));
+}
+
+bool CardPlans::lend(const CudnnPlan& plan, Graph to, bool tf32) {
+  to.tf32 = tf32 && multiplies_f32(to);
+  if (const auto found = plans_.find(to); found != plans_.end()) return found->second != nullptr;
+  Made made = make_one(to, handle(0), &plan.choice());
+  check_alive("while cuDNN was asked for " + to.name);
+  const bool lent = !made.candidates.empty();
+  if (lent) take(to, std::move(made));
+  return lent;
 }
 
 const CudnnPlan* CardPlans::find(Graph graph, bool tf32) {

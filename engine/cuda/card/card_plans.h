@@ -20,12 +20,15 @@ class CardPlans {
   const CudnnPlan* find(Graph graph, bool tf32);
   // Makes the plans of all that have none yet.
   void make(std::vector<Graph> graphs, bool tf32);
+  // Makes the plan of another graph with this one's engine and settings. False where those do not compute it, which nobody is told.
+  bool lend(const CudnnPlan& plan, Graph to, bool tf32);
 
  private:
   struct Handle;
   struct Made;
   void* handle(int thread);
-  Made make_one(const Graph& graph, void* handle) const;
+  // `only`: of this choice alone.
+  Made make_one(const Graph& graph, void* handle, const PlanChoice* only = nullptr) const;
   void take(const Graph& graph, Made made);
   static bool measure(const Graph& graph, const std::vector<CudnnPlan>& plans, size_t& fastest);
 

@@ -57,8 +57,7 @@ cudaDataType_t data_type(const Product& p) {
   fail(text(p), ": a card multiplies f32, f16 and bf16");
 }
 
-// The largest power of two up to 16, the widest load, that divides an address. No larger: an arena aligns to 64 bytes and the pool to more,
-// and one product should have one algorithm wherever its tensors lie.
+// The largest power of two up to 16, the widest load, that divides an address: a product has one algorithm wherever its tensors begin.
 uint32_t alignment_of(const void* address) {
   const auto bits = reinterpret_cast<uintptr_t>(address) | 16;
   return static_cast<uint32_t>(bits & (~bits + 1));

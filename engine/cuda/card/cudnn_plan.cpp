@@ -129,12 +129,13 @@ std::string unfit(const EngineOffer& offer, const Graph& graph, size_t workspace
   return "";
 }
 
-std::vector<CudnnPlan> CudnnPlan::candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most) {
+std::vector<CudnnPlan> CudnnPlan::candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most,
+                                             const PlanChoice* only) {
   std::vector<CudnnPlan> plans;
   std::string story;
   std::vector<EngineOffer> offers;
   try {
-    offers = offered_engines(graph, target);
+    offers = only ? std::vector<EngineOffer>{{.choice = *only}} : offered_engines(graph, target);
   } catch (const CudnnError& e) {
     if (!is_refusal(e.status(), target)) throw;
     story = concat("\n  ", e.what());
@@ -174,7 +175,7 @@ CudnnPlan::CudnnPlan(const Graph& graph, const PlanTarget& target, const PlanCho
   engine.finalize();
   // A choice may come from a file.
   if (const std::string why = unfit(read_engine(engine), graph, plan_workspace_cap); !why.empty())
-    fail(describe(choice), " is not for ", graph.name, ": ", why);
+    throw NoEngine(concat(describe(choice), " is not for ", graph.name, ": ", why));
   std::vector<CudnnDescriptor> knobs;
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const auto& [type, value] : choice.knobs) {

@@ -63,8 +63,9 @@ class NoEngine : public Error {
 class CudnnPlan {
  public:
   // Plans of the first fitting engines that cuDNN can make one of, with at most `workspace_cap` bytes of workspace: `most` of them, best
-  // first, or as many as there are. Throws NoEngine where there is none.
-  static std::vector<CudnnPlan> candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most);
+  // first, or as many as there are. `only`: of this choice, whatever is offered. Throws NoEngine where there is none.
+  static std::vector<CudnnPlan> candidates(const Graph& graph, const PlanTarget& target, size_t workspace_cap, size_t most,
+                                           const PlanChoice* only = nullptr);
   static CudnnPlan best(const Graph& graph, const PlanTarget& target, size_t workspace_cap) {
     return std::move(candidates(graph, target, workspace_cap, 1).front());
   }

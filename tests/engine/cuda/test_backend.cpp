@@ -94,6 +94,17 @@ TEST_CASE("the CUDA backend's u8 images are those of the CPU, byte for byte", "[
     return y;
   });
   CHECK(bytes_of(warped.first) == bytes_of(warped.second));
+  // Rows name their pictures. On the CPU a number of none is an error; a kernel cannot throw and makes a black picture.
+  const auto row_of = [&](int32_t picture) {
+    const Tensor y = moved(Tensor::of<uint8_t>({1, 1, 1, 3}, std::vector<uint8_t>(3, 99)));
+    backend(cuda_under_test())
+        .warp(moved(x), moved(Tensor::of<int32_t>({1}, std::vector{picture})), moved(Tensor::of<float>({1, 6}, {1, 0, 0, 0, 1, 0})), y);
+    return bytes_of(y);
+  };
+  const auto first = pixels.begin(), second = first + 23 * 17 * 3;
+  CHECK(row_of(0) == std::vector<uint8_t>(first, first + 3));
+  CHECK(row_of(1) == std::vector<uint8_t>(second, second + 3));
+  for (const int32_t none : {-1, 2, 1 << 30}) CHECK(row_of(none) == std::vector<uint8_t>(3, 0));
   const auto enhanced = on_both([&](Backend& b, const auto& there, const auto& make) {
     const Tensor y = make(x.shape(), DType::u8);
     b.enhance(there(x), there(parameters), y);

@@ -51,21 +51,22 @@ cublasStatus_t make(const char* kind, void** handle, T value) {
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t end(const char* kind, const void* handle) {
-  if (living.erase(handle) == 0) return complain(concat("cublasLt: there is no such ", kind, " (any more)")), CUBLAS_STATUS_INVALID_VALUE;
+  if (living.erase(handle) == 0) return complain<"cublasLt: something ends twice">(concat(": ", kind)), CUBLAS_STATUS_INVALID_VALUE;
   --alive()[kind];
   return CUBLAS_STATUS_SUCCESS;
 }
 // False, with a complaint, where one of them has ended.
 bool all_alive(std::initializer_list<const void*> handles) {
   for (const void* h : handles)
-    if (living.count(h) == 0) return complain("cublasLt: a handle or descriptor is used after its end");
+    if (living.count(h) == 0) return complain<"cublasLt: a handle or descriptor is used after its end">();
   return true;
 }
 
 template <class T>
 cublasStatus_t set(T& to, const void* from, size_t bytes) {
   if (bytes != sizeof(T))
-    return complain(concat("cublasLt: an attribute of ", sizeof(T), " bytes was given ", bytes)), CUBLAS_STATUS_INVALID_VALUE;
+    return complain<"cublasLt: an attribute of another size">(concat(": of ", sizeof(T), " bytes, it was given ", bytes)),
+           CUBLAS_STATUS_INVALID_VALUE;
   if (injected("cublasLt, attribute")) return CUBLAS_STATUS_INVALID_VALUE;
   std::memcpy(&to, from, sizeof(T));
   return CUBLAS_STATUS_SUCCESS;
@@ -94,7 +95,7 @@ std::optional<Product> product_of(const Multiplication& o, const Layout& first, 
   const auto k_again = p.transpose_a ? second.columns : second.rows, m = p.transpose_a ? second.rows : second.columns;
   const std::optional<DType> type = type_of(result.type);
   if (!type || first.type != result.type || second.type != result.type || k != k_again || n != result.rows || m != result.columns) {
-    complain("cublasLt: the matrices of a product do not fit");
+    complain<"cublasLt: the matrices of a product do not fit">();
     return std::nullopt;
   }
   p.k = static_cast<int64_t>(k), p.dtype = *type;
@@ -115,7 +116,7 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { return make("cublasLt handle", reinterpret_cast<void**>(handle), 0); }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return end("cublasLt handle", handle); }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* d, cublasComputeType_t compute, cudaDataType_t scale) {
-  if (scale != CUDA_R_32F) return complain("cublasLt: a scale that is not f32"), CUBLAS_STATUS_INVALID_VALUE;
+  if (scale != CUDA_R_32F) return complain<"cublasLt: a scale that is not f32">(), CUBLAS_STATUS_INVALID_VALUE;
   return make("cublasLt operation", reinterpret_cast<void**>(d), Multiplication{.compute = compute});
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) { return end("cublasLt operation", d); }
@@ -127,11 +128,11 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMa
   if (attribute == CUBLASLT_MATMUL_DESC_TRANSB) return set(o.transpose_second, from, bytes);
   if (attribute == CUBLASLT_MATMUL_DESC_EPILOGUE) return set(o.epilogue, from, bytes);
   if (attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER) return set(o.bias, from, bytes);
-  return complain(concat("cublasLt: an operation has no attribute ", int(attribute))), CUBLAS_STATUS_NOT_SUPPORTED;
+  return complain<"cublasLt: an operation has no such attribute">(concat(": ", int(attribute))), CUBLAS_STATUS_NOT_SUPPORTED;
 }
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* l, cudaDataType type, uint64_t rows, uint64_t columns, int64_t step) {
   if (step < static_cast<int64_t>(rows))
-    return complain("cublasLt: columns of a matrix lie closer than they are long"), CUBLAS_STATUS_INVALID_VALUE;
+    return complain<"cublasLt: columns of a matrix lie closer than they are long">(), CUBLAS_STATUS_INVALID_VALUE;
   return make("cublasLt layout", reinterpret_cast<void**>(l), Layout{type, rows, columns});
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) { return end("cublasLt layout", l); }
@@ -157,7 +158,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t h
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
       return set(p.d, from, bytes);
     default:
-      return complain(concat("cublasLt: a preference has no attribute ", int(attribute))), CUBLAS_STATUS_NOT_SUPPORTED;
+      return complain<"cublasLt: a preference has no such attribute">(concat(": ", int(attribute))), CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
@@ -172,7 +173,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   const auto& wishes = as<Preference>(preference);
   // Partial sums in the output's type would be less than f32.
   if (wishes.reductions != CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE)
-    return complain("cublasLt: partial sums may be rounded"), CUBLAS_STATUS_INVALID_VALUE;
+    return complain<"cublasLt: partial sums may be rounded">(), CUBLAS_STATUS_INVALID_VALUE;
   if (injected("cublasLtMatmulAlgoGetHeuristic")) return CUBLAS_STATUS_INTERNAL_ERROR;
   if (stand_in::unsupported_product() && stand_in::unsupported_product()(*p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   results[0] = {};
@@ -194,14 +195,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (!p) return CUBLAS_STATUS_INVALID_VALUE;
   Choice choice;
   std::memcpy(&choice, algorithm, sizeof choice);
-  if (choice.magic != magic) return complain("cublasLt: an algorithm that was never chosen"), CUBLAS_STATUS_INVALID_VALUE;
+  if (choice.magic != magic) return complain<"cublasLt: an algorithm that was never chosen">(), CUBLAS_STATUS_INVALID_VALUE;
   if (!aligned(a, choice.a) || !aligned(b, choice.b) || !aligned(d, choice.c))
-    return complain("cublasLt: a matrix is aligned to less than its algorithm was chosen for"), CUBLAS_STATUS_INVALID_VALUE;
+    return complain<"cublasLt: a matrix is aligned to less than its algorithm was chosen for">(), CUBLAS_STATUS_INVALID_VALUE;
   if (workspace_bytes < choice.workspace || !aligned(workspace, 256))
-    return complain("cublasLt: the workspace is smaller than the algorithm wants, or not aligned to 256 bytes"),
+    return complain<"cublasLt: the workspace is smaller than the algorithm wants, or not aligned to 256 bytes">(),
            CUBLAS_STATUS_INVALID_VALUE;
   if (c != d || *static_cast<const float*>(alpha) != 1)
-    return complain("cublasLt: not a product that dura has"), CUBLAS_STATUS_INVALID_VALUE;
+    return complain<"cublasLt: not a product that dura has">(), CUBLAS_STATUS_INVALID_VALUE;
   if (injected("cublasLtMatmul")) return CUBLAS_STATUS_EXECUTION_FAILED;
   p->a = b, p->b = a, p->c = d, p->accumulate = *static_cast<const float*>(beta) == 1;
   if (o.epilogue == CUBLASLT_EPILOGUE_BIAS) p->bias = o.bias;
@@ -220,7 +221,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                               std::memset(workspace, 0xff, choice.workspace);
                             });
   } catch (const Error& e) {
-    return complain(concat("cublasLtMatmul: ", e.what())), CUBLAS_STATUS_EXECUTION_FAILED;
+    return stand_in::keep_complaint(concat("cublasLtMatmul: ", e.what())), CUBLAS_STATUS_EXECUTION_FAILED;
   }
   return CUBLAS_STATUS_SUCCESS;
 }

@@ -71,10 +71,10 @@ cudaError_t attempt(const char* name, F&& body) {
     body();
     return cudaSuccess;
   } catch (const DriverError& e) {
-    stand_in::complain(concat(name, ": ", e.what()));
+    stand_in::keep_complaint(concat(name, ": ", e.what()));
     return remember(static_cast<cudaError_t>(e.status()));
   } catch (const dura::Error& e) {
-    stand_in::complain(concat(name, ": ", e.what()));
+    stand_in::keep_complaint(concat(name, ": ", e.what()));
     return remember(cudaErrorInvalidValue);
   }
 }
@@ -92,15 +92,17 @@ T* made(std::set<const void*>& all, const char* kind, T value) {
   return object;
 }
 // Never freed: an address that is used again would hide a use after the end.
+template <stand_in::Name check>
 void ended(std::set<const void*>& all, const char* kind, const void* object) {
-  if (all.erase(object) == 0) throw DriverError(Status::invalid_value, concat("there is no such ", kind, " (any more)"));
+  if (all.erase(object) == 0) stand_in::refuse<check>();
   --stand_in::alive()[kind];
 }
-template <class T>
-T& living(const std::set<const void*>& all, const char* kind, T* object) {
-  if (all.count(object) == 0) throw DriverError(Status::invalid_value, concat("there is no such ", kind, " (any more)"));
+template <stand_in::Name check, class T>
+T& living(const std::set<const void*>& all, T* object) {
+  if (all.count(object) == 0) stand_in::refuse<check>();
   return *object;
 }
+CUevent_st& living_event(cudaEvent_t event) { return living<"an event is used after its end">(runtime().events, event); }
 
 // As releases of memory do: whatever may still use it is done.
 void wait_for_all() {
@@ -108,8 +110,11 @@ void wait_for_all() {
 }
 
 // As the simulated device says it: only there a capture is ended by it.
+template <stand_in::Name check>
 void forbid_while_capturing() {
-  if (runtime().capturing) stand_in::device().allocate(64);
+  if (!runtime().capturing) return;
+  stand_in::note<check>();
+  stand_in::device().allocate(64);
 }
 
 }  // namespace
@@ -131,9 +136,17 @@ std::vector<std::string>& complaints() {
   static std::vector<std::string> all;
   return all;
 }
-bool complain(const std::string& what) {
+bool keep_complaint(const std::string& what) {
   complaints().push_back(what);
   return false;
+}
+std::set<std::string>& checks() {
+  static std::set<std::string> names;
+  return names;
+}
+std::set<std::string>& caught() {
+  static std::set<std::string> names;
+  return names;
 }
 bool injected(const char* name) {
   Runtime& r = runtime();
@@ -150,7 +163,7 @@ std::map<std::string, int64_t>& alive() {
 }
 Stream stream_of(const void* handle) {
   if (!handle) return legacy_stream;
-  return living(runtime().streams, "stream", static_cast<const CUstream_st*>(handle)).stream;
+  return living<"a stream is used after its end">(runtime().streams, static_cast<const CUstream_st*>(handle)).stream;
 }
 void repair() { runtime().sticky = runtime().last = cudaSuccess; }
 std::function<bool(const Product&)>& unsupported_product() {
@@ -159,6 +172,14 @@ std::function<bool(const Product&)>& unsupported_product() {
 }
 std::function<bool(const Graph&)>& unsupported_graph() {
   static std::function<bool(const Graph&)> f;
+  return f;
+}
+std::function<bool(const Graph&, int64_t)>& refusing_engine() {
+  static std::function<bool(const Graph&, int64_t)> f;
+  return f;
+}
+std::function<void(Graph&, int64_t)>& misreading_engine() {
+  static std::function<void(Graph&, int64_t)> f;
   return f;
 }
 PlanCosts& plan_costs() {
@@ -221,7 +242,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 }
 cudaError_t cudaSetDevice(int device) {
   return call("cudaSetDevice", cudaErrorInvalidDevice, [&] {
-    if (device != 0) throw DriverError(Status::invalid_value, "there is one device");
+    if (device != 0) stand_in::refuse<"there is one device">();
   });
 }
 cudaError_t cudaDriverGetVersion(int* version) {
@@ -252,7 +273,7 @@ cudaError_t cudaFree(void* memory) {
   if (!memory) return cudaSuccess;
   return call("cudaFree", cudaErrorUnknown, [&] {
     wait_for_all();
-    ended(runtime().memory, "allocation", memory);
+    ended<"memory is freed that is not allocated (any more)">(runtime().memory, "allocation", memory);
     stand_in::device().ends(memory);
     stand_in::device().release(memory);
   });
@@ -268,37 +289,37 @@ cudaError_t cudaMallocHost(void** memory, size_t bytes) {
 cudaError_t cudaFreeHost(void* memory) {
   return call("cudaFreeHost", cudaErrorUnknown, [&] {
     wait_for_all();
-    ended(runtime().pinned, "pinned memory", memory);
+    ended<"pinned memory is freed that is not allocated (any more)">(runtime().pinned, "pinned memory", memory);
     stand_in::device().release_pinned(memory);
   });
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return call("cudaStreamCreateWithFlags", cudaErrorUnknown, [&] {
-    if (flags != cudaStreamNonBlocking) throw DriverError(Status::invalid_value, "a stream that waits for the legacy stream");
+    if (flags != cudaStreamNonBlocking) stand_in::refuse<"a stream that waits for the legacy stream">();
     *stream = made(runtime().streams, "stream", CUstream_st{stand_in::device().create_stream()});
   });
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  return call("cudaStreamDestroy", cudaErrorUnknown, [&] { ended(runtime().streams, "stream", stream); });
+  return call("cudaStreamDestroy", cudaErrorUnknown, [&] { ended<"a stream ends twice">(runtime().streams, "stream", stream); });
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return call("cudaStreamSynchronize", cudaErrorUnknown, [&] {
-    forbid_while_capturing();
+    forbid_while_capturing<"a stream is waited for while one captures">();
     stand_in::device().synchronize(stand_in::stream_of(stream));
   });
 }
 // Nothing runs before somebody waits, so what was queued is not known to be done.
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const cudaError_t error = call("cudaStreamQuery", cudaErrorUnknown, [&] {
-    forbid_while_capturing();
+    forbid_while_capturing<"a stream is asked while one captures">();
     stand_in::stream_of(stream);
   });
   return error == cudaSuccess ? cudaErrorNotReady : error;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   return call("cudaStreamWaitEvent", cudaErrorUnknown,
-              [&] { stand_in::device().wait(stand_in::stream_of(stream), living(runtime().events, "event", event).event); });
+              [&] { stand_in::device().wait(stand_in::stream_of(stream), living_event(event).event); });
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return call("cudaEventCreateWithFlags", cudaErrorUnknown, [&] {
@@ -306,18 +327,18 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   });
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  return call("cudaEventDestroy", cudaErrorUnknown, [&] { ended(runtime().events, "event", event); });
+  return call("cudaEventDestroy", cudaErrorUnknown, [&] { ended<"an event ends twice">(runtime().events, "event", event); });
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return call("cudaEventRecord", cudaErrorUnknown, [&] {
-    stand_in::device().record(living(runtime().events, "event", event).event, stand_in::stream_of(stream));
+    stand_in::device().record(living_event(event).event, stand_in::stream_of(stream));
     event->recorded_ms = stand_in::card_ms(), event->waited_for = false;
   });
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return call("cudaEventSynchronize", cudaErrorUnknown, [&] {
-    forbid_while_capturing();
-    stand_in::device().synchronize(living(runtime().events, "event", event).event);
+    forbid_while_capturing<"an event is waited for while a stream captures">();
+    stand_in::device().synchronize(living_event(event).event);
     event->waited_for = true;
   });
 }
@@ -328,15 +349,17 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     return cudaErrorNotReady;
   }
   return call("cudaEventQuery", cudaErrorUnknown, [&] {
-    forbid_while_capturing();
-    stand_in::device().synchronize(living(runtime().events, "event", event).event);
+    forbid_while_capturing<"an event is asked while a stream captures">();
+    stand_in::device().synchronize(living_event(event).event);
   });
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t begin, cudaEvent_t end) {
   return call("cudaEventElapsedTime", cudaErrorUnknown, [&] {
-    for (const CUevent_st* e : {&living(runtime().events, "event", begin), &living(runtime().events, "event", end)})
-      if (!e->timed || e->recorded_ms < 0) throw DriverError(Status::invalid_value, "an event without timing, or never recorded");
-    if (!end->waited_for) throw DriverError(Status::invalid_value, "the time is read before anybody waited for the event");
+    for (const CUevent_st* e : {&living_event(begin), &living_event(end)}) {
+      if (!e->timed) stand_in::refuse<"the time of an event that keeps none">();
+      if (e->recorded_ms < 0) stand_in::refuse<"the time of an event that was never recorded">();
+    }
+    if (!end->waited_for) stand_in::refuse<"the time is read before anybody waited for the event">();
     *ms = static_cast<float>(end->recorded_ms - begin->recorded_ms);
   });
 }
@@ -362,7 +385,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   return call("cudaStreamBeginCapture", cudaErrorUnknown, [&] {
-    if (mode != cudaStreamCaptureModeGlobal) throw DriverError(Status::invalid_value, "a capture that other threads may disturb");
+    if (mode != cudaStreamCaptureModeGlobal) stand_in::refuse<"a capture that other threads may disturb">();
     stand_in::device().begin_capture(stand_in::stream_of(stream));
     runtime().capturing = true;
   });
@@ -373,7 +396,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   runtime().capturing = false;
   const bool fails = stand_in::injected("cudaStreamEndCapture");  // the capture ends all the same
   return attempt("cudaStreamEndCapture", [&] {
-    if (!captured) throw DriverError(Status::capture_unmatched, "no capture has begun");
+    if (!captured) {
+      stand_in::note<"no capture has begun">();
+      throw DriverError(Status::capture_unmatched, "no capture has begun");
+    }
     const dura::cuda::CapturedWork work = stand_in::device().end_capture(stand_in::stream_of(stream));
     if (fails) throw DriverError(Status::capture_invalidated, "as a test wants it");
     *graph = made(runtime().graphs, "graph", CUgraph_st{work});
@@ -381,20 +407,22 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   return call("cudaGraphInstantiate", cudaErrorUnknown, [&] {
-    *executable = made(runtime().executables, "executable graph", CUgraphExec_st{living(runtime().graphs, "graph", graph).work});
+    *executable = made(runtime().executables, "executable graph",
+                       CUgraphExec_st{living<"a graph is used after its end">(runtime().graphs, graph).work});
   });
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return call("cudaGraphDestroy", cudaErrorUnknown, [&] { ended(runtime().graphs, "graph", graph); });
+  return call("cudaGraphDestroy", cudaErrorUnknown, [&] { ended<"a graph ends twice">(runtime().graphs, "graph", graph); });
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return call("cudaGraphLaunch", cudaErrorUnknown, [&] {
-    stand_in::device().replay(living(runtime().executables, "executable graph", executable).work, stand_in::stream_of(stream));
+    const CUgraphExec_st& e = living<"an executable graph is used after its end">(runtime().executables, executable);
+    stand_in::device().replay(e.work, stand_in::stream_of(stream));
   });
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   return call("cudaGraphExecDestroy", cudaErrorUnknown, [&] {
-    ended(runtime().executables, "executable graph", executable);
+    ended<"an executable graph ends twice">(runtime().executables, "executable graph", executable);
     stand_in::device().release(executable->work);
   });
 }
@@ -402,8 +430,8 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 cudaError_t cudaLaunchKernel(const void* function, dim3 blocks, dim3 threads, void** arguments, size_t shared, cudaStream_t stream) {
   return call("cudaLaunchKernel", cudaErrorLaunchOutOfResources, [&] {
     const auto kernel = runtime().kernels.find(function);
-    if (kernel == runtime().kernels.end() || shared != 0 || blocks.y * blocks.z * threads.y * threads.z != 1)
-      throw DriverError(Status::invalid_value, "no such kernel, or a grid that dura has none of");
+    if (kernel == runtime().kernels.end()) stand_in::refuse<"no such kernel">();
+    if (shared != 0 || blocks.y * blocks.z * threads.y * threads.z != 1) stand_in::refuse<"a grid that dura has none of">();
     dura::cuda::KernelLaunch launch = kernel->second(arguments);
     launch.blocks = blocks.x, launch.threads = static_cast<int>(threads.x);
     stand_in::device().launch(launch, stand_in::stream_of(stream));

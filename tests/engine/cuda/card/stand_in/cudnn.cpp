@@ -98,13 +98,13 @@ class Translator {
       for (const auto& child : values.descriptors) {
         if (child->type != CUDNN_BACKEND_TENSOR_DESCRIPTOR || is_constant(*child)) continue;
         const auto [known, added] = tensors_.try_emplace(child->one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID), child);
-        DURA_CHECK(added || known->second == child, "two tensors of a graph have the number ", known->first);
+        if (!added && known->second != child) refuse<"two tensors of a graph have one number">(concat(": ", known->first));
       }
   }
   static GraphTensor tensor(int64_t number, const Contents& t) {
     const auto extents = t.list<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS), strides = t.list<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
     const auto type = type_of(t.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE));
-    DURA_CHECK(extents.size() == 4 && strides.size() == 4 && type, "tensor ", number, " is of no kind that dura has");
+    if (extents.size() != 4 || strides.size() != 4 || !type) refuse<"a tensor is of no kind that dura has">(concat(": ", number));
     GraphTensor g{.name = concat("tensor ", number), .dtype = *type, .is_virtual = t.one<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)};
     std::copy_n(extents.begin(), 4, g.extents.begin());
     std::copy_n(strides.begin(), 4, g.strides.begin());
@@ -114,7 +114,7 @@ class Translator {
   int at(const Contents& op, int attribute) const { return index_.at(op.child(attribute).one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)); }
   static int64_t constant(const Contents& op, int attribute) {
     const Contents& t = op.child(attribute);
-    DURA_CHECK(is_constant(t), "a constant is no tensor that is passed by value");
+    if (!is_constant(t)) refuse<"a constant is no tensor that is passed by value">();
     return t.one<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
   }
   GraphNode convolution(const Contents& op, Operation o, std::array<int, 6> attributes) const {
@@ -122,10 +122,10 @@ class Translator {
     const Contents& m = op.child(mode);
     const auto list = [&](int attribute) { return m.list<int64_t>(attribute); };
     const auto padding = list(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), stride = list(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
-    DURA_CHECK(m.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CROSS_CORRELATION && padding[0] == padding[1] &&
-                   padding == list(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS) && stride[0] == stride[1] &&
-                   list(CUDNN_ATTR_CONVOLUTION_DILATIONS) == std::vector<int64_t>({1, 1}) && op.one<float>(alpha) == 1,
-               "not a convolution that dura has");
+    if (m.one<int>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) != CUDNN_CROSS_CORRELATION || padding[0] != padding[1] ||
+        padding != list(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS) || stride[0] != stride[1] ||
+        list(CUDNN_ATTR_CONVOLUTION_DILATIONS) != std::vector<int64_t>({1, 1}) || op.one<float>(alpha) != 1)
+      refuse<"not a convolution that dura has">();
     return {.operation = o,
             .inputs = {at(op, input0), at(op, input1)},
             .outputs = {at(op, output)},
@@ -143,7 +143,7 @@ class Translator {
       n.operation = Operation::greater_than_zero;
       out_.zero = constant(op, b);
     } else {
-      DURA_CHECK(kind == CUDNN_POINTWISE_ADD || kind == CUDNN_POINTWISE_MUL, "not a pointwise operation that dura has");
+      if (kind != CUDNN_POINTWISE_ADD && kind != CUDNN_POINTWISE_MUL) refuse<"not a pointwise operation that dura has">();
       n.operation = kind == CUDNN_POINTWISE_ADD ? Operation::add : Operation::select;
       n.inputs.push_back(at(op, b));
     }
@@ -169,9 +169,9 @@ class Translator {
       case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
         return pointwise(op);
       case CUDNN_BACKEND_OPERATION_NORM_FORWARD_DESCRIPTOR:
-        DURA_CHECK(op.one<int>(CUDNN_ATTR_OPERATION_NORM_FWD_MODE) == CUDNN_BATCH_NORM &&
-                       op.one<int>(CUDNN_ATTR_OPERATION_NORM_FWD_PHASE) == CUDNN_NORM_FWD_TRAINING,
-                   "not a normalisation that dura has");
+        if (op.one<int>(CUDNN_ATTR_OPERATION_NORM_FWD_MODE) != CUDNN_BATCH_NORM ||
+            op.one<int>(CUDNN_ATTR_OPERATION_NORM_FWD_PHASE) != CUDNN_NORM_FWD_TRAINING)
+          refuse<"not a normalisation that dura has">();
         out_.epsilon = constant(op, CUDNN_ATTR_OPERATION_NORM_FWD_EPSILON_DESC);
         return {.operation = Operation::batch_norm_training,
                 .inputs = {at(op, CUDNN_ATTR_OPERATION_NORM_FWD_XDESC), at(op, CUDNN_ATTR_OPERATION_NORM_FWD_SCALE_DESC),
@@ -186,7 +186,7 @@ class Translator {
                 .outputs = {at(op, CUDNN_ATTR_OPERATION_NORM_BWD_DXDESC), at(op, CUDNN_ATTR_OPERATION_NORM_BWD_DSCALE_DESC),
                             at(op, CUDNN_ATTR_OPERATION_NORM_BWD_DBIAS_DESC)}};
       default:
-        fail("not an operation that dura has");
+        refuse<"not an operation that dura has">();
     }
   }
 
@@ -202,7 +202,7 @@ bool fill(void* descriptor, const std::shared_ptr<Contents>& contents) {
   const std::shared_ptr<Contents> to = contents_of(descriptor);
   if (!to) return false;
   if (to->type != contents->type || to->finalized)
-    return complain("cuDNN: a result was asked for in a descriptor of another type, or a used one");
+    return complain<"cuDNN: a result was asked for in a descriptor of another type, or a used one">();
   *to = *contents;
   return true;
 }
@@ -244,12 +244,12 @@ cudnnStatus_t finalize(Contents& c) {
     for (const Engine& e : fallback ? fallback_engines : engines_offered) results.push_back(configuration(e, graph));
   } else if (c.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR) {
     const Engine* e = engine_of(c.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
-    if (!e) return complain("cuDNN: there is no such engine"), CUDNN_STATUS_BAD_PARAM;
+    if (!e) return complain<"cuDNN: there is no such engine">(), CUDNN_STATUS_BAD_PARAM;
     c.put(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, e->notes);
   } else if (c.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
     const bool has_words = c.has(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
     if (has_words == c.has(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))
-      return complain("cuDNN: a plan is made of an engine or of words, one of the two"), CUDNN_STATUS_BAD_PARAM;
+      return complain<"cuDNN: a plan is made of an engine or of words, one of the two">(), CUDNN_STATUS_BAD_PARAM;
     if (has_words) {
       const auto words = c.list<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
       const std::string text(words.begin(), words.end());
@@ -258,12 +258,15 @@ cudnnStatus_t finalize(Contents& c) {
       c.attributes[CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG].descriptors = {described[*place]};
     }
     const Contents& chosen = c.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    const Engine& e = *engine_of(chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE).one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
-    if (!e.completes) return CUDNN_STATUS_NOT_SUPPORTED;
+    const Contents& engine = chosen.child(CUDNN_ATTR_ENGINECFG_ENGINE);
+    const Engine& e = *engine_of(engine.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+    const Contents& graph = engine.child(CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+    if (!e.completes || (refusing_engine() && refusing_engine()(Translator(graph).take().graph, e.index)))
+      return CUDNN_STATUS_NOT_SUPPORTED;
     std::vector<std::pair<int, int64_t>> knobs;
     for (const auto& k : chosen.children(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES))
       knobs.emplace_back(k->one<int>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE), k->one<int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
-    if (knobs != e.knobs) return complain("cuDNN: a plan was made with other settings than were offered"), CUDNN_STATUS_BAD_PARAM;
+    if (knobs != e.knobs) return complain<"cuDNN: a plan was made with other settings than were offered">(), CUDNN_STATUS_BAD_PARAM;
     c.put(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, std::vector<int64_t>{static_cast<int64_t>(e.workspace)});
     if (!has_words) {
       ++plan_costs().compiled;
@@ -273,15 +276,14 @@ cudnnStatus_t finalize(Contents& c) {
     }
   } else if (c.type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR) {
     if (c.attributes[CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS].count != c.attributes[CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS].count)
-      return complain("cuDNN: a pack has not as many addresses as numbers"), CUDNN_STATUS_BAD_PARAM;
+      return complain<"cuDNN: a pack has not as many addresses as numbers">(), CUDNN_STATUS_BAD_PARAM;
   }
   return CUDNN_STATUS_SUCCESS;
 }
 
 // What `plan` computes with the addresses of `pack`, put into the stream.
 cudnnStatus_t execute(const cudnnContext& handle, const Contents& plan, const Contents& pack) {
-  const auto refuse = [](const std::string& why) { return complain("cudnnBackendExecute: " + why), CUDNN_STATUS_BAD_PARAM; };
-  if (!handle.has_stream) return refuse("no stream was chosen");
+  if (!handle.has_stream) return complain<"cudnnBackendExecute: no stream was chosen">(), CUDNN_STATUS_BAD_PARAM;
   const Contents& engine = plan.child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).child(CUDNN_ATTR_ENGINECFG_ENGINE);
   const Engine& e = *engine_of(engine.one<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
   card_ms() += e.ms;
@@ -298,31 +300,33 @@ cudnnStatus_t execute(const cudnnContext& handle, const Contents& plan, const Co
     if (tensor.is_virtual) continue;
     ++expected;
     of_tensor[i] = address[t.numbers[i]];
-    if (!of_tensor[i]) return refuse(tensor.name + " has no address");
+    if (!of_tensor[i]) return complain<"cudnnBackendExecute: a tensor has no address">(": " + tensor.name), CUDNN_STATUS_BAD_PARAM;
     if (reinterpret_cast<uintptr_t>(of_tensor[i]) % static_cast<uintptr_t>(t.alignment) != 0)
-      return refuse(tensor.name + " is not aligned as promised");
+      return complain<"cudnnBackendExecute: a tensor is not aligned as promised">(": " + tensor.name), CUDNN_STATUS_BAD_PARAM;
     given.push_back({of_tensor[i], tensor.bytes()});
   }
-  if (expected != numbers.size()) return refuse("the pack has addresses of tensors that the graph does not have");
+  if (expected != numbers.size()) return complain<"cudnnBackendExecute: tensors that the graph does not have">(), CUDNN_STATUS_BAD_PARAM;
   // Constants are read now, from the host's memory.
   const auto constant = [&](int64_t number) { return *static_cast<const float*>(address.at(number)); };
-  if (t.zero >= 0 && constant(t.zero) != 0) return refuse("a mask compares with something else than zero");
+  if (t.zero >= 0 && constant(t.zero) != 0)
+    return complain<"cudnnBackendExecute: a mask compares with something else than zero">(), CUDNN_STATUS_BAD_PARAM;
   for (GraphNode& n : t.graph.nodes)
     if (n.operation == Operation::batch_norm_training) n.epsilon = static_cast<double>(constant(t.epsilon));
   void* workspace = pack.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   if (e.workspace > 0 && (!workspace || reinterpret_cast<uintptr_t>(workspace) % 256 != 0))
-    return refuse("the workspace is missing, or not aligned to 256 bytes");
+    return complain<"cudnnBackendExecute: the workspace is missing, or not aligned to 256 bytes">(), CUDNN_STATUS_BAD_PARAM;
   given.push_back({workspace, e.workspace});
   const bool tensor_cores = std::count(e.notes.begin(), e.notes.end(), CUDNN_NUMERICAL_NOTE_TENSOR_CORE) > 0;
   t.graph.tf32 = tensor_cores && multiplies_f32(t.graph);
   stand_in::engines()[describe(t.graph)] = e.index;
+  if (misreading_engine()) misreading_engine()(t.graph, e.index);
   try {
     device().push("cudnnBackendExecute", given, stream_of(handle.stream), [graph = t.graph, of_tensor, workspace, bytes = e.workspace] {
       sim::interpret(graph, of_tensor);
       if (workspace) std::memset(workspace, 0xff, bytes);
     });
   } catch (const Error& error) {
-    return complain(concat("cudnnBackendExecute: ", error.what())), CUDNN_STATUS_EXECUTION_FAILED;
+    return keep_complaint(concat("cudnnBackendExecute: ", error.what())), CUDNN_STATUS_EXECUTION_FAILED;
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -355,14 +359,14 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
   const Lock lock(mutex);
-  if (handles.erase(handle) == 0) return complain("cuDNN: a handle ends twice"), CUDNN_STATUS_BAD_PARAM;
+  if (handles.erase(handle) == 0) return complain<"cuDNN: a handle ends twice">(), CUDNN_STATUS_BAD_PARAM;
   --alive()["cuDNN handle"];
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   const Lock lock(mutex);
   if (injected("cudnnSetStream")) return CUDNN_STATUS_EXECUTION_FAILED;
-  if (handles.count(handle) == 0) return complain("cuDNN: a handle is used after its end"), CUDNN_STATUS_BAD_PARAM;
+  if (handles.count(handle) == 0) return complain<"cuDNN: a handle is used after its end">(), CUDNN_STATUS_BAD_PARAM;
   handle->stream = stream, handle->has_stream = true;
   return CUDNN_STATUS_SUCCESS;
 }
@@ -406,7 +410,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
     c->finalized = status == CUDNN_STATUS_SUCCESS;
     return status;
   } catch (const Error& e) {
-    return complain(concat("cuDNN: ", e.what())), CUDNN_STATUS_BAD_PARAM;
+    return keep_complaint(concat("cuDNN: ", e.what())), CUDNN_STATUS_BAD_PARAM;
   }
 }
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor, cudnnBackendAttributeName_t attribute,
@@ -416,8 +420,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   const std::shared_ptr<Contents> c = contents_of(descriptor);
   if (!c) return CUDNN_STATUS_BAD_PARAM;
   if (!c->finalized)
-    return complain(concat("cuDNN: attribute ", int(attribute), " is read before the descriptor is finalized")),
-           CUDNN_STATUS_NOT_INITIALIZED;
+    return complain<"cuDNN: a descriptor is read before it is finalized">(concat(": ", int(attribute))), CUDNN_STATUS_NOT_INITIALIZED;
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
     const auto& found = c->children(attribute);
     const auto there = static_cast<int64_t>(found.size());
@@ -430,8 +433,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
   }
   const auto found = c->attributes.find(attribute);
   if (found == c->attributes.end() || found->second.type != type)
-    return complain(concat("cuDNN: a descriptor of type ", int(c->type), " has no attribute ", int(attribute), " of type ", int(type))),
-           CUDNN_STATUS_BAD_PARAM;
+    return complain<"cuDNN: a descriptor has no such attribute that can be read">(concat(": ", int(attribute))), CUDNN_STATUS_BAD_PARAM;
   *count = found->second.count;
   std::memcpy(values, found->second.bytes.data(), size_of(type) * static_cast<size_t>(std::min(wanted, *count)));
   return CUDNN_STATUS_SUCCESS;
@@ -441,7 +443,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   if (injected("cudnnBackendExecute")) return CUDNN_STATUS_EXECUTION_FAILED;
   const std::shared_ptr<Contents> p = contents_of(plan), v = contents_of(pack);
   if (!p || !v || handles.count(handle) == 0 || !p->finalized || !v->finalized)
-    return complain("cudnnBackendExecute: a plan, pack or handle that cannot be used"), CUDNN_STATUS_BAD_PARAM;
+    return complain<"cudnnBackendExecute: a plan, pack or handle that cannot be used">(), CUDNN_STATUS_BAD_PARAM;
   return execute(*handle, *p, *v);
 }
 

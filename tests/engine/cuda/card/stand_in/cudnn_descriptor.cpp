@@ -136,17 +136,18 @@ size_t size_of(cudnnBackendAttributeType_t type) {
 std::shared_ptr<Contents> contents_of(const void* descriptor) {
   const auto found = living().find(descriptor);
   if (found != living().end()) return found->second;
-  complain("cuDNN: a descriptor is used after its end");
+  complain<"cuDNN: a descriptor is used after its end">();
   return nullptr;
 }
 
 bool set_values(Contents& to, int attribute, cudnnBackendAttributeType_t type, int64_t count, const void* values) {
-  if (to.finalized) return complain(concat("cuDNN: attribute ", attribute, " is set after the descriptor was finalized"));
+  if (to.finalized) return complain<"cuDNN: an attribute is set after the descriptor was finalized">(concat(": ", attribute));
   for (const Row& row : table().at(to.type)) {
     if (row.attribute != attribute) continue;
     if (row.type != type)
-      return complain(concat("cuDNN: attribute ", attribute, " has values of type ", int(row.type), ", not ", int(type)));
-    if (count < row.least || count > row.most) return complain(concat("cuDNN: attribute ", attribute, " was given ", count, " values"));
+      return complain<"cuDNN: values of another type">(concat(": attribute ", attribute, ", of type ", int(row.type), ", not ", int(type)));
+    if (count < row.least || count > row.most)
+      return complain<"cuDNN: another number of values">(concat(": attribute ", attribute, " was given ", count));
     Contents::Values v{.type = type, .count = count};
     v.bytes.resize(static_cast<size_t>(count) * size_of(type));
     std::memcpy(v.bytes.data(), values, v.bytes.size());
@@ -154,24 +155,25 @@ bool set_values(Contents& to, int attribute, cudnnBackendAttributeType_t type, i
       for (int64_t i = 0; i < count; ++i) {
         const std::shared_ptr<Contents> child = contents_of(static_cast<void* const*>(values)[i]);
         if (!child) return false;
-        if (!child->finalized) return complain(concat("cuDNN: attribute ", attribute, " was given a descriptor that is not finalized"));
+        if (!child->finalized) return complain<"cuDNN: an attribute was given a descriptor that is not finalized">(concat(": ", attribute));
         v.descriptors.push_back(child);
       }
     to.attributes[attribute] = std::move(v);
     return true;
   }
-  return complain(concat("cuDNN: a descriptor of type ", int(to.type), " has no attribute ", attribute, " that can be set"));
+  return complain<"cuDNN: a descriptor has no such attribute that can be set">(concat(": type ", int(to.type), ", attribute ", attribute));
 }
 
 bool complete(const Contents& contents) {
   for (const Row& row : table().at(contents.type))
     if (row.required && !contents.has(row.attribute))
-      return complain(concat("cuDNN: a descriptor of type ", int(contents.type), " is finalized without attribute ", row.attribute));
+      return complain<"cuDNN: a descriptor is finalized without an attribute">(
+          concat(": type ", int(contents.type), ", attribute ", row.attribute));
   return true;
 }
 
 void* new_descriptor(cudnnBackendDescriptorType_t type) {
-  if (table().count(type) == 0) return nullptr;
+  if (table().count(type) == 0) return complain<"cuDNN: there is no such type of descriptor">(concat(": ", int(type))), nullptr;
   auto contents = std::make_shared<Contents>();
   contents->type = type;
   void* address = new char;
@@ -181,7 +183,7 @@ void* new_descriptor(cudnnBackendDescriptorType_t type) {
 }
 
 bool end_descriptor(void* descriptor) {
-  if (living().erase(descriptor) == 0) return complain("cuDNN: a descriptor ends twice");
+  if (living().erase(descriptor) == 0) return complain<"cuDNN: a descriptor ends twice">();
   --alive()["cuDNN descriptor"];
   return true;
 }

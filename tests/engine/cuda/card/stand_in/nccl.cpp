@@ -45,9 +45,9 @@ std::vector<Exchange> group;
 std::span<float> floats(const float* p, size_t count) { return {const_cast<float*>(p), count}; }
 
 bool usable(ncclComm_t all) {
-  if (living.count(all) == 0) return complain("NCCL: a link is used after its end");
-  if (all->questions != 0) return complain("NCCL: a call while another is in progress");
-  return stand_in::ranks() || complain("NCCL: there are no other ranks");
+  if (living.count(all) == 0) return complain<"NCCL: a link is used after its end">();
+  if (all->questions != 0) return complain<"NCCL: a call while another is in progress">();
+  return stand_in::ranks() || complain<"NCCL: there are no other ranks">();
 }
 
 // As a link that does not block: the work is done when it was asked for often enough.
@@ -62,9 +62,9 @@ template <class F>
 ncclResult_t part(const char* call, const void* values, size_t count, ncclDataType_t type, int peer, ncclComm_t all, cudaStream_t stream,
                   F&& take) {
   if (!usable(all)) return ncclInvalidArgument;
-  if (depth == 0) return complain("NCCL: an exchange outside of a group would wait for itself"), ncclInvalidUsage;
+  if (depth == 0) return complain<"NCCL: an exchange outside of a group would wait for itself">(), ncclInvalidUsage;
   if (!values || count == 0 || type != ncclFloat || peer < 0 || peer >= all->ranks || peer == all->rank)
-    return complain(concat(call, ": not an exchange that dura has")), ncclInvalidArgument;
+    return complain<"NCCL: not an exchange that dura has">(concat(": ", call)), ncclInvalidArgument;
   if (injected(call)) return ncclSystemError;
   auto found = std::find_if(group.begin(), group.end(), [&](const Exchange& e) { return e.peer == peer; });
   if (found == group.end()) found = group.insert(group.end(), Exchange{.all = all, .peer = peer});
@@ -91,9 +91,9 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* all, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   const Communicator* others = stand_in::ranks();
   if (!others || ranks != others->size() || rank != others->rank() || std::memcmp(id.internal, magic, sizeof magic) != 0)
-    return complain("ncclCommInitRankConfig: not the ranks of the test, or not their number"), ncclInvalidArgument;
+    return complain<"ncclCommInitRankConfig: not the ranks of the test, or not their number">(), ncclInvalidArgument;
   if (!config || config->magic != 0xcafebeef || config->blocking != 0)
-    return complain("ncclCommInitRankConfig: not the initial configuration, or calls would block"), ncclInvalidArgument;
+    return complain<"ncclCommInitRankConfig: not the initial configuration, or calls would block">(), ncclInvalidArgument;
   if (injected("ncclCommInitRankConfig")) return ncclSystemError;
   *all = new ncclComm{ranks, rank};
   living.insert(*all);
@@ -101,7 +101,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* all, int ranks, ncclUniqueId id,
   return begin(*all, [] { return ncclSuccess; });
 }
 ncclResult_t ncclCommAbort(ncclComm_t all) {
-  if (living.erase(all) == 0) return complain("NCCL: there is no such link (any more)"), ncclInvalidArgument;
+  if (living.erase(all) == 0) return complain<"NCCL: there is no such link (any more)">(), ncclInvalidArgument;
   --alive()["NCCL link"];
   return ncclSuccess;
 }
@@ -112,11 +112,11 @@ ncclResult_t ncclCommFinalize(ncclComm_t all) {
   return begin(all, [] { return ncclSuccess; });
 }
 ncclResult_t ncclCommDestroy(ncclComm_t all) {
-  if (usable(all) && !all->finalized) complain("NCCL: to destroy a link waits for the other ranks without a limit");
+  if (usable(all) && !all->finalized) complain<"NCCL: to destroy a link waits for the other ranks without a limit">();
   return ncclCommAbort(all);
 }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t all, ncclResult_t* error) {
-  if (living.count(all) == 0) return complain("NCCL: a link is used after its end"), ncclInvalidArgument;
+  if (living.count(all) == 0) return complain<"NCCL: a link is asked for errors after its end">(), ncclInvalidArgument;
   if (injected("ncclCommGetAsyncError")) return ncclSystemError;
   if (all->questions < 0 || (all->questions > 0 && --all->questions > 0)) return *error = ncclInProgress, ncclSuccess;
   if (all->work) return *error = std::exchange(all->work, nullptr)(), ncclSuccess;
@@ -138,7 +138,7 @@ ncclResult_t ncclRecv(void* values, size_t count, ncclDataType_t type, int peer,
               [&](Exchange& e) { e.receive = static_cast<float*>(values), e.receive_count = count; });
 }
 ncclResult_t ncclGroupEnd() {
-  if (depth == 0) return complain("NCCL: no group has begun"), ncclInvalidUsage;
+  if (depth == 0) return complain<"NCCL: no group has begun">(), ncclInvalidUsage;
   if (--depth > 0) return ncclSuccess;
   std::vector<Exchange> all = std::exchange(group, {});
   if (injected("ncclGroupEnd")) return ncclSystemError;
@@ -153,7 +153,7 @@ ncclResult_t ncclGroupEnd() {
                                                   std::as_writable_bytes(floats(e.receive, e.receive_count)));
                                 });
     } catch (const Error& e) {
-      return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
+      return stand_in::keep_complaint(concat("NCCL: ", e.what())), ncclInvalidArgument;
     }
     return ncclSuccess;
   });
@@ -162,7 +162,7 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
                            cudaStream_t stream) {
   if (!usable(all)) return ncclInvalidArgument;
   if (from != to || count == 0 || type != ncclFloat || operation != ncclSum)
-    return complain("ncclAllReduce: not a sum that dura has"), ncclInvalidArgument;
+    return complain<"ncclAllReduce: not a sum that dura has">(), ncclInvalidArgument;
   if (injected("ncclAllReduce")) return ncclSystemError;
   return begin(all, [to, count, all, stream] {
     try {
@@ -171,7 +171,7 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
                                 if (living.count(all) > 0) ranks->all_reduce(floats(static_cast<float*>(to), count));
                               });
     } catch (const Error& e) {
-      return complain(concat("NCCL: ", e.what())), ncclInvalidArgument;
+      return stand_in::keep_complaint(concat("NCCL: ", e.what())), ncclInvalidArgument;
     }
     return ncclSuccess;
   });

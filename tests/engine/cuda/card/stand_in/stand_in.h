@@ -4,9 +4,11 @@
 // checked there, and graphs and products are computed by its interpreter. A call that NVIDIA's documentation forbids is refused with the
 // documented status and kept as a complaint.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,8 +21,43 @@ sim::SimDriver& device();
 
 // What was wrong with calls so far, oldest first.
 std::vector<std::string>& complaints();
-// Keeps a complaint; returns false, so that `good || complain(...)` reads as a condition.
-bool complain(const std::string& what);
+// Keeps a complaint; returns false.
+bool keep_complaint(const std::string& what);
+
+// The names of all checks that programs and libraries loaded so far have, and of those that have caught something. A test holds that each
+// is proven by a wrong call: a new check without one fails it.
+std::set<std::string>& checks();
+std::set<std::string>& caught();
+
+// A string as a template's argument.
+template <size_t N>
+struct Name {
+  char text[N];
+  constexpr Name(const char (&from)[N]) { std::copy_n(from, N, text); }
+};
+template <Name name>
+struct Check {
+  static inline const bool known = checks().insert(name.text).second;  // when the library is loaded
+};
+
+// The check of this name has caught something.
+template <Name name>
+void note() {
+  [[maybe_unused]] const bool* known = &Check<name>::known;
+  caught().insert(name.text);
+}
+// Keeps the complaint of a check; returns false, so that `good || complain<...>()` reads as a condition.
+template <Name name>
+bool complain(const std::string& more = "") {
+  note<name>();
+  return keep_complaint(name.text + more);
+}
+// Throws the complaint of a check, for calls whose errors are kept in one place.
+template <Name name>
+[[noreturn]] void refuse(const std::string& more = "") {
+  note<name>();
+  throw Error(name.text + more);
+}
 
 // Counts a call that may fail; true where this one is to fail without a reason (fail_at).
 bool injected(const char* call);
@@ -32,7 +69,7 @@ const std::string& failed();  // the call that was made to fail; empty: none
 // How many objects of each kind are alive: "stream", "event", "allocation", "cuDNN descriptor", ...
 std::map<std::string, int64_t>& alive();
 
-// The device's stream behind a cudaStream_t; throws DriverError where there is none (any more).
+// The device's stream behind a cudaStream_t; throws Error where there is none (any more).
 Stream stream_of(const void* handle);
 // From an error that kernels make: the card is lost until this is called.
 void repair();
@@ -40,6 +77,10 @@ void repair();
 // Products that cublasLt has no algorithm for, and graphs that cuDNN has no engine for; at first none.
 std::function<bool(const Product&)>& unsupported_product();
 std::function<bool(const Graph&)>& unsupported_graph();
+// Engines that make no plan of a graph though they are offered, and what an engine takes a graph for before it computes it, as one with an
+// error would; at first none and nothing.
+std::function<bool(const Graph&, int64_t engine)>& refusing_engine();
+std::function<void(Graph&, int64_t engine)>& misreading_engine();
 // What making plans took: how often heuristics were asked, how many plans were made of an engine (a real cuDNN may compile then), and how
 // many of those at once at most. Each takes compile_ms() milliseconds of the host's time, at first none.
 struct PlanCosts {
