@@ -172,7 +172,7 @@ tests() {
   if [[ $device == cuda ]]; then "$build/tests/engine/cuda/card/cuda_card_check" --properties "$out/device_properties.json" || return 1; fi
   # Catch2 2 and 3.
   local list=(--list-test-names-only)
-  "$build/tests/dura_tests" --help | grep -q -e "${list[0]}" || list=(--list-tests --verbosity quiet)
+  grep -q -e "${list[0]}" <<<"$("$build/tests/dura_tests" --help)" || list=(--list-tests --verbosity quiet)
   all=$("$build/tests/dura_tests" "${list[@]}" '[cuda]~[slow],[cuda-sim]~[slow]' | grep . | sed 's/^  *//')
   while read -r name; do
     # Commas and brackets are Catch2's own signs.

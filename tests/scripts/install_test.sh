@@ -75,7 +75,7 @@ if has python3; then
 fi
 
 for program in "$work"/prefix/bin/dura-*; do
-  "$program" --version | grep -q 'Apache-2.0'
+  grep -q 'Apache-2.0' <<<"$("$program" --version)"
   "$program" --help >/dev/null
 done
 

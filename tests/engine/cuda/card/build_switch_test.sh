@@ -17,7 +17,7 @@ configure() {
 # says NAME WORDS: the log of NAME has these words.
 says() {
   # CMake breaks the lines of its errors.
-  tr -s '\n ' ' ' <"$work/$1.log" | grep -qF -- "$2" || { cat "$work/$1.log"; echo "$1: does not say: $2"; exit 1; }
+  grep -qF -- "$2" <<<"$(tr -s '\n ' ' ' <"$work/$1.log")" || { cat "$work/$1.log"; echo "$1: does not say: $2"; exit 1; }
 }
 refused() { if configure "$@"; then cat "$work/$1.log"; echo "$1: must fail"; exit 1; fi; }
 
