@@ -147,6 +147,24 @@ TEST_CASE("1, 2 and 4 processes make the same bytes on the simulated CUDA device
   }
 }
 
+TEST_CASE("on the simulated CUDA device two processes with augmentation stop, and one goes on with the same bytes, in f32 and bf16",
+          "[apps][train][mpi][cuda-sim][slow]") {
+  const TextureData data({.train = 8, .val = 4, .test = 0});
+  const TemporaryFolder out;
+  for (const std::string precision : {"f32", "bf16"}) {
+    const std::string whole = out / precision, pieces = out / concat(precision, "_pieces");
+    const auto command = [&](const std::string& run, const std::vector<std::string>& more) {
+      return training(data.path(), run, joined({"--precision", precision, "--augment", "strong"}, more), "32", "cuda-sim");
+    };
+    REQUIRE(train(1, command(whole, {})).code == 0);
+    said_until_stopped(2, command(pieces, {}), pieces + ".log", "phase1 epoch 1/1  train loss");
+    const ProgramRun rest = train(1, command(pieces, {"--resume"}));
+    CAPTURE(precision, rest.output);
+    REQUIRE(rest.code == 0);
+    check_same_run(pieces, whole);
+  }
+}
+
 TEST_CASE("what is remembered and kept of pictures changes no byte of a run, by one process or two", "[apps][train][mpi]") {
   const TextureData data({.train = 24, .val = 9, .test = 0});
   data.folder.write("p3.png", "no picture");
