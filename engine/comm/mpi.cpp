@@ -45,8 +45,7 @@ class MpiCommunicator final : public Communicator {
 
  protected:
   void move(int64_t to, std::span<const std::byte> send, int64_t from, std::span<std::byte> receive) override {
-    using Clock = std::chrono::steady_clock;
-    const auto begin = Clock::now();
+    const Time::time_point begin = Time::now();
     int64_t number = 0;
     Patience patience{.until = timeout_s_};
     check(mpi_->begin_move(to, send.data(), send.size(), from, receive.data(), receive.size(), &number), from);
@@ -59,7 +58,7 @@ class MpiCommunicator final : public Communicator {
       if (looks < 100 || looks % looks_in_a_row != 0) continue;
       check_parent();
       DURA_CHECK(!given_up(), own_name(), ": given up");
-      const std::chrono::duration<double> waited = Clock::now() - begin;
+      const seconds waited = Time::now() - begin;
       be_patient(patience, received ? to : from, waited.count());
       const timespec pause = {.tv_sec = 0, .tv_nsec = waited.count() < 0.01 ? 20'000 : 200'000};
       nanosleep(&pause, nullptr);
@@ -94,7 +93,7 @@ class MpiCommunicator final : public Communicator {
         all_.check(all_.mpi_->post(from_, question), from_);
         asked_ = now;
       }
-      const std::chrono::duration<double> silent = now - since_;
+      const seconds silent = now - since_;
       DURA_CHECK(
           silent < seconds(all_.timeout_s_ + silence_s), all_.own_name(), ": ", all_.name_of(from_), " has not answered for ",
           std::floor(silent.count()),
