@@ -130,10 +130,7 @@ int main(int argc, char** argv) {
   program.text("in", options.in, "Weight file or model to read", {.required = true});
   program.text("out", options.out, "File to write: safetensors, or ONNX where its name ends in .onnx", {.required = true});
   program.heading("Conventions (auto: from what is known of the file)");
-  program.text("--input", options.given.input, "torch: RGB, mean, deviation; caffe, keras: BGR, a mean each",
-               {.choices = {"auto", "torch", "caffe", "keras"}});
-  program.text("--variant", options.given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
-  program.text("--stem-pool", options.given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  declare(program, options.given);
   program.flag("--allow-nonfinite", options.allow_nonfinite, "Convert weights that hold NaN or infinity, too");
   program.heading("A model of a trained checkpoint");
   program.list("--classes", options.classes, "Names of the classes, in the order of the outputs");

@@ -5,7 +5,7 @@
 #include "apps/program/run_directory.h"
 #include "apps/report/picture_sheets.h"
 #include "apps/study/cross_validation.h"
-#include "apps/study/lr_finder_report.h"
+#include "apps/study/lr_finder.h"
 #include "apps/training/train_options.h"
 #include "data/image/codec.h"
 #include "engine/base/log.h"

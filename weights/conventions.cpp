@@ -1,7 +1,6 @@
 #include "weights/conventions.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "engine/base/text.h"
 #include "weights/state.h"
@@ -81,6 +80,15 @@ WeightConventions conventions_of(const StateDict& state, const std::string& file
             "unknown: torchvision's conventions are assumed, but it has conv1.bias, which torchvision's networks lack; if it comes from "
             "Caffe or Keras, say input caffe or keras, and variant v1"};
   return {.source = "unknown: torchvision's conventions are assumed; where that is wrong, results are worse without any other sign"};
+}
+
+std::vector<std::string> GivenConventions::choices(const std::string& key) {
+  Names all = {"auto"};
+  const WeightConventions any;
+  for_each(any, [&](const char* other, auto, const Names& names) {
+    if (key == other) all.insert(all.end(), names.begin(), names.end());
+  });
+  return all;
 }
 
 WeightConventions GivenConventions::over(WeightConventions found) const {

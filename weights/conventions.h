@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace dura {
 
@@ -40,6 +41,9 @@ WeightConventions conventions_of(const StateDict& state, const std::string& file
 // What a user says of them: a name as in the metadata, or auto for what is known of the file.
 struct GivenConventions {
   std::string input = "auto", variant = "auto", stem_pool = "auto";
+
+  // auto, then the names of an entry: dura.input, dura.variant or dura.stem_pool.
+  static std::vector<std::string> choices(const std::string& key);
 
   bool any() const { return input != "auto" || variant != "auto" || stem_pool != "auto"; }
   bool all() const { return input != "auto" && variant != "auto" && stem_pool != "auto"; }

@@ -128,6 +128,14 @@ void declare(OptionSet& options, PreprocessingOptions& o) {
   options.integer("--clahe-tiles", o.clahe_tiles, "Tiles of CLAHE in either direction", {.min = 1, .max = 256});
 }
 
+void declare(OptionSet& options, GivenConventions& given) {
+  options.text("--input", given.input, "What the weights expect: torch (RGB, mean and deviation), caffe or keras (BGR, mean)",
+               {.choices = GivenConventions::choices("dura.input")});
+  options.text("--variant", given.variant, "Where bottleneck blocks have their stride",
+               {.choices = GivenConventions::choices("dura.variant")});
+  options.text("--stem-pool", given.stem_pool, "Pooling of the stem", {.choices = GivenConventions::choices("dura.stem_pool")});
+}
+
 void AugmentOptions::declare(OptionSet& options) {
   options.text("--augment", preset, "mission: strong for the rare class, light for the others; strong, light: the same for all",
                {.choices = {"none", "mission", "strong", "light"}});

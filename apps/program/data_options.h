@@ -11,6 +11,7 @@
 #include "data/set/loader.h"
 #include "engine/comm/communicator.h"
 #include "models/network/model_file.h"
+#include "weights/conventions.h"
 
 namespace dura {
 
@@ -62,6 +63,7 @@ int32_t rare_class(const std::string& named, const std::vector<int64_t>& class_c
 
 // --size, --denoise, --clahe, --clahe-tiles
 void declare(OptionSet& options, PreprocessingOptions& preprocessing);
+void declare(OptionSet& options, GivenConventions& conventions);
 
 // How training images are varied, and how often a rare class is shown, as options of dura-train.
 struct AugmentOptions {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluation/control_classifier.h"
+#include "apps/report/control_classifier.h"
 #include "apps/report/survey_report.h"
 #include "data/audit/shortcut.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "data/image/rgb_batch.h"
+#include "data/image/preprocess.h"
 #include "engine/base/parallel.h"
 #include "engine/core/backend.h"
 

@@ -85,10 +85,7 @@ void TrainOptions::declare(OptionSet& options) {
                "from the first phase on");
   card.declare(options);
   options.integer("--depth", depth, "ResNet-18, 34, 50 or 101");
-  options.text("--input", given.input, "What the weights expect: torch (RGB, mean and deviation), caffe or keras (BGR, mean)",
-               {.choices = {"auto", "torch", "caffe", "keras"}});
-  options.text("--variant", given.variant, "Where bottleneck blocks have their stride", {.choices = {"auto", "v1", "v1_5"}});
-  options.text("--stem-pool", given.stem_pool, "Pooling of the stem", {.choices = {"auto", "padded", "ceil"}});
+  dura::declare(options, given);
   options.number("--dropout", dropout, "Share that is dropped before the dense layer", {.min = 0, .max = 0.99});
   options.heading("Training");
   options.text("--out", out, "Run directory (required, except with --sheet)");

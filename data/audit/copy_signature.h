@@ -16,9 +16,9 @@ namespace dura {
 class CopySignatures {
  public:
   static constexpr int64_t rings = 14, orders = 8, size = rings * orders;
-  // Copies lie closer than this. The made-up ones have a distance of sqrt(size) = 10.6 in the square mean. Of 496 copies of synthetic slices
-  // that the comparison of all pairs found, the farthest lay at 20.4, and the limit was chosen in view of them; of pairs of slices of
-  // different patients about 0.1 % lie closer.
+  // Copies lie closer than this. The made-up ones have a distance of sqrt(size) = 10.6 in the square mean. Of 496 copies of synthetic
+  // slices that the comparison of all pairs found, the farthest lay at 20.4, and the limit was chosen in view of them; of pairs of slices
+  // of different patients about 0.1 % lie closer.
   static constexpr double limit = 24;
 
   explicit CopySignatures(const std::vector<Fingerprint>& fingerprints);

@@ -11,7 +11,11 @@
 
 namespace dura {
 
-Color jet(double t) { return {formula::jet(t, 0), formula::jet(t, 1), formula::jet(t, 2)}; }
+Color jet(double t) {
+  const double inside = t > 0 ? std::min(t, 1.0) : 0.0;
+  const auto level = [&](int peak) { return static_cast<uint8_t>(255 * std::clamp(1.5 - std::abs(4 * inside - peak), 0.0, 1.0) + 0.5); };
+  return {level(3), level(2), level(1)};
+}
 
 Image color_bar(int64_t height) {
   constexpr int64_t margin = 4, bar = 12;

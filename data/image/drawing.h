@@ -16,7 +16,8 @@ struct Color {
   bool operator==(const Color&) const = default;
 };
 
-Color jet(double t);  // formula::jet
+// Red, green and blue are 1.5 - |4t - k| with k = 3, 2, 1, cut off at 0 and 1. t outside of [0,1] is cut off too, NaN is 0.
+Color jet(double t);
 
 // Into an RGB picture.
 inline void put(Image& image, int64_t row, int64_t column, Color c) {

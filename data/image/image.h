@@ -2,6 +2,7 @@
 // A slice has one channel (gray) or three (red, green, blue); a mask has one, zero outside the object. No file and
 // no codec here: see data/image/codec.h.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -66,6 +67,24 @@ inline Image to_gray(Image image) {
 
 struct Pixel {
   int64_t row = 0, column = 0;
+};
+
+// Rows and columns that hold something of a mask; `bottom` and `right` are the last ones, -1 where it is empty.
+struct Box {
+  int64_t top, bottom, left, right;
+};
+inline Box box_of(const Image& mask) {
+  Box b{mask.height, -1, mask.width, -1};
+  for (int64_t r = 0; r < mask.height; ++r)
+    for (int64_t c = 0; c < mask.width; ++c)
+      if (mask.at(r, c)) b = {std::min(b.top, r), std::max(b.bottom, r), std::min(b.left, c), std::max(b.right, c)};
+  return b;
+}
+
+// Where a coarse map lies in a picture: the middle of pixel (i,j) at row row_step*i + first_row of its cells, counted from the middle of
+// the first, and at column column_step*j + first_column.
+struct MapPlacement {
+  double row_step = 1, first_row = 0, column_step = 1, first_column = 0;
 };
 
 // Whether the pixel belongs to the object and one of its 4 neighbours does not; beyond the picture is outside of the object.

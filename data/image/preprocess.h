@@ -1,5 +1,5 @@
-// The fixed steps between a decoded slice and the network's input: every slice goes through them once, before it is cached. Their
-// description is part of what a model was trained with: a model must never see slices prepared in another way than it learnt from.
+// From decoded slices to the network's input. Every slice goes through fixed steps once, before it is cached. Their description is part of
+// what a model was trained with: a model must never see slices prepared in another way than it learnt from.
 #pragma once
 #include <functional>
 #include <map>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/image/image.h"
+#include "engine/core/tensor.h"
 
 namespace dura {
 
@@ -58,5 +59,8 @@ struct PreprocessingOptions {
   // Entries other than dura.size may be missing: then the step is not taken. Error naming `file` and the entry that makes no sense.
   static PreprocessingOptions from_metadata(const Entries& entries, const std::string& file);
 };
+
+// Pictures side by side, as a network takes them: u8 (N,H,W,3) on the CPU. They must have one size; a gray one gets three equal channels.
+Tensor rgb_batch(const std::vector<Image>& pictures);
 
 }  // namespace dura

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "data/image/image.h"
-#include "engine/core/backend.h"
 
 namespace dura {
 

@@ -10,7 +10,7 @@
 #include <system_error>
 #include <thread>
 
-#include "data/image/rgb_batch.h"
+#include "data/image/preprocess.h"
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"

@@ -112,12 +112,6 @@ struct CamEnergyRows {
   Tensor sums;   // f64 (N,2): of the map, and of the map inside of the lesion; 0 in rows that are left out
 };
 
-// Where a coarse map lies in a picture: the middle of pixel (i,j) at row row_step*i + first_row of its cells, counted from the middle of
-// the first, and at column column_step*j + first_column.
-struct MapPlacement {
-  double row_step = 1, first_row = 0, column_step = 1, first_column = 0;
-};
-
 // Work of a device that was put together once and runs again as a whole (a CUDA graph): the host's share of a step becomes one call.
 class Replay {
  public:

@@ -200,27 +200,4 @@ DURA_HOST_DEVICE inline uint8_t brightness_contrast_u8(uint8_t v, float brightne
   return round_u8((static_cast<float>(v) * brightness - 128.0f) * contrast + 128.0f);
 }
 
-// ---- heat maps -------------------------------------------------------------------------------------------------------
-
-// A map of `width` cells in a row, bilinear between the four cells around a place.
-DURA_HOST_DEVICE inline float between_cells(const float* map, int64_t width, const LinearTap<double>& row,
-                                            const LinearTap<double>& column) {
-  const float *upper = map + row.low * width, *lower = map + row.high * width;
-  const double top = upper[column.low] + column.share * (static_cast<double>(upper[column.high]) - upper[column.low]);
-  const double bottom = lower[column.low] + column.share * (static_cast<double>(lower[column.high]) - lower[column.low]);
-  return static_cast<float>(top + row.share * (bottom - top));
-}
-
-// The colour map "jet", from dark blue through cyan, green and yellow to dark red: channel c (red, green, blue) is 1.5 - |4t - k| with
-// k = 3, 2, 1, cut off at 0 and 1. t outside of [0,1] is cut off too, NaN is 0.
-DURA_HOST_DEVICE inline uint8_t jet(double t, int channel) {
-  const double inside = t > 0 ? (t < 1 ? t : 1.0) : 0.0, distance = 4 * inside - (3 - channel);
-  const double level = 1.5 - (distance < 0 ? -distance : distance);
-  return static_cast<uint8_t>(255 * (level > 0 ? (level < 1 ? level : 1.0) : 0.0) + 0.5);
-}
-
-DURA_HOST_DEVICE inline uint8_t mix_u8(uint8_t over, uint8_t under, double opacity) {
-  return static_cast<uint8_t>(opacity * over + (1 - opacity) * under + 0.5);
-}
-
 }  // namespace dura::formula

@@ -26,12 +26,4 @@ inline void check_enhance(const Tensor& x, const Tensor& parameters, const Tenso
   DURA_CHECK(parameters.shape() == Shape({images, 3}), "enhance: parameters are ", describe(parameters), ", expected f32 (", images, ",3)");
 }
 
-inline void check_color_map(const Tensor& x, const Tensor& map, const Tensor& y) {
-  const Shape &pictures = x.shape(), &maps = map.shape();
-  DURA_CHECK(pictures.rank() == 4 && (pictures[3] == 1 || pictures[3] == 3) && maps.rank() == 3 && maps[0] == pictures[0] &&
-                 y.shape() == Shape({pictures[0], pictures[1], pictures[2], 3}),
-             "color_map: pictures ", describe(x), ", maps ", describe(map), ", output ", describe(y),
-             "; expected u8 (N,H,W,1 or 3), f32 (N,h,w) and u8 (N,H,W,3)");
-}
-
 }  // namespace dura

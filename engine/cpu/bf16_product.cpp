@@ -178,19 +178,24 @@ FilterCut cut_filter(const Bf16Kernel& kernel, const ConvGeometry& g) {
   return cut;
 }
 
-// Columns [d0,d1) of the gathered rows [m0,m1), two rows interleaved at a time; a last row without a second one is paired with zeros.
-void gather_pairs(const Bf16Kernel& kernel, const GatherGrid& grid, const Bf16* input, int64_t m0, int64_t m1, int64_t d0, int64_t d1,
-                  Bf16* rows, Bf16* pairs, int64_t pair_step) {
-  const int64_t width = d1 - d0;
-  for (int64_t m = m0; m < m1; m += 2, pairs += pair_step) {
-    const bool whole = m + 1 < m1;
-    const Bf16 *first = input + m * grid.in_c + d0, *second = first + grid.in_c;
+// Where pairs go; `rows` has room for two gathered rows.
+struct PairTarget {
+  Bf16 *rows, *pairs;
+  int64_t pair_step;
+};
+
+// Columns `depth` of the gathered rows `cells`, two rows interleaved at a time; a last row without a second one is paired with zeros.
+void gather_pairs(const Bf16Kernel& kernel, const GatherGrid& grid, const Bf16* input, Range cells, Range depth, PairTarget to) {
+  const int64_t width = depth.end - depth.begin;
+  for (int64_t m = cells.begin; m < cells.end; m += 2, to.pairs += to.pair_step) {
+    const bool whole = m + 1 < cells.end;
+    const Bf16 *first = input + m * grid.in_c + depth.begin, *second = first + grid.in_c;
     if (!grid.plain() || !whole) {
-      gather_rows(grid, input, {m, std::min(m + 2, m1)}, {d0, d1}, rows, width);
-      if (!whole) std::memset(rows + width, 0, static_cast<size_t>(width) * sizeof(Bf16));
-      first = rows, second = rows + width;
+      gather_rows(grid, input, {m, std::min(m + 2, cells.end)}, depth, to.rows, width);
+      if (!whole) std::memset(to.rows + width, 0, static_cast<size_t>(width) * sizeof(Bf16));
+      first = to.rows, second = to.rows + width;
     }
-    kernel.pair_rows(first, second, static_cast<size_t>(width), pairs);
+    kernel.pair_rows(first, second, static_cast<size_t>(width), to.pairs);
   }
 }
 
@@ -232,8 +237,8 @@ void bf16_filter_gradient(const Bf16Kernel& kernel, const ConvGeometry& g, const
     const int64_t begin = chunk * cut.chunk, end = std::min(pixels, begin + cut.chunk);
     for (int64_t m0 = begin; m0 < end; m0 += step) {
       const int64_t m1 = std::min(end, m0 + step);
-      gather_pairs(kernel, dy_rows, dy, m0, m1, k0, k1, rows, a, cut.a_pair);
-      gather_pairs(kernel, grid, x, m0, m1, n0, n1, rows, b, cut.b_pair);
+      gather_pairs(kernel, dy_rows, dy, {m0, m1}, {k0, k1}, {rows, a, cut.a_pair});
+      gather_pairs(kernel, grid, x, {m0, m1}, {n0, n1}, {rows, b, cut.b_pair});
       block.pairs = static_cast<size_t>((m1 - m0 + 1) / 2);
       block.first = m0 == begin, block.last = m1 == end;
       kernel.product(&block);

@@ -1,11 +1,10 @@
-#include "engine/cpu/conv_bf16.h"
+#include "engine/cpu/conv.h"
 
 #include <algorithm>
 
 #include "engine/base/numbers.h"
 #include "engine/base/parallel.h"
 #include "engine/cpu/bf16_product.h"
-#include "engine/cpu/conv_f32.h"
 #include "engine/cpu/packed_filter.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/cpu/element.h"

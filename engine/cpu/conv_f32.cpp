@@ -1,4 +1,4 @@
-#include "engine/cpu/conv_f32.h"
+#include "engine/cpu/conv.h"
 
 #include <algorithm>
 

@@ -15,7 +15,7 @@ struct GridPass {
   float* scratch;
   int64_t scratch_step;
   float* shared;  // by all of them, direct_shared_floats(); Winograd's algorithm needs none
-  void* output;  // its type is the input's, which the epilogue repeats
+  void* output;   // its type is the input's, which the epilogue repeats
 };
 
 // Floats of the packed filter of a grid: panels of nr output channels, each with all of the depth, the last one filled up with zeros.

@@ -124,6 +124,7 @@ void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth
 }
 
 template void gather_rows(const GatherGrid&, const float*, Range, Range, float*, int64_t);
+template void gather_rows(const GatherGrid&, const double*, Range, Range, double*, int64_t);
 template void gather_rows(const GatherGrid&, const uint16_t*, Range, Range, uint16_t*, int64_t);
 
 void gather_floats(const KernelSet& set, const GatherGrid& grid, StoredPointer input, Range rows, Range depth, float* target,

@@ -52,7 +52,7 @@ struct Range {
 };
 
 // Elements `depth` of `rows`, row m at target + (m - rows.begin)*step. Depth runs over u, v and channel, channel fastest.
-// T: float, or the bits of a 16-bit number.
+// T: float, double, or the bits of a 16-bit number.
 template <class T>
 void gather_rows(const GatherGrid& grid, const T* input, Range rows, Range depth, T* target, int64_t step);
 

@@ -8,9 +8,7 @@
 #include <fstream>
 
 #include "engine/base/large_memory.h"
-#include "engine/cpu/conv_bf16.h"
-#include "engine/cpu/conv_f32.h"
-#include "engine/cpu/conv_f64.h"
+#include "engine/cpu/conv.h"
 
 namespace dura {
 

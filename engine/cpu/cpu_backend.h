@@ -1,4 +1,4 @@
-// The CPU's kernels. f32 convolutions have hand-written SIMD (conv_f32.h); everything else is plain loops over any storage type, cut by
+// The CPU's kernels. f32 convolutions have hand-written SIMD (conv.h); everything else is plain loops over any storage type, cut by
 // shape. Partial sums of two-stage reductions (a few hundred KB at most) are on the heap, not in the workspace.
 #pragma once
 #include "engine/core/backend.h"

@@ -1,15 +1,42 @@
 #include "engine/cpu/cpu_features.h"
 
+#if defined(DURA_X86_KERNELS) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
-#include "engine/cpu/amx.h"
 
 namespace dura::cpu {
 namespace {
+
+#if defined(DURA_X86_KERNELS) && defined(__linux__)
+bool processor_has_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned bf16 = 1u << 22, tiles = 1u << 24;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bf16) && (d & tiles) && __builtin_cpu_supports("avx512f") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+std::string ask_for_amx() {
+  if (!processor_has_amx()) return "this processor does not have AMX's products of bf16 tiles";
+  // Numbers of Linux's interface (Documentation/arch/x86/xstate.rst), which older headers do not name.
+  constexpr long ask_for_state = 0x1023, tile_data = 18;
+  if (syscall(SYS_arch_prctl, ask_for_state, tile_data) == 0) return "";
+  return concat("the processor has AMX, but Linux does not let this process use it (arch_prctl: ", std::strerror(errno),
+                "): Linux 5.16 or newer is needed, and a virtual machine must be given it");
+}
+#else
+std::string ask_for_amx() { return "this build has no kernels for AMX"; }
+#endif
 
 constexpr const char* amx = "amx";  // never run on a processor that has it: used where it is asked for by name, not chosen
 
@@ -61,6 +88,11 @@ std::atomic<const KernelSet*>& current() {
 std::atomic<bool> exact{false};
 
 }  // namespace
+
+const std::string& why_no_amx() {
+  static const std::string reason = ask_for_amx();
+  return reason;
+}
 
 const KernelSet& kernels() { return *current().load(std::memory_order_relaxed); }
 

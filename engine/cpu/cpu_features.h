@@ -18,6 +18,11 @@ const RowKernels& row_kernels(DType dtype);
 // Names of the sets that can run here, best first; "generic" is always the last.
 std::vector<std::string> available_kernel_sets();
 
+// May this process use AMX's tiles? They are 8 KiB of registers, which Linux saves for a process that asked for it (since 5.16). Empty
+// where the processor has products of bf16 tiles, the other instructions that the kernels need, and Linux gave its permission, which the
+// first call asks for, once for the whole process; else what is missing.
+const std::string& why_no_amx();
+
 // Puts another set in use for the whole process, for tests and measurements; same errors as DURA_CPU. Not while kernels are running.
 void use_kernel_set(const std::string& name);
 void use_kernel_set(const KernelSet& set);  // which must stay

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "data/image/resize.h"
-#include "data/image/rgb_batch.h"
+#include "data/image/preprocess.h"
 #include "engine/base/random.h"
 
 namespace dura {

@@ -16,6 +16,14 @@ void check_map(const HeatMap& map) {
              map.height, "x", map.width, " has ", map.values.size(), " values");
 }
 
+// Bilinear between the four cells around a place.
+float between_cells(const HeatMap& map, const formula::LinearTap<double>& row, const formula::LinearTap<double>& column) {
+  const float *upper = map.values.data() + row.low * map.width, *lower = map.values.data() + row.high * map.width;
+  const double top = upper[column.low] + column.share * (static_cast<double>(upper[column.high]) - upper[column.low]);
+  const double bottom = lower[column.low] + column.share * (static_cast<double>(lower[column.high]) - lower[column.low]);
+  return static_cast<float>(top + row.share * (bottom - top));
+}
+
 // The middle of pixel i of `size` lies at step * i + first of a side's cells.
 void place(int64_t cells, int64_t size, const CellMiddles& middles, double& step, double& first) {
   const double pixels = static_cast<double>(size);
@@ -46,8 +54,7 @@ HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
   for (int64_t y = 0; y < height; ++y) {
     const auto row = formula::linear_tap(at.row_step * static_cast<double>(y) + at.first_row, static_cast<int32_t>(map.height));
     for (int64_t x = 0; x < width; ++x)
-      out.values[static_cast<size_t>(y * width + x)] =
-          formula::between_cells(map.values.data(), map.width, row, columns[static_cast<size_t>(x)]);
+      out.values[static_cast<size_t>(y * width + x)] = between_cells(map, row, columns[static_cast<size_t>(x)]);
   }
   return out;
 }

@@ -187,10 +187,7 @@ MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& ne
                                             : static_cast<double>(mask.height) / static_cast<double>(like.height),
                reach_x = like.columns.step > 0 ? like.columns.step * static_cast<double>(mask.width)
                                                : static_cast<double>(mask.width) / static_cast<double>(like.width);
-  int64_t top = mask.height, bottom = -1, left = mask.width, right = -1;
-  for (int64_t r = 0; r < mask.height; ++r)
-    for (int64_t c = 0; c < mask.width; ++c)
-      if (near.at(r, c)) top = std::min(top, r), bottom = r, left = std::min(left, c), right = std::max(right, c);
+  const Box box = box_of(near);
   HeatMap one = like;
   MapScore best;
   for (size_t i = 0; i < one.values.size(); ++i) {
@@ -199,8 +196,8 @@ MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& ne
     // Light falls to nothing within the distance of two middles. At the edges, which are repeated, it goes on: there the middle is nearer.
     const Pixel peak = peak_of(one, mask.height, mask.width);
     const auto y = static_cast<double>(peak.row), x = static_cast<double>(peak.column);
-    if (y + reach_y < static_cast<double>(top) || y - reach_y > static_cast<double>(bottom) || x + reach_x < static_cast<double>(left) ||
-        x - reach_x > static_cast<double>(right))
+    if (y + reach_y < static_cast<double>(box.top) || y - reach_y > static_cast<double>(box.bottom) ||
+        x + reach_x < static_cast<double>(box.left) || x - reach_x > static_cast<double>(box.right))
       continue;
     const MapScore s = score_map(one, mask, near);
     best.pointing = std::max(best.pointing, s.pointing);

@@ -15,18 +15,6 @@ void check_sizes(const Image& image, const Image& mask) {
              "x", mask.width, "x", mask.channels, " for a picture of ", image.height, "x", image.width);
 }
 
-// Rows and columns that hold something of the mask.
-struct Box {
-  int64_t top, bottom, left, right;  // the last two inclusive
-};
-Box box_of(const Image& mask) {
-  Box b{mask.height, -1, mask.width, -1};
-  for (int64_t r = 0; r < mask.height; ++r)
-    for (int64_t c = 0; c < mask.width; ++c)
-      if (mask.at(r, c)) b = {std::min(b.top, r), std::max(b.bottom, r), std::min(b.left, c), std::max(b.right, c)};
-  return b;
-}
-
 // One channel of the image, filled in.
 void relax(const Image& image, const Image& mask, int64_t channel, Image& out) {
   const Box box = box_of(mask);

@@ -9,13 +9,14 @@
 namespace dura {
 
 Image overlay(const Image& image, const HeatMap& map, double opacity) {
-  if (!map.has_evidence()) return to_rgb(image);
-  const Tensor pixels = Tensor::of<uint8_t>({1, image.height, image.width, image.channels}, image.pixels),
-               cells = Tensor::of<float>({1, map.height, map.width}, normalise(map).values),
-               colors = Tensor::empty({1, image.height, image.width, 3}, DType::u8, Device::cpu, "overlay");
-  backend(Device::cpu).color_map(pixels, cells, placement(map, image.height, image.width), opacity, colors);
-  Image out(image.height, image.width, 3);
-  std::copy_n(colors.data<uint8_t>(), out.pixels.size(), out.pixels.begin());
+  Image out = to_rgb(image);
+  if (!map.has_evidence()) return out;
+  const std::vector<float> values = resize(normalise(map), image.height, image.width).values;
+  const auto mixed = [&](uint8_t over, uint8_t& under) { under = static_cast<uint8_t>(opacity * over + (1 - opacity) * under + 0.5); };
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Color color = jet(values[i]);
+    mixed(color.red, out.pixels[3 * i]), mixed(color.green, out.pixels[3 * i + 1]), mixed(color.blue, out.pixels[3 * i + 2]);
+  }
   return out;
 }
 

@@ -10,7 +10,7 @@
 namespace dura {
 
 // The image in RGB with the map on it, normalised first and then resized to the image: opacity*colour + (1-opacity)*image. Without
-// evidence: the image in RGB as it is. The map's values are on the host, so the colours are computed there, too.
+// evidence: the image in RGB as it is.
 Image overlay(const Image& image, const HeatMap& map, double opacity = 0.5);
 
 // One explained slice as it is shown: beside it the same slice under its map, and a caption.

@@ -6,7 +6,6 @@
 
 #include "apps/keras/hdf5_file.h"
 #include "apps/keras/keras_weights.h"
-#include "apps/keras/layer_order.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/network/import.h"

@@ -1,6 +1,7 @@
 // Plots, pages and heat-map pictures: numbers that land where they should, texts that cannot become markup.
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -244,6 +245,37 @@ TEST_CASE("a cross marks its pixel and stays inside of the picture", "[report]")
   draw_cross(picture, {.row = 0, .column = 39});
   CHECK(picture.at(0, 39, 0) == 255);
   CHECK_THROWS(draw_cross(picture = Image(4, 4, 1), {}));
+}
+
+TEST_CASE("an overlay has jet's colours, the places of the map's cells and the opacity asked for", "[report]") {
+  HeatMap map{3, 4, {-2, 0.5f, 1, 3, 0, 2.5f, -1, 0.25f, 1.5f, 2, 0.75f, -0.5f}};
+  for (const bool by_field : {false, true}) {
+    if (by_field) map.rows = {.first = 0.1, .step = 0.4}, map.columns = {.first = -0.05, .step = 0.3};
+    const CellMiddles rows = by_field ? map.rows : CellMiddles{1 / 6.0, 1 / 3.0},
+                      columns = by_field ? map.columns : CellMiddles{0.125, 0.25};
+    const auto cell = [&](int64_t r, int64_t c) {
+      return (map.values[static_cast<size_t>(std::clamp<int64_t>(r, 0, 2) * 4 + std::clamp<int64_t>(c, 0, 3))] + 2.0) / 5;
+    };
+    for (const int64_t channels : {1, 3}) {
+      Image picture(11, 9, channels);
+      for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<uint8_t>(i * 37);
+      const Image shown = overlay(picture, map, 0.4), plain = to_rgb(picture);
+      for (int64_t i = 0; i < 11; ++i)
+        for (int64_t j = 0; j < 9; ++j) {
+          const double y = ((static_cast<double>(i) + 0.5) / 11 - rows.first) / rows.step,
+                       x = ((static_cast<double>(j) + 0.5) / 9 - columns.first) / columns.step, dy = y - std::floor(y),
+                       dx = x - std::floor(x);
+          const auto r = static_cast<int64_t>(std::floor(y)), c = static_cast<int64_t>(std::floor(x));
+          const double v =
+              (1 - dy) * ((1 - dx) * cell(r, c) + dx * cell(r, c + 1)) + dy * ((1 - dx) * cell(r + 1, c) + dx * cell(r + 1, c + 1));
+          // Colours are rounded before they are mixed, and once more after.
+          for (int64_t k = 0; k < 3; ++k) {
+            const double color = 255 * std::clamp(1.5 - std::abs(4 * v - static_cast<double>(3 - k)), 0.0, 1.0);
+            CHECK(std::abs(shown.at(i, j, k) - (0.4 * color + 0.6 * plain.at(i, j, k))) <= 0.5 + 0.4 * 0.5 + 1e-3);
+          }
+        }
+    }
+  }
 }
 
 TEST_CASE("an overlay is warm where the map is high and plain where there is no evidence", "[report]") {

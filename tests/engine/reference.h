@@ -414,30 +414,4 @@ inline Array weighted_channel_sum(const Array& a, const Array& alpha, bool with_
   return with_relu ? relu(y) : y;
 }
 
-// A map (n,h,w) in the colours of "jet" over pictures of 1 or 3 channels: pixel (i,j) lies at row row_step*i + first_row of the map's
-// cells, and likewise in columns. Levels are not rounded.
-inline Array color_map(const Array& x, const Array& map, const MapPlacement& at, double opacity) {
-  const int64_t h = map.shape[1], w = map.shape[2];
-  const auto cell = [&](int64_t n, int64_t r, int64_t c) {
-    return map[(n * h + std::min(std::max(r, int64_t{0}), h - 1)) * w + std::min(std::max(c, int64_t{0}), w - 1)];
-  };
-  Array y({x.shape[0], x.shape[1], x.shape[2], 3});
-  for (int64_t n = 0; n < x.shape[0]; ++n)
-    for (int64_t i = 0; i < x.shape[1]; ++i)
-      for (int64_t j = 0; j < x.shape[2]; ++j) {
-        const double row = at.row_step * static_cast<double>(i) + at.first_row,
-                     column = at.column_step * static_cast<double>(j) + at.first_column;
-        const auto r = static_cast<int64_t>(std::floor(row)), c = static_cast<int64_t>(std::floor(column));
-        const double fr = row - std::floor(row), fc = column - std::floor(column);
-        const double v = (1 - fr) * ((1 - fc) * cell(n, r, c) + fc * cell(n, r, c + 1)) +
-                         fr * ((1 - fc) * cell(n, r + 1, c) + fc * cell(n, r + 1, c + 1));
-        const double t = std::min(std::max(v, 0.0), 1.0);
-        for (int64_t k = 0; k < 3; ++k) {
-          const double ramp = std::min(std::max(1.5 - std::abs(4 * t - static_cast<double>(3 - k)), 0.0), 1.0);
-          y(n, i, j, k) = opacity * 255 * ramp + (1 - opacity) * x(n, i, j, x.shape[3] == 3 ? k : 0);
-        }
-      }
-  return y;
-}
-
 }  // namespace dura::reference

@@ -83,28 +83,6 @@ TEST_CASE("Grad-CAM's weighted sum equals its definition", "[kernels]") {
     }
 }
 
-TEST_CASE("a map over a picture has jet's colours, the places it is given and the opacity asked for", "[kernels]") {
-  Array map = random_array({2, 3, 4}, 5);
-  for (double& v : map.v) v = static_cast<double>(static_cast<float>(0.5 + 0.5 * v));  // beyond [0,1] too
-  const Column single{.dtype = DType::f32};
-  for (const int64_t channels : {1, 3})
-    for (const MapPlacement& at : {MapPlacement{3 / 11.0, 1.5 / 11 - 0.5, 4 / 9.0, 2 / 9.0 - 0.5}, MapPlacement{0.1, 0.3, 0.6, -1.7}}) {
-      Array x({2, 11, 9, channels});
-      std::vector<uint8_t> bytes;
-      for (int64_t i = 0; i < x.numel(); ++i) bytes.push_back(static_cast<uint8_t>(i * 37)), x[i] = bytes.back();
-      const Tensor y = Tensor::empty({2, 11, 9, 3}, DType::u8, Device::cpu);
-      backend(Device::cpu).color_map(Tensor::of<uint8_t>(x.shape, bytes), single.tensor(map), at, 0.4, y);
-      const Array expected = reference::color_map(x, map, at, 0.4);
-      // Colours are rounded before they are mixed, and once more after.
-      for (int64_t i = 0; i < y.numel(); ++i) CHECK(std::abs(y.data<uint8_t>()[i] - expected[i]) <= 0.5 + 0.4 * 0.5 + 1e-3);
-    }
-  const Tensor small = Tensor::zeros({1, 4, 4, 1}, DType::u8, Device::cpu);
-  CHECK_THROWS_WITH(backend(Device::cpu)
-                        .color_map(small, Tensor::zeros({2, 2, 2}, DType::f32, Device::cpu), {}, 0.5,
-                                   Tensor::zeros({1, 4, 4, 3}, DType::u8, Device::cpu)),
-                    Catch::Contains("color_map") && Catch::Contains("(2,2,2)"));
-}
-
 TEST_CASE("images are normalised by channel, in RGB or BGR order", "[kernels]") {
   const float mean[3] = {123.5f, 116.25f, 103.75f}, deviation[3] = {58.5f, 57.0f, 57.5f};
   const double mean64[3] = {123.5, 116.25, 103.75}, deviation64[3] = {58.5, 57.0, 57.5};

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <set>
 
-#include "data/image/rgb_batch.h"
+#include "data/image/preprocess.h"
 #include "engine/base/random.h"
 #include "engine/base/text.h"
 #include "models/network/answer.h"

@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "data/image/rgb_batch.h"
+#include "data/image/preprocess.h"
 #include "models/predictor.h"
 #include "tests/support/cuda_under_test.h"
 #include "tests/support/simulated_device.h"

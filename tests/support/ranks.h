@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/comm/simulated.h"
+#include "tests/support/simulated_ranks.h"
 
 namespace dura::test {
 

@@ -33,9 +33,9 @@ const char* start(int64_t* rank, int64_t* size) {
   return nullptr;
 }
 
-// One direction of a move, cut into pieces of which a few are under way. MPI asks the receiver before it sends a long message, and Open MPI's
-// answer waits behind the bytes that the receiver itself is sending: two long messages towards each other would take turns on a link that
-// could carry both at once.
+// One direction of a move, cut into pieces of which a few are under way. MPI asks the receiver before it sends a long message, and Open
+// MPI's answer waits behind the bytes that the receiver itself is sending: two long messages towards each other would take turns on a link
+// that could carry both at once.
 class Pieces {
  public:
   using Start = const char* (*)(std::byte* bytes, int count, int other, MPI_Request* request);
@@ -92,7 +92,8 @@ const char* look(int64_t number, bool* sent, bool* received) {
   return nullptr;
 }
 
-const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes, int64_t* number) {
+const char* begin_move(int64_t to, const void* send, size_t send_bytes, int64_t from, void* receive, size_t receive_bytes,
+                       int64_t* number) {
   static int64_t next_number = 0;
   *number = next_number++;
   auto* unchanged = static_cast<std::byte*>(const_cast<void*>(send));

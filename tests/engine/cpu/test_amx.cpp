@@ -6,7 +6,6 @@
 
 #include "engine/base/random.h"
 #include "engine/core/formula.h"
-#include "engine/cpu/amx.h"
 #include "engine/cpu/cpu_features.h"
 #include "tests/engine/cpu/emulated_amx.h"
 #include "tests/engine/cpu/emulated_tiles.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/cpu/conv_f32.h"
+#include "engine/cpu/conv.h"
 #include "engine/core/formula.h"
 #include "engine/base/parallel.h"
 #include "engine/base/random.h"

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "tests/engine/conv_f32_cases.h"
-#include "engine/cpu/conv_f32.h"
+#include "engine/cpu/conv.h"
 #include "engine/cpu/cpu_features.h"
 
 using namespace dura;

@@ -9,7 +9,6 @@
 #include <fstream>
 
 #include "tests/engine/conv_f32_cases.h"
-#include "engine/cpu/amx.h"
 #include "engine/cpu/cpu_features.h"
 #include "engine/core/formula.h"
 #include "engine/cpu/gemm_f32.h"

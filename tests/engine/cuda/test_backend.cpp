@@ -123,22 +123,6 @@ TEST_CASE("the CUDA backend's u8 images are those of the CPU, byte for byte", "[
     }
 }
 
-TEST_CASE("the CUDA backend's heat maps over pictures are those of the CPU, byte for byte", "[cuda-sim][images]") {
-  const Tensor map = random_tensor({2, 3, 4}, DType::f32, 5, 0.5);
-  const MapPlacement placement{.row_step = 3 / 23.0, .first_row = -0.4, .column_step = 0.2, .first_column = -0.1};
-  for (const int64_t channels : {1, 3}) {
-    std::vector<uint8_t> pixels(static_cast<size_t>(2 * 23 * 17 * channels));
-    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * i * 31 + i / 7);
-    const Tensor x = Tensor::of<uint8_t>({2, 23, 17, channels}, pixels);
-    const auto both = on_both([&](Backend& b, const auto& there, const auto& make) {
-      const Tensor y = make({2, 23, 17, 3}, DType::u8);
-      b.color_map(there(x), there(map), placement, 0.4, y);
-      return y;
-    });
-    CHECK(bytes_of(both.first) == bytes_of(both.second));
-  }
-}
-
 TEST_CASE("the CUDA backend's Grad-CAM sum, metrics and softmax equal the CPU's", "[cuda-sim]") {
   for (const DType dtype : computed)
     for (const bool relu : {true, false}) {

@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "engine/comm/simulated.h"
+#include "tests/support/simulated_ranks.h"
 #include "engine/core/backend.h"
 #include "engine/devices/cuda_devices.h"
 #include "engine/devices/device_sum.h"

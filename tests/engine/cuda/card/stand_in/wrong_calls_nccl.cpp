@@ -1,7 +1,7 @@
 // Wrong calls of NCCL.
 #include <nccl.h>
 
-#include "engine/comm/simulated.h"
+#include "tests/support/simulated_ranks.h"
 #include "engine/cuda/card/shared_library.h"
 #include "tests/engine/cuda/card/stand_in/wrong_calls.h"
 

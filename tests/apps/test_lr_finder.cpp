@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/training/lr_finder.h"
+#include "apps/study/lr_finder.h"
 #include "data/set/csv.h"
 #include "engine/base/file.h"
 #include "tests/support/run_program.h"

@@ -1,10 +1,22 @@
-// Guidance: the share of a margin's map that lies in a lesion, and its gradients. Every sum is in double. A label that is no class gives a
-// NaN loss: a kernel cannot throw.
+// Class activation maps: Grad-CAM's weighted sum over channels; and guidance, the share of a margin's map that lies in a lesion, with its
+// gradients. Every sum is in double. A label that is no class gives a NaN loss: a kernel cannot throw.
 #include "engine/cuda/cuda_backend.h"
 
 namespace dura::cuda {
 inline namespace DURA_CUDA_BUILD {
 namespace {
+
+// A warp for each pixel.
+template <class T>
+__global__ void weighted_channel_sum_kernel(const T* a, const T* alpha, int64_t pixels, int64_t C, bool relu, float* y, int64_t count) {
+  const int64_t i = warp_index();
+  if (i >= count) return;
+  double sum = 0;
+  for (int64_t c = lane_index(); c < C; c += 32)
+    sum += static_cast<double>(load(a[i * C + c])) * static_cast<double>(load(alpha[i / pixels * C + c]));
+  sum = warp_sum(sum);
+  if (lane_index() == 0) y[i] = static_cast<float>(relu ? formula::relu(sum) : sum);
+}
 
 struct CamSizes {
   int64_t N, cells, C, K;
@@ -128,6 +140,13 @@ CamSizes sizes_of(const CamEnergyInputs& in) {
 }
 
 }  // namespace
+
+void CudaBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
+  dispatch("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
+    start("weighted_channel_sum", weighted_channel_sum_kernel<T>, warps_over(y.numel()), a, alpha, a.shape()[1] * a.shape()[2],
+          a.shape()[3], relu, y, y.numel());
+  });
+}
 
 void CudaBackend::cam_energy_forward(const CamEnergyInputs& in, const Tensor& logits, double strength, const CamEnergyRows& rows,
                                      const Tensor& loss) {

@@ -1,4 +1,5 @@
-// Guidance: the share of a margin's map that lies in a lesion, and its gradients. Every sum is in double.
+// Class activation maps: Grad-CAM's weighted sum over channels; and guidance, the share of a margin's map that lies in a lesion, with its
+// gradients. Every sum is in double.
 #include "engine/base/parallel.h"
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/element.h"
@@ -52,6 +53,23 @@ void sum_row(const C* map, const uint8_t* lesion, int64_t cells, double* sums) {
 }
 
 }  // namespace
+
+void CpuBackend::weighted_channel_sum(const Tensor& a, const Tensor& alpha, bool relu, const Tensor& y) {
+  const int64_t N = a.shape()[0], pixels = a.shape()[1] * a.shape()[2], C = a.shape()[3];
+  dispatch_floating("weighted_channel_sum", a.dtype(), [&]<class T>(T) {
+    using Compute = typename Element<T>::Compute;
+    const T *pa = a.data<T>(), *pw = alpha.data<T>();
+    Compute* py = y.data<Compute>();
+    parallel_for(N, [&](int64_t n) {
+      for (int64_t i = 0; i < pixels; ++i) {
+        double sum = 0;
+        for (int64_t c = 0; c < C; ++c)
+          sum += static_cast<double>(Element<T>::load(pa[(n * pixels + i) * C + c])) * static_cast<double>(Element<T>::load(pw[n * C + c]));
+        py[n * pixels + i] = static_cast<Compute>(relu ? formula::relu(sum) : sum);
+      }
+    });
+  });
+}
 
 void CpuBackend::cam_energy_forward(const CamEnergyInputs& in, const Tensor& logits, double strength, const CamEnergyRows& rows,
                                     const Tensor& loss) {

@@ -1,6 +1,8 @@
 // Which learning rate? A sweep (Smith 2017, "Cyclical learning rates", section 3.3): every step of training has a larger rate than the one
 // before, and the loss tells where learning begins and where it breaks.
 #pragma once
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "apps/training/phase.h"
@@ -26,5 +28,11 @@ struct LrSweep {
 // Trains what `plan` frees, and gives the model back with the weights it had. `fresh` as in fit().
 LrSweep sweep_learning_rates(Classifier& model, const PhasePlan& plan, const std::vector<std::string>& fresh, const Dataset& train,
                              const FitOptions& fit_options, const LrSweepOptions& options, const StopRequest& stop);
+
+// lr_finder.csv (step,learning_rate,loss,smoothed_loss), lr_finder.json and lr_finder.html, a page that needs nothing else. `phase`: what
+// was free to learn.
+void write_lr_finder(const std::filesystem::path& folder, const std::string& phase, const LrSweep& sweep);
+// One or two sentences.
+std::string lr_finder_text(const LrSweep& sweep);
 
 }  // namespace dura

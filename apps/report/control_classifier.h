@@ -1,5 +1,5 @@
-// The control of an experiment: how well do simple numbers of the picture (data/audit/picture_statistics.h) tell the classes apart, without any
-// network? A network's score says something about lesions only as far as it lies above this one.
+// The control of an experiment: how well do simple numbers of the picture (data/audit/picture_statistics.h) tell the classes apart, without
+// any network? A network's score says something about lesions only as far as it lies above this one.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "engine/comm/simulated.h"
+#include "tests/support/simulated_ranks.h"
 
 #include <algorithm>
 

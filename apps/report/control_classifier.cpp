@@ -1,4 +1,4 @@
-#include "apps/evaluation/control_classifier.h"
+#include "apps/report/control_classifier.h"
 
 #include <algorithm>
 #include <cmath>

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/evaluation/control_classifier.h"
+#include "apps/report/control_classifier.h"
 #include "data/audit/logistic_regression.h"
 #include "engine/base/random.h"
 
