@@ -8,20 +8,31 @@
 
 namespace dura {
 
-Ensemble::Ensemble(const std::vector<std::string>& files, const EnsembleOptions& options) : options_(options) {
+std::vector<ModelFile> read_models(const std::vector<std::string>& files, const TensorOptions& options) {
   DURA_CHECK(!files.empty(), "an ensemble of no models");
+  std::vector<ModelFile> models;
   for (const std::string& file : files) {
     if (std::count(files.begin(), files.end(), file) > 1) fail_usage("the model ", file, " is given twice: its answer would count double");
-    models_.push_back(read_model(file, options.tensors));
-    const ModelFile &first = models_.front(), &last = models_.back();
+    models.push_back(read_model(file, options));
+    const ModelFile &first = models.front(), &last = models.back();
     if (first.model->classes() != last.model->classes())
       fail_usage(files.front(), " has the classes ", joined(first.model->classes(), ", "), ", ", file, " has ",
                  joined(last.model->classes(), ", "), ". Models that answer together must have the same, in the same order.");
     if (first.preprocessing.metadata() != last.preprocessing.metadata())
       fail_usage(files.front(), " prepares pictures as (", first.preprocessing.steps().description(), "), ", file, " as (",
-                 last.preprocessing.steps().description(), "). Models that answer together must do the same; evaluate them one by one.");
+                 last.preprocessing.steps().description(), "). Models that answer together must do the same; use them one by one.");
   }
+  return models;
 }
+
+std::vector<Classifier*> networks_of(const std::vector<ModelFile>& models) {
+  std::vector<Classifier*> networks;
+  for (const ModelFile& file : models) networks.push_back(file.model.get());
+  return networks;
+}
+
+Ensemble::Ensemble(const std::vector<std::string>& files, const EnsembleOptions& options)
+    : options_(options), models_(read_models(files, options.tensors)) {}
 
 std::vector<Predictions> Ensemble::answers(const Dataset& dataset, LoaderOptions loader) {
   loader.batch_size = options_.batch;

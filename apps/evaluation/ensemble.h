@@ -19,9 +19,14 @@ struct EnsembleOptions {
   Communicator* ranks = &alone();  // processes that share the pictures; each gets all answers
 };
 
+// Models that answer together. UsageError where they have different classes or prepare pictures in different ways, or one comes twice.
+std::vector<ModelFile> read_models(const std::vector<std::string>& files, const TensorOptions& options);
+
+std::vector<Classifier*> networks_of(const std::vector<ModelFile>& models);
+
 class Ensemble {
  public:
-  // Reads the model files. UsageError where they have different classes or prepare pictures in different ways, or one comes twice.
+  // Errors as of read_models.
   Ensemble(const std::vector<std::string>& files, const EnsembleOptions& options);
 
   size_t size() const { return models_.size(); }

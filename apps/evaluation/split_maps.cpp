@@ -12,6 +12,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "models/explain/heat_map_score.h"
+#include "models/explain/joint_explanation.h"
 #include "models/explain/sanity_check.h"
 
 namespace dura {
@@ -47,8 +48,10 @@ std::string number(double v) { return std::isnan(v) ? "" : printed("%.6g", v); }
 }  // namespace
 
 ExplainOptions HeatMapRun::explanation(const ClassNames& classes) const {
-  ExplainOptions o{
-      .method = cam_method_by_name(method), .stage = ResNet::stage_by_name(stage), .by_receptive_field = cells == "receptive-fields"};
+  ExplainOptions o{.method = cam_method_by_name(method),
+                   .stage = ResNet::stage_by_name(stage),
+                   .by_receptive_field = cells == "receptive-fields",
+                   .enlarging = enlarge == "cubic" ? Enlarging::cubic : Enlarging::linear};
   if (explain == "predicted") return o;
   const auto found = classes.find(explain);
   if (!found) fail_usage("--explain ", explain, ": the model's classes are ", classes.list(), "; or say predicted");
@@ -59,11 +62,12 @@ ExplainOptions HeatMapRun::explanation(const ClassNames& classes) const {
 std::string heat_maps_json(const HeatMapRun& run, const std::vector<ScoreGroup>& groups, const std::vector<SanityStep>& sanity,
                            const DeletionCurves& deletion) {
   Json j = {{"format", "dura heat maps 1"},
-            {"model_sha256", run.model_sha256},
+            {"model_sha256", joined(run.model_sha256, ", ")},
             {"split", run.split},
             {"method", run.method},
             {"stage", run.stage},
             {"cells", run.cells},
+            {"enlarge", run.enlarge},
             {"explain", run.explain},
             {"tolerance", run.tolerance},
             {"maps", run.maps},
@@ -95,9 +99,9 @@ std::string heat_maps_csv(const std::vector<ScoredPicture>& pictures) {
   return text;
 }
 
-SplitMaps::SplitMaps(Classifier& model, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
-                     const SplitMapOptions& options)
-    : model_(model),
+SplitMaps::SplitMaps(const std::vector<Classifier*>& networks, const Dataset& dataset, const DataSplits& data,
+                     const DataOptions& data_options, const SplitMapOptions& options)
+    : model_(*networks.at(0)),
       dataset_(dataset),
       data_(data),
       data_options_(data_options),
@@ -107,7 +111,7 @@ SplitMaps::SplitMaps(Classifier& model, const Dataset& dataset, const DataSplits
     if (options.tolerance.millimetres && !dataset.sample(s).mask.empty() && dataset.sample(s).mm_per_pixel <= 0)
       fail_usage("a tolerance in mm needs the size of pixels, and ", dataset.sample(s).file,
                  " has none. Give the manifest a column mm_per_pixel, or the tolerance in px.");
-  explanations_ = explain(model, dataset, samples_, options.batch, options.explanation);
+  explanations_ = explain(networks, dataset, samples_, options.batch, options.explanation);
 }
 
 // The brain's mask where the manifest has a column for it, else the head's outline found in the picture.
@@ -228,6 +232,12 @@ HeatMapPicture SplitMaps::picture(size_t i) const {
     log_warning(sample.file, " is shown without its mask: ", error.what());
   }
   return p;
+}
+
+void SplitMaps::show(int64_t count, const std::function<void(const std::string& section, const HeatMapPicture& picture)>& add) const {
+  const std::vector<size_t> errors = wrong(count / 2);
+  for (const size_t i : errors) add("Wrong answers, the surest first", picture(i));
+  for (const size_t i : right_answers(count - std::ssize(errors))) add("Right answers, the least sure first", picture(i));
 }
 
 std::vector<size_t> SplitMaps::by_probability(bool right_ones, bool descending) const {

@@ -1,5 +1,6 @@
 // The heat maps of a split: made and scored, ordered by what is worth a look, and written as files for other programs.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,7 +19,9 @@ namespace dura {
 
 // How the maps were made, for the head of the file: a program's options in its user's words, and what came of them.
 struct HeatMapRun {
-  std::string model_sha256, split = "test", method = "gradcam", stage = "layer4", cells = "shares", explain = "predicted", tolerance = "0";
+  std::vector<std::string> model_sha256;  // of each model
+  std::string split = "test", method = "gradcam", stage = "layer4", cells = "shares", enlarge = "linear", explain = "predicted",
+              tolerance = "0";
   int64_t maps = 0, without_evidence = 0, random_networks = 3;
 
   // UsageError for a word that has no meaning.
@@ -42,8 +45,8 @@ struct SplitMapOptions {
 // Where options.explanation.shared has several processes, all call the same functions together, and all get what is found.
 class SplitMaps {
  public:
-  // Explains the pictures. Everything given must outlive this.
-  SplitMaps(Classifier& model, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
+  // Explains the pictures by all networks together. Everything given must outlive this.
+  SplitMaps(const std::vector<Classifier*>& networks, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
             const SplitMapOptions& options);
 
   size_t size() const { return samples_.size(); }
@@ -53,17 +56,18 @@ class SplitMaps {
 
   // Those whose masks hold a lesion. A mask that cannot be used (missing, damaged, of another size) is named in the log and left out.
   std::vector<ScoredPicture> score();
-  // Of `count` pictures (0: of all), evenly spread: the two checks.
+  // Of `count` pictures (0: of all), evenly spread: the two checks, of the first network.
   SanityCheck sanity(int64_t count);
   DeletionCurves deletion(int64_t count);
-  // With the picture and its mask as they are stored; a mask that cannot be read is left out with a warning.
-  HeatMapPicture picture(size_t i) const;
-  // At most `count` each: errors, the surest first, and right answers from the least sure on, half of them the least sure and half spread
-  // over the rest.
-  std::vector<size_t> wrong(int64_t count) const;
-  std::vector<size_t> right_answers(int64_t count) const;
+  // Hands over at most `count` pictures, with their masks, as they are stored: for up to half of them errors, the surest first, and then
+  // right answers from the least sure on. A mask that cannot be read is left out with a warning.
+  void show(int64_t count, const std::function<void(const std::string& section, const HeatMapPicture& picture)>& add) const;
 
  private:
+  HeatMapPicture picture(size_t i) const;
+  std::vector<size_t> wrong(int64_t count) const;
+  // Half of them the least sure, and half spread over the rest.
+  std::vector<size_t> right_answers(int64_t count) const;
   struct Scorable {
     int64_t index;  // of samples()
     ScoredSlice slice;

@@ -17,9 +17,7 @@ bool holds_lesion(const Image& mask) {
 
 LesionGrid guided_cells(Classifier& model, const Dataset& dataset, const GuideOptions& options) {
   const int64_t H = dataset.height(), W = dataset.width();
-  const Shape features = model.backbone().output_shape({1, H, W, 3});
-  const MapMiddles middles = map_middles(model, {.by_receptive_field = options.by_receptive_field}, H, W);
-  const HeatMap map{.height = features[1], .width = features[2], .values = {}, .rows = middles.rows, .columns = middles.columns};
+  const HeatMap map = empty_map(model, {.by_receptive_field = options.by_receptive_field}, H, W);
   return {.rows = map.height, .columns = map.width, .at = placement(map, H, W), .share = options.share};
 }
 
@@ -37,7 +35,7 @@ void MapWatch::add(const Batch& batch, const Tensor& features) {
   const ExplainOptions options{.by_receptive_field = by_receptive_field_};
   const std::vector<Explanation> explained =
       explanations_of(grad_cam_of(model_, features, {.method = options.method, .stage = options.stage}),
-                      map_middles(model_, options, dataset_.height(), dataset_.width()));
+                      empty_map(model_, options, dataset_.height(), dataset_.width()));
   std::vector<MapScore> scores(static_cast<size_t>(batch.rows));
   std::vector<uint8_t> counts(scores.size());
   parallel_for(batch.rows, [&](int64_t n) {

@@ -15,20 +15,25 @@ CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t size) {
 }
 }  // namespace
 
-MapMiddles map_middles(const Classifier& model, const ExplainOptions& o, int64_t height, int64_t width) {
-  if (!o.by_receptive_field) return {};
-  const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
-  return {middles_of(cells, height), middles_of(cells, width)};
+HeatMap empty_map(Classifier& model, const ExplainOptions& o, int64_t height, int64_t width) {
+  const Shape features = model.backbone().output_shape({1, height, width, 3}, o.stage);
+  HeatMap map{.height = features[1], .width = features[2], .values = {}, .enlarging = o.enlarging};
+  if (o.by_receptive_field) {
+    const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
+    map.rows = middles_of(cells, height), map.columns = middles_of(cells, width);
+  }
+  return map;
 }
 
-std::vector<Explanation> explanations_of(const GradCam& cam, const MapMiddles& middles) {
+std::vector<Explanation> explanations_of(const GradCam& cam, const HeatMap& empty) {
   const std::vector<double> values = download_as_double(cam.maps);
-  const int64_t h = cam.maps.shape()[1], w = cam.maps.shape()[2];
+  const int64_t cells = empty.height * empty.width;
   std::vector<Explanation> result;
   for (Answer& answer : answers_of(cam.logits)) {
-    const auto first = values.begin() + std::ssize(result) * h * w;
-    const int32_t explained = cam.classes[result.size()];
-    result.push_back({std::move(answer), explained, {h, w, {first, first + h * w}, middles.rows, middles.columns}});
+    const auto first = values.begin() + std::ssize(result) * cells;
+    Explanation e{std::move(answer), cam.classes[result.size()], empty};
+    e.map.values.assign(first, first + cells);
+    result.push_back(std::move(e));
   }
   return result;
 }
@@ -37,7 +42,7 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
   std::vector<int32_t> classes;
   if (o.explained >= 0) classes.assign(static_cast<size_t>(images.shape()[0]), o.explained);
   const GradCam cam = grad_cam(model, model.normalize(images), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
-  return explanations_of(cam, map_middles(model, o, images.shape()[1], images.shape()[2]));
+  return explanations_of(cam, empty_map(model, o, images.shape()[1], images.shape()[2]));
 }
 
 namespace {
@@ -49,15 +54,15 @@ void append_numbers(std::vector<double>& row, const Explanation& e) {
   row.insert(row.end(), e.map.values.begin(), e.map.values.end());
 }
 
-std::vector<Explanation> explanations_in(const std::vector<double>& row, size_t classes, const HeatMap& like) {
-  const auto cells = static_cast<size_t>(like.height * like.width);
+std::vector<Explanation> explanations_in(const std::vector<double>& row, size_t classes, const HeatMap& empty) {
+  const auto cells = static_cast<size_t>(empty.height * empty.width);
   std::vector<Explanation> all;
   for (auto at = row.begin(); at != row.end();) {
     Explanation e;
     e.predicted = static_cast<int32_t>(at[0]), e.probability = at[1], e.explained = static_cast<int32_t>(at[2]);
     e.probabilities.assign(at + 3, at + 3 + static_cast<std::ptrdiff_t>(classes));
     at += 3 + static_cast<std::ptrdiff_t>(classes);
-    e.map = like;
+    e.map = empty;
     e.map.values.assign(at, at + static_cast<std::ptrdiff_t>(cells));
     at += static_cast<std::ptrdiff_t>(cells);
     all.push_back(std::move(e));
@@ -83,10 +88,8 @@ std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, cons
   if (options.shared.alone()) return result;
   std::vector<double> numbers;
   for (const Explanation& e : result) append_numbers(numbers, e);
-  const Shape features = model.backbone().output_shape({1, dataset.height(), dataset.width(), 3}, options.stage);
-  const MapMiddles middles = map_middles(model, options, dataset.height(), dataset.width());
-  const HeatMap like{.height = features[1], .width = features[2], .values = {}, .rows = middles.rows, .columns = middles.columns};
-  return explanations_in(options.shared.in_a_row(std::move(numbers)), model.classes().size(), like);
+  const HeatMap empty = empty_map(model, options, dataset.height(), dataset.width());
+  return explanations_in(options.shared.in_a_row(std::move(numbers)), model.classes().size(), empty);
 }
 
 Tensor images_of(const Dataset& dataset, const std::vector<int64_t>& samples) {

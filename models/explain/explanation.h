@@ -22,18 +22,16 @@ struct ExplainOptions {
   int32_t explained = -1;  // a class, for all pictures; -1: each one's predicted class
   // Cells of the map lie where their receptive fields are centred, instead of in the middles of equal shares of the picture.
   bool by_receptive_field = false;
+  Enlarging enlarging = Enlarging::linear;
   // Where several processes explain the same pictures of a data set: each some batches in a row, and all get everything.
   SharedWork shared = {};
 };
 
-// Where the cells of a stage's maps lie along sides of these lengths, in pixels of the network's input.
-struct MapMiddles {
-  CellMiddles rows = {}, columns = {};
-};
-MapMiddles map_middles(const Classifier& model, const ExplainOptions& options, int64_t height, int64_t width);
+// The map that options ask for, of pictures of height x width pixels: its size, and where its cells lie. It has no values.
+HeatMap empty_map(Classifier& model, const ExplainOptions& options, int64_t height, int64_t width);
 
-// What grad_cam found, on the host.
-std::vector<Explanation> explanations_of(const GradCam& cam, const MapMiddles& middles);
+// What grad_cam found, on the host, in maps like `empty`.
+std::vector<Explanation> explanations_of(const GradCam& cam, const HeatMap& empty);
 
 // images: u8 (N,H,W,3) on the CPU. The model is on its own device and not in training mode.
 std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& options);

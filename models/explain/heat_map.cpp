@@ -44,8 +44,49 @@ MapPlacement placement(const HeatMap& map, int64_t height, int64_t width) {
   return p;
 }
 
+namespace {
+
+// The four cells around a place, and what each counts for.
+struct CubicTap {
+  std::array<int64_t, 4> cells;
+  std::array<double, 4> weights;
+};
+
+CubicTap cubic_tap(double position, int64_t n) {
+  const double low = std::floor(position), t = position - low, u = 1 - t;
+  // Of the two nearest cells, at a distance d below 1, and of those beyond.
+  const auto near = [](double d) { return (1.5 * d - 2.5) * d * d + 1; };
+  CubicTap tap{{}, {-0.5 * t * u * u, near(t), near(u), -0.5 * u * t * t}};
+  for (int64_t i = 0; i < 4; ++i) tap.cells[static_cast<size_t>(i)] = std::clamp<int64_t>(static_cast<int64_t>(low) - 1 + i, 0, n - 1);
+  return tap;
+}
+
+HeatMap resize_cubic(const HeatMap& map, int64_t height, int64_t width) {
+  HeatMap out{height, width, {}};
+  const MapPlacement at = placement(map, height, width);
+  const float least = *std::min_element(map.values.begin(), map.values.end());
+  std::vector<CubicTap> columns;
+  for (int64_t x = 0; x < width; ++x) columns.push_back(cubic_tap(at.column_step * static_cast<double>(x) + at.first_column, map.width));
+  for (int64_t y = 0; y < height; ++y) {
+    const CubicTap row = cubic_tap(at.row_step * static_cast<double>(y) + at.first_row, map.height);
+    std::vector<double> line(static_cast<size_t>(map.width));
+    for (size_t i = 0; i < 4; ++i)
+      for (size_t c = 0; c < line.size(); ++c)
+        line[c] += row.weights[i] * static_cast<double>(map.values[static_cast<size_t>(row.cells[i] * map.width) + c]);
+    for (const CubicTap& column : columns) {
+      double v = 0;
+      for (size_t i = 0; i < 4; ++i) v += column.weights[i] * line[static_cast<size_t>(column.cells[i])];
+      out.values.push_back(std::max(least, static_cast<float>(v)));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 HeatMap resize(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
+  if (map.enlarging == Enlarging::cubic) return resize_cubic(map, height, width);
   HeatMap out{height, width, std::vector<float>(static_cast<size_t>(height * width))};
   const MapPlacement at = placement(map, height, width);
   std::vector<formula::LinearTap<double>> columns;
@@ -95,6 +136,11 @@ double otsu_threshold(const std::vector<float>& values) {
 
 Pixel peak_of(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
+  if (map.enlarging == Enlarging::cubic) {
+    const std::vector<float> values = resize_cubic(map, height, width).values;
+    const auto at = std::max_element(values.begin(), values.end()) - values.begin();
+    return {at / width, at % width};
+  }
   const auto at = std::max_element(map.values.begin(), map.values.end()) - map.values.begin();
   const auto pixel = [](int64_t cell, int64_t cells, const CellMiddles& middles, int64_t size) {
     if (middles.step == 0) return (2 * cell + 1) * size / (2 * cells);

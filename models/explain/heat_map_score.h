@@ -52,7 +52,8 @@ struct MapScore {
 MapScore score_map(const HeatMap& map, const Image& mask, const Image& near);
 
 // How well a single lit cell of a map like this one can score, chosen by who knows the lesion: the largest of each score over its cells. Of
-// pointing and energy no map of the same cells has more: its peak lies in the middle of a cell, and its energy is a mean over its cells.
+// pointing and energy no map of the same cells has more where it is enlarged by straight lines: its peak lies in the middle of a cell, and
+// its energy is a mean over its cells.
 MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& near);
 
 // Whose maps: the network's, the same architecture's with random weights (mean over networks), guesses, and the best single cell. A random

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "engine/base/file.h"
 #include "tests/support/program_output.h"
@@ -117,6 +119,71 @@ TEST_CASE("gradcam's methods, limit and tolerance reach its scores", "[apps][gra
   for (const std::vector<std::string>& bad :
        {std::vector<std::string>{"--method", "scorecam"}, {"--tolerance", "5"}, {"--stage", "layer9"}})
     CHECK(run_program("dura-gradcam", masked.arguments(model, out / "bad", bad)).code == 2);
+}
+
+TEST_CASE("several models have one heat map: the mean of theirs, of the class that they decide for together", "[apps][gradcam]") {
+  const MaskedData masked(6);
+  const TemporaryFolder out;
+  std::vector<std::string> models;
+  for (const uint64_t seed : {5, 6, 8})
+    models.push_back(write_initial_model(out / concat("model", seed, ".safetensors"), {"rare", "usual"}, seed));
+  const auto with = [&](const std::vector<std::string>& more, const std::vector<std::string>& others) {
+    std::vector<std::string> all = joined({"--stage", "layer2", "--enlarge", "cubic"}, more);
+    for (const std::string& model : others) all.insert(all.end(), {"--model", model});
+    return all;
+  };
+  struct Maps {
+    StateDict raw;
+    CsvTable answers;
+  };
+  const auto maps_of = [&](const std::string& explain, const std::vector<std::string>& chosen) {
+    const std::string folder = out / "maps";
+    const std::vector<std::string> others(chosen.begin() + 1, chosen.end());
+    must_run("dura-gradcam", masked.arguments(chosen[0], folder, with({"--explain", explain}, others), "0"));
+    CHECK(scores_of(folder)["enlarge"] == "cubic");
+    return Maps{read_safetensors(folder + "/maps.safetensors"), parse_csv(read_text_file(folder + "/heat_maps.csv", 1 << 20), "maps")};
+  };
+  const auto values_of = [](const Maps& maps, const std::string& file) {
+    std::vector<double> values;
+    double sum = 0;
+    for (int64_t i = 0; i < maps.raw.at(file).numel(); ++i) values.push_back(maps.raw.at(file).value(i)), sum += values.back();
+    for (double& v : values) v /= sum > 0 ? sum : 1;
+    return values;
+  };
+
+  const Maps all = maps_of("predicted", models);
+  std::map<std::string, std::vector<Maps>> each;
+  for (const std::string explained : {"rare", "usual"})
+    for (const std::string& model : models) each[explained].push_back(maps_of(explained, {model}));
+  int64_t outvoted = 0;
+  REQUIRE(all.answers.rows.size() == 6);
+  for (size_t row = 0; row < 6; ++row) {
+    const std::vector<std::string>& fields = all.answers.rows[row].fields;
+    const std::string &file = fields[0], &decided = fields[2];
+    CAPTURE(file);
+    CHECK(fields[4] == decided);
+    std::vector<double> mean(values_of(all, file).size());
+    for (const Maps& one : each.at(decided)) {
+      outvoted += one.answers.rows[row].fields[2] != decided;
+      const std::vector<double> values = values_of(one, file);
+      REQUIRE(values.size() == mean.size());
+      for (size_t i = 0; i < mean.size(); ++i) mean[i] += values[i] / 3;
+    }
+    const std::vector<double> found = values_of(all, file);
+    const double sum = std::accumulate(mean.begin(), mean.end(), 0.0);
+    REQUIRE(sum > 0);
+    for (size_t i = 0; i < mean.size(); ++i) CHECK(found[i] == Approx(mean[i] / sum).margin(1e-6));
+  }
+  CHECK(outvoted > 0);
+
+  for (const char* check : {"--sanity", "--deletion", "--audit"}) {
+    const ProgramRun run = run_program("dura-gradcam", masked.arguments(models[0], out / "no", with({check, "2"}, {models[1]})));
+    CHECK(run.code == 2);
+    CHECK_THAT(run.output, Contains("ask one network"));
+  }
+  const ProgramRun twice = run_program("dura-gradcam", masked.arguments(models[0], out / "no", with({}, {models[0]})));
+  CHECK(twice.code == 2);
+  CHECK_THAT(twice.output, Contains("is given twice"));
 }
 
 TEST_CASE("gradcam names masks that cannot be used and scores the other pictures", "[apps][gradcam]") {

@@ -86,17 +86,20 @@ TEST_CASE("the scores' text has one sentence and a row for each guess of each gr
 
 TEST_CASE("heat_maps.json and heat_maps.csv hold the scores", "[apps][heat_maps]") {
   const std::vector<ScoredPicture> pictures = twenty();
-  const auto json = nlohmann::json::parse(heat_maps_json({.model_sha256 = "ab",
+  const auto json = nlohmann::json::parse(heat_maps_json({.model_sha256 = {"ab", "cd"},
                                                           .split = "test",
                                                           .method = "layercam",
                                                           .stage = "layer3",
                                                           .cells = "receptive-fields",
+                                                          .enlarge = "cubic",
                                                           .explain = "predicted",
                                                           .tolerance = "5 mm",
                                                           .maps = 25,
                                                           .random_networks = 3},
                                                          score_groups(pictures, {"a", "b"})));
+  CHECK(json["model_sha256"] == "ab, cd");
   CHECK(json["cells"] == "receptive-fields");
+  CHECK(json["enlarge"] == "cubic");
   CHECK(json["format"] == "dura heat maps 1");
   CHECK(json["method"] == "layercam");
   CHECK(json["maps"] == 25);

@@ -230,6 +230,30 @@ TEST_CASE("a map whose cells have places of their own is enlarged around them, a
   CHECK(resize(map, 1, 16).values[9] == 8);  // 9.5 of 16 pixels is behind the last middle, 9 of 16
 }
 
+TEST_CASE("a map enlarged by a cubic is Keys', and peaks between two high cells", "[report]") {
+  // By numpy from Keys' formula, edges repeated, below 0 cut off. Other tools' cubics (OpenCV, PyTorch) have a = -0.75 and differ.
+  const std::vector<float> expected = {0.f,        0.f,       0.2654504f, 0.706f,    1.121478f, 1.48255f,  1.621172f, 0.114449f, 0.2876035f,
+                                       0.7396851f, 1.256f,    1.794146f,  2.281493f, 2.466216f, 1.390671f, 1.631195f, 2.24344f,  3.f,
+                                       3.927114f,  4.814869f, 5.145773f,  2.666892f, 2.974787f, 3.747195f, 4.744f,    6.060082f, 7.348245f,
+                                       7.825329f,  3.06937f,  3.398512f,  4.22143f,  5.294f,    6.732749f, 8.147188f, 8.670373f};
+  HeatMap map{2, 3, {0, 1, 2, 3, 5, 8}};
+  map.enlarging = Enlarging::cubic;
+  const HeatMap larger = resize(map, 5, 7);
+  REQUIRE(larger.values.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) CHECK(larger.values[i] == Approx(expected[i]).margin(1e-6));
+  CHECK(resize(map, 2, 3).values == map.values);
+
+  HeatMap ridge{1, 5, {0, 0.2f, 1, 1, 0}};
+  CHECK(peak_of(ridge, 1, 50).column == 25);  // the middle of the third cell
+  ridge.enlarging = Enlarging::cubic;
+  const Pixel peak = peak_of(ridge, 1, 50);
+  CHECK((peak.column == 29 || peak.column == 30));
+  const std::vector<float> values = resize(ridge, 1, 50).values;
+  CHECK(*std::max_element(values.begin(), values.end()) > 1);
+  CHECK(*std::min_element(values.begin(), values.end()) == 0);
+  CHECK(values[static_cast<size_t>(peak.column)] == *std::max_element(values.begin(), values.end()));
+}
+
 TEST_CASE("a cross marks its pixel and stays inside of the picture", "[report]") {
   Image picture(30, 40, 3, 128);
   draw_cross(picture, {.row = 15, .column = 20});
