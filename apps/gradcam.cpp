@@ -82,8 +82,8 @@ int explain_split(const Program& program, Options o, Communicator& ranks) {
   if (o.deletion > 0) std::cout << deletion_text(deletion = maps.deletion(o.deletion)) << std::endl;
   LesionAudit audit;
   if (o.audit > 0) {
-    audit = audit_split(file, o.against, data, o.data, split,
-                        {o.audit, o.batch, explanation.by_receptive_field, explanation.enlarging, &ranks});
+    audit =
+        audit_split(file, o.against, data, o.data, split, {.pictures = o.audit, .batch = o.batch, .maps = explanation, .ranks = &ranks});
     std::cout << audit_text(audit) << std::flush;
   }
   if (!page) return 0;

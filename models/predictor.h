@@ -1,4 +1,4 @@
-// A trained model in use: pictures in, answers and heat maps out. It is the one way from a file to an answer, and the programs go it, too:
+// A trained model in use: pictures in, answers and heat maps out. It is the one way from a file to an answer for dura-predict, too:
 // read, prepare as the model's training did, normalise, network, softmax.
 //
 //   Predictor predictor("model.safetensors");

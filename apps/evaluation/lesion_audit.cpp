@@ -44,9 +44,9 @@ std::vector<double> values_of(Classifier& model, const Dataset& dataset, int64_t
   const LesionDeletion d = lesion_deletion(model, slice, mask, region, dataset.sample(sample).key, {.batch = o.batch});
   std::vector<double> values;
   for (const MapKind& kind : map_kinds) {
-    const ExplainOptions cam{.method = kind.method, .stage = kind.stage, .by_receptive_field = o.by_receptive_field};
+    const ExplainOptions cam{.method = kind.method, .stage = kind.stage, .by_receptive_field = o.maps.by_receptive_field};
     HeatMap map = kind.stage > 0 ? explain(model, dataset, {sample}, 1, cam).front().map : occlusion_map(model, slice, d.answer, o.batch);
-    map.enlarging = o.enlarging;
+    map.enlarging = o.maps.enlarging;
     const MapScore s = score_map(map, mask, mask);
     values.insert(values.end(), {s.pointing, s.energy, s.iou_half});
   }

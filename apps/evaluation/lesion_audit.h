@@ -9,7 +9,7 @@
 
 #include "apps/metrics/significance.h"
 #include "apps/program/data_options.h"
-#include "models/explain/heat_map.h"
+#include "models/explain/explanation.h"
 #include "models/network/model_file.h"
 
 namespace dura {
@@ -28,9 +28,9 @@ struct AuditedSlice {
 struct AuditOptions {
   int64_t pictures = 0;  // so many slices with a lesion, evenly spread; 0: all
   int64_t batch = 16;
-  bool by_receptive_field = false;          // ExplainOptions, of all maps but occlusion's, whose cells have places of their own
-  Enlarging enlarging = Enlarging::linear;  // of all maps
-  Communicator* ranks = &alone();           // processes that share the slices; each gets all of them
+  // How all maps lie over the slice (occlusion's cells have places of their own); their methods, stages and class are the audit's.
+  ExplainOptions maps = {};
+  Communicator* ranks = &alone();  // processes that share the slices; each gets all of them
 };
 
 // Slices whose manifest names no mask, or an empty one, are passed over.

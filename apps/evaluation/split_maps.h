@@ -45,7 +45,8 @@ struct SplitMapOptions {
 // Where options.explanation.shared has several processes, all call the same functions together, and all get what is found.
 class SplitMaps {
  public:
-  // Explains the pictures by all networks together. Everything given must outlive this.
+  // Explains the pictures by all networks together. The networks and the rest
+  // must outlive this.
   SplitMaps(const std::vector<Classifier*>& networks, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
             const SplitMapOptions& options);
 
@@ -54,7 +55,8 @@ class SplitMaps {
   const Explanation& explanation(size_t i) const { return explanations_.at(i); }
   bool right(size_t i) const { return explanation(i).predicted == dataset_.sample(samples_.at(i)).label; }
 
-  // Those whose masks hold a lesion. A mask that cannot be used (missing, damaged, of another size) is named in the log and left out.
+  // Those whose masks hold a lesion, beside maps of single random networks, built as the first network is. A mask that cannot be used
+  // (missing, damaged, of another size) is named in the log and left out.
   std::vector<ScoredPicture> score();
   // Of `count` pictures (0: of all), evenly spread: the two checks, of the first network.
   SanityCheck sanity(int64_t count);

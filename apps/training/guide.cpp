@@ -17,7 +17,8 @@ bool holds_lesion(const Image& mask) {
 
 LesionGrid guided_cells(Classifier& model, const Dataset& dataset, const GuideOptions& options) {
   const int64_t H = dataset.height(), W = dataset.width();
-  const HeatMap map = empty_map(model, {.by_receptive_field = options.by_receptive_field}, H, W);
+  const Shape features = model.backbone().output_shape({1, H, W, 3});
+  const HeatMap map = empty_map(model, {.by_receptive_field = options.by_receptive_field}, features, H, W);
   return {.rows = map.height, .columns = map.width, .at = placement(map, H, W), .share = options.share};
 }
 
@@ -33,9 +34,8 @@ int64_t count_lesions(const Dataset& dataset, Communicator& ranks) {
 void MapWatch::add(const Batch& batch, const Tensor& features) {
   const NoGradScope inference(model_);
   const ExplainOptions options{.by_receptive_field = by_receptive_field_};
-  const std::vector<Explanation> explained =
-      explanations_of(grad_cam_of(model_, features, {.method = options.method, .stage = options.stage}),
-                      empty_map(model_, options, dataset_.height(), dataset_.width()));
+  const GradCam cam = grad_cam_of(model_, features, {.method = options.method, .stage = options.stage});
+  const std::vector<Explanation> explained = explanations_of(model_, cam, options, dataset_.height(), dataset_.width());
   std::vector<MapScore> scores(static_cast<size_t>(batch.rows));
   std::vector<uint8_t> counts(scores.size());
   parallel_for(batch.rows, [&](int64_t n) {

@@ -7,7 +7,6 @@
 
 #include "engine/base/check.h"
 #include "engine/base/numbers.h"
-#include "engine/core/formula.h"
 
 namespace dura {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "data/image/resize.h"
 #include "data/image/preprocess.h"
+#include "data/image/resize.h"
 #include "engine/base/random.h"
 
 namespace dura {
@@ -12,7 +12,8 @@ namespace dura {
 namespace {
 
 HeatMap random_map(const HeatMap& like, uint64_t key) {
-  HeatMap map{like.height, like.width, {}};
+  HeatMap map = like;
+  map.values.clear();
   Random random(key);
   for (size_t i = 0; i < like.values.size(); ++i) map.values.push_back(static_cast<float>(random.uniform()));
   return map;

@@ -15,18 +15,19 @@ CellMiddles middles_of(const ResNet::CellPixels& cells, int64_t size) {
 }
 }  // namespace
 
-HeatMap empty_map(Classifier& model, const ExplainOptions& o, int64_t height, int64_t width) {
-  const Shape features = model.backbone().output_shape({1, height, width, 3}, o.stage);
-  HeatMap map{.height = features[1], .width = features[2], .values = {}, .enlarging = o.enlarging};
+HeatMap empty_map(const Classifier& model, const ExplainOptions& o, const Shape& cells, int64_t height, int64_t width) {
+  HeatMap map{.height = cells[1], .width = cells[2], .values = {}, .enlarging = o.enlarging};
   if (o.by_receptive_field) {
-    const ResNet::CellPixels cells = model.backbone().cell_pixels(o.stage);
-    map.rows = middles_of(cells, height), map.columns = middles_of(cells, width);
+    const ResNet::CellPixels pixels = model.backbone().cell_pixels(o.stage);
+    map.rows = middles_of(pixels, height), map.columns = middles_of(pixels, width);
   }
   return map;
 }
 
-std::vector<Explanation> explanations_of(const GradCam& cam, const HeatMap& empty) {
+std::vector<Explanation> explanations_of(const Classifier& model, const GradCam& cam, const ExplainOptions& options, int64_t height,
+                                         int64_t width) {
   const std::vector<double> values = download_as_double(cam.maps);
+  const HeatMap empty = empty_map(model, options, cam.maps.shape(), height, width);
   const int64_t cells = empty.height * empty.width;
   std::vector<Explanation> result;
   for (Answer& answer : answers_of(cam.logits)) {
@@ -42,7 +43,7 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
   std::vector<int32_t> classes;
   if (o.explained >= 0) classes.assign(static_cast<size_t>(images.shape()[0]), o.explained);
   const GradCam cam = grad_cam(model, model.normalize(images), {.method = o.method, .stage = o.stage, .classes = std::move(classes)});
-  return explanations_of(cam, empty_map(model, o, images.shape()[1], images.shape()[2]));
+  return explanations_of(model, cam, o, images.shape()[1], images.shape()[2]);
 }
 
 namespace {
@@ -88,7 +89,8 @@ std::vector<Explanation> explain(Classifier& model, const Dataset& dataset, cons
   if (options.shared.alone()) return result;
   std::vector<double> numbers;
   for (const Explanation& e : result) append_numbers(numbers, e);
-  const HeatMap empty = empty_map(model, options, dataset.height(), dataset.width());
+  const Shape cells = model.backbone().output_shape({1, dataset.height(), dataset.width(), 3}, options.stage);
+  const HeatMap empty = empty_map(model, options, cells, dataset.height(), dataset.width());
   return explanations_in(options.shared.in_a_row(std::move(numbers)), model.classes().size(), empty);
 }
 

@@ -27,11 +27,13 @@ struct ExplainOptions {
   SharedWork shared = {};
 };
 
-// The map that options ask for, of pictures of height x width pixels: its size, and where its cells lie. It has no values.
-HeatMap empty_map(Classifier& model, const ExplainOptions& options, int64_t height, int64_t width);
+// A map without values, of as many cells as maps (N,h,w) or features (N,h,w,C) of this shape have, that lies over pictures of height x
+// width pixels as the options say.
+HeatMap empty_map(const Classifier& model, const ExplainOptions& options, const Shape& cells, int64_t height, int64_t width);
 
-// What grad_cam found, on the host, in maps like `empty`.
-std::vector<Explanation> explanations_of(const GradCam& cam, const HeatMap& empty);
+// What grad_cam found of pictures of height x width pixels, on the host.
+std::vector<Explanation> explanations_of(const Classifier& model, const GradCam& cam, const ExplainOptions& options, int64_t height,
+                                         int64_t width);
 
 // images: u8 (N,H,W,3) on the CPU. The model is on its own device and not in training mode.
 std::vector<Explanation> explain(Classifier& model, const Tensor& images, const ExplainOptions& options);

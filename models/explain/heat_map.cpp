@@ -76,7 +76,7 @@ HeatMap resize_cubic(const HeatMap& map, int64_t height, int64_t width) {
     for (const CubicTap& column : columns) {
       double v = 0;
       for (size_t i = 0; i < 4; ++i) v += column.weights[i] * line[static_cast<size_t>(column.cells[i])];
-      out.values.push_back(std::max(least, static_cast<float>(v)));
+      out.values.push_back(v < static_cast<double>(least) ? least : static_cast<float>(v));  // NaN stays: it must not be hidden
     }
   }
   return out;
@@ -136,11 +136,7 @@ double otsu_threshold(const std::vector<float>& values) {
 
 Pixel peak_of(const HeatMap& map, int64_t height, int64_t width) {
   check_map(map);
-  if (map.enlarging == Enlarging::cubic) {
-    const std::vector<float> values = resize_cubic(map, height, width).values;
-    const auto at = std::max_element(values.begin(), values.end()) - values.begin();
-    return {at / width, at % width};
-  }
+  if (map.enlarging == Enlarging::cubic) return peak_of(resize_cubic(map, height, width), height, width);
   const auto at = std::max_element(map.values.begin(), map.values.end()) - map.values.begin();
   const auto pixel = [](int64_t cell, int64_t cells, const CellMiddles& middles, int64_t size) {
     if (middles.step == 0) return (2 * cell + 1) * size / (2 * cells);

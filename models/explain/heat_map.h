@@ -11,6 +11,7 @@ namespace dura {
 // default (step 0) each cell has an equal share of the side and lies in its middle.
 struct CellMiddles {
   double first = 0, step = 0;
+  bool operator==(const CellMiddles&) const = default;
 };
 
 // What lies between the middles: a straight line, as other tools draw it, whose peak is the middle of a cell; or Keys' cubic (1981,

@@ -173,8 +173,9 @@ ScoreGroup group_of(const std::string& name, const std::vector<ScoredPicture>& p
 
 MapScore score_map(const HeatMap& map, const Image& mask, const Image& near) {
   if (!map.has_evidence()) return {};
-  const Pixel peak = peak_of(map, mask.height, mask.width);
-  const std::vector<float> values = resize(map, mask.height, mask.width).values;
+  const HeatMap large = resize(map, mask.height, mask.width);
+  const std::vector<float>& values = large.values;
+  const Pixel peak = peak_of(map.enlarging == Enlarging::cubic ? large : map, mask.height, mask.width);
   const double half = static_cast<double>(*std::max_element(values.begin(), values.end())) / 2, otsu = otsu_threshold(values);
   return {.pointing = near.at(peak.row, peak.column) ? 1.0 : 0.0,
           .energy = share_inside(values, mask),
@@ -183,21 +184,22 @@ MapScore score_map(const HeatMap& map, const Image& mask, const Image& near) {
 }
 
 MapScore best_cell_score(const HeatMap& like, const Image& mask, const Image& near) {
-  // Light falls to nothing within the distance of two middles, a cubic's within twice that. At the edges, which are repeated, it goes on:
-  // there the middle is nearer.
-  const auto reach = [&](const CellMiddles& middles, int64_t cells, int64_t pixels) {
-    const double step = middles.step > 0 ? middles.step : 1 / static_cast<double>(cells);
-    return (like.enlarging == Enlarging::cubic ? 2 : 1) * step * static_cast<double>(pixels);
-  };
-  const double reach_y = reach(like.rows, like.height, mask.height), reach_x = reach(like.columns, like.width, mask.width);
+  const double reach_y = like.rows.step > 0 ? like.rows.step * static_cast<double>(mask.height)
+                                            : static_cast<double>(mask.height) / static_cast<double>(like.height),
+               reach_x = like.columns.step > 0 ? like.columns.step * static_cast<double>(mask.width)
+                                               : static_cast<double>(mask.width) / static_cast<double>(like.width);
   const Box box = box_of(near);
   HeatMap one = like;
   MapScore best;
   for (size_t i = 0; i < one.values.size(); ++i) {
     std::fill(one.values.begin(), one.values.end(), 0.0f);
     one.values[i] = 1;
-    const Pixel peak = peak_of(one, mask.height, mask.width);
-    const auto y = static_cast<double>(peak.row), x = static_cast<double>(peak.column);
+    // Light falls to nothing within the distance of two middles, a cubic's but for a trace. At the edges, which are repeated, it goes on:
+    // there the middle is nearer.
+    one.enlarging = Enlarging::linear;
+    const Pixel middle = peak_of(one, mask.height, mask.width);
+    one.enlarging = like.enlarging;
+    const auto y = static_cast<double>(middle.row), x = static_cast<double>(middle.column);
     if (y + reach_y < static_cast<double>(box.top) || y - reach_y > static_cast<double>(box.bottom) ||
         x + reach_x < static_cast<double>(box.left) || x - reach_x > static_cast<double>(box.right))
       continue;

@@ -1,5 +1,6 @@
 #include "models/explain/joint_explanation.h"
 
+#include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -40,7 +41,10 @@ std::vector<Explanation> explain_jointly(std::span<Classifier* const> networks, 
       ExplainOptions of_class = options;
       of_class.explained = decided;
       std::vector<Explanation> explained = explain_rows(*networks[n], rows, of_class);
-      for (size_t i = 0; i < rows.size(); ++i) each[n][static_cast<size_t>(rows[i])] = std::move(explained[i]);
+      for (size_t i = 0; i < rows.size(); ++i) {  // the answer stays: in a batch of other pictures its last digits may differ
+        Explanation& e = each[n][static_cast<size_t>(rows[i])];
+        e.explained = decided, e.map = std::move(explained[i].map);
+      }
     }
   std::vector<Explanation> joint;
   for (size_t row = 0; row < count; ++row) joint.push_back(mean_explanation(of_row(each, row)));
@@ -56,8 +60,12 @@ Explanation mean_explanation(const std::vector<Explanation>& each) {
     DURA_CHECK(e.explained == mean.explained && e.map.height == mean.map.height && e.map.width == mean.map.width,
                "the mean of a heat map of class ", mean.explained, ", ", mean.map.height, "x", mean.map.width, ", and one of class ",
                e.explained, ", ", e.map.height, "x", e.map.width, " was asked for");
+    DURA_CHECK(e.map.rows == mean.map.rows && e.map.columns == mean.map.columns,
+               "the models' cells look at different places, as their stems pool differently: their maps have no mean with --cells "
+               "receptive-fields. Leave that out, or explain with one model.");
     const double sum = std::accumulate(e.map.values.begin(), e.map.values.end(), 0.0);
-    if (!(sum > 0)) continue;
+    DURA_CHECK(std::isfinite(sum), "a heat map's values sum up to ", sum, "; the network's weights are damaged or have diverged");
+    if (sum <= 0) continue;
     for (size_t i = 0; i < values.size(); ++i) values[i] += static_cast<double>(e.map.values[i]) / sum / static_cast<double>(each.size());
   }
   mean.map.values.assign(values.begin(), values.end());

@@ -8,7 +8,8 @@
 namespace dura {
 
 // Of the same picture, all of one class. A map is divided by its sum first, so that a network with larger logits, whose maps are larger,
-// does not count for more; one without evidence adds nothing. Error for none, for maps of different sizes, or of different classes.
+// does not count for more; one without evidence adds nothing. Error for none, for maps of
+// different classes, sizes or places, or whose values are not finite.
 Explanation mean_explanation(const std::vector<Explanation>& each);
 
 // As explain() of one network, whose maps keep their values where it is alone. All networks must take pictures prepared in the same way.

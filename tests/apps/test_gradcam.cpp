@@ -121,6 +121,33 @@ TEST_CASE("gradcam's methods, limit and tolerance reach its scores", "[apps][gra
     CHECK(run_program("dura-gradcam", masked.arguments(model, out / "bad", bad)).code == 2);
 }
 
+TEST_CASE("gradcam --enlarge cubic reaches the scores of all maps but the guesses', and the audit's", "[apps][gradcam]") {
+  const MaskedData masked(4);
+  const TemporaryFolder out;
+  const std::string model = write_initial_model(out / "model.safetensors");
+  const auto table = [&](const std::string& enlarge, const std::string& file) {
+    const std::string maps = out / enlarge;
+    if (!std::filesystem::exists(maps))
+      must_run("dura-gradcam", masked.arguments(model, maps, {"--stage", "layer2", "--enlarge", enlarge, "--audit", "2"}));
+    return parse_csv(read_text_file(maps + "/" + file, 1 << 20), file);
+  };
+  const auto differ = [&](const std::string& file, const std::string& column) {
+    const CsvTable linear = table("linear", file), cubic = table("cubic", file);
+    const auto at = static_cast<size_t>(std::find(linear.header.begin(), linear.header.end(), column) - linear.header.begin());
+    REQUIRE(at < linear.header.size());
+    int64_t count = 0;
+    for (size_t row = 0; row < linear.rows.size(); ++row) count += linear.rows[row].fields[at] != cubic.rows[row].fields[at];
+    return count;
+  };
+  CHECK(differ("heat_maps.csv", "network_energy") == 4);
+  CHECK(differ("heat_maps.csv", "random_weights_energy") > 0);  // a map without evidence has none
+  CHECK(differ("heat_maps.csv", "best_cell_energy") == 4);
+  CHECK(differ("heat_maps.csv", "brain_centre_energy") == 0);
+  CHECK(differ("heat_maps.csv", "brightest_energy") == 0);
+  CHECK(differ("lesion_audit.csv", "hirescam_layer3_energy") == 2);
+  CHECK(differ("lesion_audit.csv", "lesion_share") == 0);
+}
+
 TEST_CASE("several models have one heat map: the mean of theirs, of the class that they decide for together", "[apps][gradcam]") {
   const MaskedData masked(6);
   const TemporaryFolder out;

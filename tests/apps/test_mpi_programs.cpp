@@ -62,10 +62,16 @@ TEST_CASE("mpirun dura-gradcam writes and says what one process does", "[apps][g
   data.folder.write("m4.png", "no picture");  // is not scored, and that is said once
   const TemporaryFolder models;
   const std::string one = write_initial_model(models / "one.safetensors"),
-                    two = write_initial_model(models / "two.safetensors", {"rare", "usual"}, 8);
+                    two = write_initial_model(models / "two.safetensors", {"rare", "usual"}, 8),
+                    three = write_initial_model(models / "three.safetensors", {"rare", "usual"}, 5);
   check_same_files_for("dura-gradcam", 3, [&](const std::string& out) -> std::vector<std::string> {
     return {"--data", data.path(), "--model", one,          "--out", out,        "--batch", "2",         "--random-networks",
             "1",      "--sanity",  "3",       "--deletion", "3",     "--device", "cpu",     "--threads", "1"};
+  });
+  // Each model explains once more where both decide for another class than it does.
+  check_same_files_for("dura-gradcam", 2, [&](const std::string& out) -> std::vector<std::string> {
+    return {"--data",    data.path(), "--model", one, "--model",           two, "--model",  three, "--out",     out,
+            "--enlarge", "cubic",     "--batch", "2", "--random-networks", "0", "--device", "cpu", "--threads", "1"};
   });
   fs::remove(data.folder / "m4.png");
   write_picture(data.folder, "m4.png", quarter(32 + 4, 32 + 4));
