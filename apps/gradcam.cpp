@@ -74,8 +74,8 @@ int explain_split(const Program& program, Options o, Communicator& ranks) {
       {.explanation = explanation, .batch = o.batch, .limit = o.limit, .random_networks = o.run.random_networks, .tolerance = tolerance});
   const std::vector<ScoredPicture> scored = maps.score();
   const std::vector<ScoreGroup> groups = score_groups(scored, file.model->classes());
-  const std::string title = "Heat maps (" + o.run.method + " at " + o.run.stage + ", tolerance " + tolerance.text() + ")";
-  if (!groups.empty()) std::cout << score_text(groups, title) << std::flush;
+  o.run.tolerance = tolerance.text();
+  if (!groups.empty()) std::cout << score_text(groups, o.run.title()) << std::flush;
   SanityCheck sanity;
   if (o.sanity > 0) std::cout << sanity_text(sanity = maps.sanity(o.sanity)) << std::flush;
   DeletionCurves deletion;
@@ -89,13 +89,13 @@ int explain_split(const Program& program, Options o, Communicator& ranks) {
   if (!page) return 0;
 
   for (size_t i = 0; i < maps.size(); ++i) page->add_map(dataset->sample(maps.samples()[i]).file, maps.explanation(i).map);
-  if (!groups.empty()) add_scores(page->page(), groups, title);
+  if (!groups.empty()) add_scores(page->page(), groups, o.run.title());
   if (o.sanity > 0) add_sanity(page->page(), sanity);
   if (o.deletion > 0) add_deletion(page->page(), deletion);
   if (o.audit > 0) write_audit(o.out, audit);
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.csv", heat_maps_csv(scored));
+  o.run.maps = page->maps(), o.run.without_evidence = page->without_evidence();
   for (const std::string& model : o.models) o.run.model_sha256.push_back(sha256_file_hex(model));
-  o.run.tolerance = tolerance.text(), o.run.maps = page->maps(), o.run.without_evidence = page->without_evidence();
   write_file_atomically(std::filesystem::path(o.out) / "heat_maps.json", heat_maps_json(o.run, groups, sanity.steps, deletion));
   maps.show(o.pictures, [&](const std::string& section, const HeatMapPicture& p) { page->add_picture(section, p); });
   page->finish();

@@ -47,6 +47,10 @@ std::string number(double v) { return std::isnan(v) ? "" : printed("%.6g", v); }
 
 }  // namespace
 
+std::string HeatMapRun::title() const {
+  return concat("Heat maps (", method, " at ", stage, enlarge == "linear" ? "" : ", " + enlarge, ", tolerance ", tolerance, ")");
+}
+
 ExplainOptions HeatMapRun::explanation(const ClassNames& classes) const {
   ExplainOptions o{.method = cam_method_by_name(method),
                    .stage = ResNet::stage_by_name(stage),

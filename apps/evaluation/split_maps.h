@@ -24,6 +24,7 @@ struct HeatMapRun {
               tolerance = "0";
   int64_t maps = 0, without_evidence = 0, random_networks = 3;
 
+  std::string title() const;  // a line for people
   // UsageError for a word that has no meaning.
   ExplainOptions explanation(const ClassNames& classes) const;
 };

@@ -108,6 +108,10 @@ TEST_CASE("heat_maps.json and heat_maps.csv hold the scores", "[apps][heat_maps]
   CHECK(json["groups"][0]["scores"]["network"]["pointing"] == 0.4);
   CHECK(json["groups"][0]["scores"]["brightest"]["pointing"] == 0.05);
   CHECK(json["groups"][2]["scores"]["network"]["iou_otsu"] == 1);
+  HeatMapRun run;
+  CHECK(run.title() == "Heat maps (gradcam at layer4, tolerance 0)");
+  run.enlarge = "cubic";
+  CHECK(run.title() == "Heat maps (gradcam at layer4, cubic, tolerance 0)");
   const auto nothing = nlohmann::json::parse(heat_maps_json({}, {}));
   CHECK(nothing["groups"].empty());
   CHECK_FALSE(nothing.contains("sanity"));
