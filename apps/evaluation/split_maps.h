@@ -46,8 +46,7 @@ struct SplitMapOptions {
 // Where options.explanation.shared has several processes, all call the same functions together, and all get what is found.
 class SplitMaps {
  public:
-  // Explains the pictures by all networks together. The networks and the rest
-  // must outlive this.
+  // Explains the pictures by all networks together. The networks and what else is given must outlive this.
   SplitMaps(const std::vector<Classifier*>& networks, const Dataset& dataset, const DataSplits& data, const DataOptions& data_options,
             const SplitMapOptions& options);
 
